@@ -1,0 +1,36 @@
+import { z } from "zod";
+import { idOf, instant } from "./codecs.ts";
+import { defineEvent, defineRpc } from "./define.ts";
+
+export const role = z.enum(["user", "support", "finance", "admin"]);
+export type Role = z.infer<typeof role>;
+
+/** No personal data on the bus: the e-mail address stays in auth. */
+export const accountRegistered = defineEvent({
+  stream: "EVENTS",
+  type: "account.registered",
+  version: 1,
+  pattern: "evt.account.registered.v1.{accountId}",
+  description: "An account was created.",
+  data: z.strictObject({ accountId: idOf("acc"), role, createdAt: instant }),
+});
+
+export const sessionCheck = defineRpc({
+  subject: "rpc.auth.session.check.v1",
+  description: "Is this browser session alive? The row in auth is the truth; the signed cookie is only a cheap first check.",
+  timeoutMs: 2_000,
+  req: z.strictObject({ sessionId: idOf("ses") }),
+  res: z.strictObject({ sessionId: idOf("ses"), accountId: idOf("acc"), role, expiresAt: instant }),
+  errors: ["session_ended"],
+});
+
+export const jwksGet = defineRpc({
+  subject: "rpc.auth.jwks.v1",
+  description: "Public keys that verify session cookies and receipts (RFC 7517), active and retiring ones.",
+  timeoutMs: 2_000,
+  req: z.strictObject({}),
+  res: z.strictObject({
+    keys: z.array(z.strictObject({ kty: z.literal("OKP"), crv: z.literal("Ed25519"), x: z.string(), kid: z.string(), alg: z.literal("EdDSA"), use: z.literal("sig") })).max(16),
+  }),
+  errors: [],
+});

@@ -1,0 +1,109 @@
+import { randomFillSync } from "node:crypto";
+
+/**
+ * Glossary
+ *   id    `<prefix>_<26 characters>`: a UUIDv7 (RFC 9562 §5.7) in Crockford base32, lower case — the TypeID form
+ *         (https://github.com/jetify-com/typeid, spec v0.3). Ids of one prefix sort by creation time.
+ *   uuid  the same 128 bits in the canonical hyphenated form, as Postgres `uuid` columns hold them.
+ */
+
+export type IdPrefix =
+  | "acc" // account
+  | "ses" // browser session
+  | "key" // API key
+  | "req" // one gateway request, from header to receipt
+  | "evt" // bus event
+  | "led" // ledger account
+  | "trf" // ledger transfer
+  | "lse" // budget lease
+  | "prc" // price version
+  | "chn" // upstream channel
+  | "img" // image asset
+  | "cmp" // bonus campaign
+  | "job"; // background job
+
+export type Id<P extends IdPrefix> = `${P}_${string}` & { readonly __id: P };
+
+export type AccountId = Id<"acc">;
+export type SessionId = Id<"ses">;
+export type KeyId = Id<"key">;
+export type RequestId = Id<"req">;
+export type EventId = Id<"evt">;
+export type LeaseId = Id<"lse">;
+export type TransferId = Id<"trf">;
+export type ChannelId = Id<"chn">;
+export type ImageId = Id<"img">;
+
+const alphabet = "0123456789abcdefghjkmnpqrstvwxyz";
+const decodeTable = new Map<string, bigint>([...alphabet].map((letter, index) => [letter, BigInt(index)]));
+
+const randomPool = Buffer.alloc(4096);
+let poolOffset = randomPool.length;
+let lastMs = 0;
+let counter = 0;
+
+/**
+ * 128 bits of UUIDv7. Within one process ids never go backwards: the 12-bit field after the millisecond is a counter
+ * (RFC 9562 §6.2, method 1); when it overflows, the time field runs ahead by a millisecond.
+ */
+function uuidv7Bits(nowMs: number): bigint {
+  if (nowMs > lastMs) {
+    lastMs = nowMs;
+    counter = 0;
+  } else if (++counter > 0xfff) {
+    lastMs += 1;
+    counter = 0;
+  }
+  if (poolOffset + 8 > randomPool.length) {
+    randomFillSync(randomPool);
+    poolOffset = 0;
+  }
+  const random = randomPool.readBigUInt64BE(poolOffset) & 0x3fff_ffff_ffff_ffffn;
+  poolOffset += 8;
+  return (BigInt(lastMs) << 80n) | (0x7n << 76n) | (BigInt(counter) << 64n) | (0x2n << 62n) | random;
+}
+
+function encodeBase32(bits: bigint): string {
+  let rest = bits;
+  let text = "";
+  for (let index = 0; index < 26; index += 1) {
+    text = (alphabet[Number(rest & 31n)] ?? "") + text;
+    rest >>= 5n;
+  }
+  return text;
+}
+
+function decodeBase32(text: string): bigint | undefined {
+  if (text.length !== 26 || (text[0] ?? "8") > "7") return undefined;
+  let bits = 0n;
+  for (const letter of text) {
+    const value = decodeTable.get(letter);
+    if (value === undefined) return undefined;
+    bits = (bits << 5n) | value;
+  }
+  return bits;
+}
+
+/** A fresh id. `nowMs` is for tests and for callers with an injected clock. */
+export function newId<P extends IdPrefix>(prefix: P, nowMs: number = Date.now()): Id<P> {
+  return `${prefix}_${encodeBase32(uuidv7Bits(nowMs))}` as Id<P>;
+}
+
+/** Undefined when the text is not an id of this prefix; never throws, so it is safe on user input. */
+export function parseId<P extends IdPrefix>(prefix: P, text: string): Id<P> | undefined {
+  if (!text.startsWith(`${prefix}_`)) return undefined;
+  return decodeBase32(text.slice(prefix.length + 1)) === undefined ? undefined : (text as Id<P>);
+}
+
+/** The canonical uuid of an id, for a Postgres `uuid` column. Throws on a malformed id (a defect of the caller). */
+export function idToUuid(id: string): string {
+  const bits = decodeBase32(id.slice(id.indexOf("_") + 1));
+  if (bits === undefined) throw new Error("malformed id");
+  const hex = bits.toString(16).padStart(32, "0");
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+}
+
+/** The inverse of {@link idToUuid}. */
+export function uuidToId<P extends IdPrefix>(prefix: P, uuid: string): Id<P> {
+  return `${prefix}_${encodeBase32(BigInt(`0x${uuid.replaceAll("-", "")}`))}` as Id<P>;
+}
