@@ -1,4 +1,4 @@
-import { formatAmount, parseAmount, parseId, parseMicroTokens, type Id, type IdPrefix } from "@codex/kernel";
+import { formatAmount, parseAmount, parseMicroTokens, type Id, type IdPrefix } from "@codex/kernel";
 import { z } from "zod";
 
 /** Integer micro-tokens: decimal string on the wire, bigint in code. Used on the bus. */
@@ -23,13 +23,12 @@ export const amount = z.codec(z.string().regex(/^-?\d{1,13}(\.\d{1,6})?$/), z.bi
   encode: (value) => formatAmount(value),
 });
 
-/** An id with its prefix checked. The type is the branded one. */
+/** An id with its prefix checked; the form is the one of kernel's `newId`. The type is the branded one. */
 export function idOf<P extends IdPrefix>(prefix: P): z.ZodType<Id<P>, string> {
   return z
     .string()
-    .max(40)
-    .refine((text) => parseId(prefix, text) !== undefined, { message: `not a ${prefix}_ id` })
-    .transform((text) => text as Id<P>) as unknown as z.ZodType<Id<P>, string>;
+    .regex(new RegExp(`^${prefix}_[0-7][0-9a-hjkmnp-tv-z]{25}$`), { message: `not a ${prefix}_ id` })
+    .transform((text) => text as Id<P>);
 }
 
 /** RFC 3339 instant in UTC. */

@@ -3,6 +3,7 @@ export * from "./billing.ts";
 export * from "./bonus.ts";
 export * from "./codecs.ts";
 export * from "./define.ts";
+export * from "./documents.ts";
 export * from "./gateway.ts";
 export * from "./http/auth.ts";
 export * from "./http/billing.ts";

@@ -11,8 +11,8 @@ const modules = [auth, billing, bonus, gateway, images, keys, pricing];
 
 function collect(kind: "event" | "rpc" | "kv"): unknown[] {
   return modules.flatMap((module) =>
-    Object.values(module).filter(
-      (value: unknown) => typeof value === "object" && value !== null && "kind" in value && value.kind === kind,
+    Object.values(module as Readonly<Record<string, unknown>>).filter(
+      (value) => typeof value === "object" && value !== null && "kind" in value && value.kind === kind,
     ),
   );
 }

@@ -1,5 +1,7 @@
-/** JetStream streams. Settings and traps: docs/design notes in docs/architecture.md §JetStream; limits are by message count,
- * because nats-server before 2.10.5 silently deletes the oldest message when `discard: new` meets `max_bytes`. */
+/**
+ * JetStream streams. Limits are by message count, because nats-server before 2.10.5 silently deletes the oldest message
+ * when `discard: new` meets `max_bytes` (fixed by bf8ac377f); no stream that carries money evicts by age.
+ */
 
 export interface StreamDef {
   readonly name: string;

@@ -35,7 +35,7 @@ export type ChannelId = Id<"chn">;
 export type ImageId = Id<"img">;
 
 const alphabet = "0123456789abcdefghjkmnpqrstvwxyz";
-const decodeTable = new Map<string, bigint>([...alphabet].map((letter, index) => [letter, BigInt(index)]));
+const decodeTable = new Map<string, bigint>(Array.from(alphabet, (letter, index) => [letter, BigInt(index)]));
 
 const randomPool = Buffer.alloc(4096);
 let poolOffset = randomPool.length;
