@@ -9,7 +9,7 @@ const strict = {
   "@typescript-eslint/no-confusing-void-expression": ["error", { ignoreArrowShorthand: true }],
   "@typescript-eslint/unbound-method": "off",
   "no-console": "error",
-  eqeqeq: "error",
+  eqeqeq: ["error", "always", { null: "ignore" }],
   // Code points are what we count on purpose (SEC-10); grapheme clusters would make a limit depend on the Unicode version.
   "@typescript-eslint/no-misused-spread": ["error", { allow: [{ from: "lib", name: "string" }, "string"] }],
   "max-lines-per-function": ["error", { max: 70, skipBlankLines: true, skipComments: true }],

@@ -1,0 +1,19 @@
+import { rpcHandler, type RpcHandler } from "@codex/bus";
+import { jwksGet, sessionCheck } from "@codex/contracts";
+import { ok } from "@codex/kernel";
+import type { AuthPorts } from "../app/ports.ts";
+import { checkSession } from "../app/sessions.ts";
+import type { PublicJwk } from "../crypto/token-signer.ts";
+
+/** The answers of this service on the bus. */
+export function authRpcs(ports: AuthPorts, jwks: readonly PublicJwk[]): readonly RpcHandler[] {
+  return [
+    rpcHandler(sessionCheck, async ({ req }) => {
+      const session = await checkSession(ports, req.sessionId);
+      if (!session.ok) return session;
+      const { sessionId, accountId, role, expiresAt } = session.value;
+      return ok({ sessionId, accountId, role, expiresAt: expiresAt.toISOString() });
+    }),
+    rpcHandler(jwksGet, () => Promise.resolve(ok({ keys: [...jwks] }))),
+  ];
+}

@@ -1,0 +1,27 @@
+import { outboxMigration, type Migration } from "@codex/db";
+
+/** Every migration, oldest first. A file that has been merged is never edited; a mistake is corrected by the next one. */
+export const authMigrations: readonly Migration[] = [
+  {
+    name: "20261123T1300_create_account",
+    up: `
+      create table account (
+        id uuid primary key,
+        email text not null unique check (char_length(email) <= 254 and email = lower(email)),
+        name text check (char_length(name) between 1 and 100),
+        role text not null default 'user' check (role in ('user', 'support', 'finance', 'admin')),
+        password_hash text not null,
+        created_at timestamptz not null
+      );
+      create table session (
+        id uuid primary key,
+        account_id uuid not null references account (id),
+        created_at timestamptz not null,
+        last_seen_at timestamptz not null,
+        ended_at timestamptz
+      );
+      create index session_account on session (account_id) where ended_at is null;
+    `,
+  },
+  outboxMigration("20261123T1301_create_outbox"),
+];

@@ -1,0 +1,92 @@
+import type { ChannelSnapshot, ModelPrice, PriceBook } from "@codex/contracts";
+import { AppError, type ChannelId, type Id } from "@codex/kernel";
+import { nearestNames } from "../domain/nearest.ts";
+
+/**
+ * What is sold and who delivers it: the price book and the channels, as the watched buckets last said. A model without a
+ * price or without a channel does not exist (SEC-98).
+ */
+
+export interface Route {
+  readonly channelId: ChannelId;
+  readonly channelName: string;
+  readonly baseUrl: string;
+  readonly sealedSecret: string | null;
+  readonly upstreamModel: string;
+}
+
+export interface Offer {
+  readonly price: ModelPrice;
+  readonly priceVersion: Id<"prc">;
+  /** Best first: by priority, then by name. Never empty. */
+  readonly routes: readonly Route[];
+}
+
+export class Catalogue {
+  private book: PriceBook | undefined;
+  private channels: readonly ChannelSnapshot[] = [];
+  private offers = new Map<string, Offer>();
+
+  setPrices(book: PriceBook): void {
+    this.book = book;
+    this.rebuild();
+  }
+
+  setChannels(channels: readonly ChannelSnapshot[]): void {
+    this.channels = channels;
+    this.rebuild();
+  }
+
+  /** False until the first price book arrived: the gateway is not ready. */
+  get priced(): boolean {
+    return this.book !== undefined;
+  }
+
+  models(): readonly Offer[] {
+    return [...this.offers.values()];
+  }
+
+  /** Throws AppError `model_not_found` with the nearest names, or `model_not_allowed` for a key that may not use it. */
+  offer(model: string, allowed: readonly string[] | null): Offer {
+    const offer = this.offers.get(model);
+    if (offer && (allowed === null || allowed.includes(model))) return offer;
+    if (offer) {
+      throw new AppError({
+        kind: "forbidden",
+        code: "model_not_allowed",
+        publicMessage: `This API key may not use '${model}'. It allows: ${(allowed ?? []).slice(0, 10).join(", ")}.`,
+        param: "model",
+      });
+    }
+    const names = (allowed ?? [...this.offers.keys()]).filter((name) => this.offers.has(name));
+    const nearest = nearestNames(model, names);
+    const hint = nearest.length > 0 ? ` Did you mean ${nearest.join(", ")}?` : " GET /v1/models lists what there is.";
+    throw new AppError({
+      kind: "not_found",
+      code: "model_not_found",
+      publicMessage: `The model '${model.slice(0, 128)}' does not exist here.${hint}`,
+      param: "model",
+      metadata: { nearest },
+    });
+  }
+
+  private rebuild(): void {
+    const { book } = this;
+    if (!book) return;
+    const offers = new Map<string, Offer>();
+    for (const price of book.models) {
+      const routes = this.channels
+        .filter((channel) => channel.enabled && Object.hasOwn(channel.models, price.model))
+        .sort((a, b) => b.priority - a.priority || (a.name < b.name ? -1 : 1))
+        .map((channel) => ({
+          channelId: channel.channelId,
+          channelName: channel.name,
+          baseUrl: channel.baseUrl.replace(/\/+$/, ""),
+          sealedSecret: channel.sealedSecret,
+          upstreamModel: channel.models[price.model] ?? price.model,
+        }));
+      if (routes.length > 0) offers.set(price.model, { price, priceVersion: book.version, routes });
+    }
+    this.offers = offers;
+  }
+}

@@ -1,0 +1,181 @@
+import type { UsageRecord } from "@codex/contracts";
+import type { AccountId, Clock, KeyId, LeaseId, MicroTokens, RequestId } from "@codex/kernel";
+import { chargeFor, type Charge, type Ending } from "../domain/charge.ts";
+import type { Ticket } from "../domain/lease-book.ts";
+import type { TokenCounts } from "@codex/contracts";
+import type { Offer } from "./catalogue.ts";
+
+/**
+ * One admitted request from its hold to its charge. It ends exactly once, whatever happens (SEC-104): the record is
+ * spooled, then the hold is released, in this order, because the release may close the lease and the close must follow
+ * the usage in the spool.
+ */
+
+export interface SpoolPort {
+  requestOpened(open: {
+    readonly requestId: RequestId;
+    readonly accountId: AccountId;
+    readonly keyId: KeyId;
+    readonly leaseId: LeaseId;
+    readonly model: string;
+    readonly route: string;
+    readonly channel: string;
+    readonly streamed: boolean;
+    readonly priceVersion: Offer["priceVersion"];
+    readonly holdMicroTokens: MicroTokens;
+    readonly inputBytes: number;
+    readonly startedAt: string;
+  }): void;
+  progress(progress: {
+    readonly requestId: RequestId;
+    readonly deliveredBytes: number;
+    readonly costMicroTokens: MicroTokens;
+    readonly outputTokens: number;
+  }): void;
+  requestClosed(usage: Omit<UsageRecord, "seq" | "type">): UsageRecord;
+}
+
+export interface MeteredRequestInit {
+  readonly requestId: RequestId;
+  readonly accountId: AccountId;
+  readonly keyId: KeyId;
+  readonly ticket: Ticket;
+  readonly offer: Offer;
+  readonly route: string;
+  readonly streamed: boolean;
+  readonly inputBytes: number;
+}
+
+export interface MeteredRequestPorts {
+  readonly spool: SpoolPort;
+  readonly settle: (ticket: Ticket, cost: MicroTokens) => void;
+  readonly clock: Clock;
+}
+
+export interface Closing {
+  readonly ending: Ending;
+  readonly httpStatus: number;
+  readonly errorCode: string | null;
+}
+
+const progressEveryMs = 1_000;
+
+export class MeteredRequest {
+  readonly init: MeteredRequestInit;
+  private readonly ports: MeteredRequestPorts;
+  private readonly startedAt: Date;
+  private readonly startedAtMs: number;
+  private firstByteAtMs: number | undefined;
+  private progressAtMs: number;
+  private settled: { readonly charge: Charge; readonly record: UsageRecord } | undefined;
+
+  /** Channel that answers, or the one that was tried last. */
+  channel = "";
+  /** The upstream answered with a success status. */
+  accepted = false;
+  usage: TokenCounts | undefined;
+  deliveredBytes = 0;
+
+  constructor(init: MeteredRequestInit, ports: MeteredRequestPorts) {
+    this.init = init;
+    this.ports = ports;
+    this.startedAt = ports.clock.now();
+    this.startedAtMs = ports.clock.monotonicMs();
+    this.progressAtMs = this.startedAtMs;
+  }
+
+  /** Journals the request before the upstream is called. When the disk refuses, the hold is released and the error thrown. */
+  open(channel: string): void {
+    this.channel = channel;
+    const { requestId, accountId, keyId, ticket, offer, route, streamed, inputBytes } = this.init;
+    try {
+      this.ports.spool.requestOpened({
+        requestId,
+        accountId,
+        keyId,
+        leaseId: ticket.lease.leaseId,
+        model: offer.price.model,
+        route,
+        channel,
+        streamed,
+        priceVersion: offer.priceVersion,
+        holdMicroTokens: ticket.hold,
+        inputBytes,
+        startedAt: this.startedAt.toISOString(),
+      });
+    } catch (error) {
+      this.ports.settle(ticket, 0n);
+      throw error;
+    }
+  }
+
+  firstByte(): void {
+    this.firstByteAtMs ??= this.ports.clock.monotonicMs();
+  }
+
+  /** Called with each delivered piece; journals at most once a second. */
+  delivered(answerBytes: number): void {
+    this.deliveredBytes += answerBytes;
+    const nowMs = this.ports.clock.monotonicMs();
+    if (nowMs - this.progressAtMs < progressEveryMs) return;
+    this.progressAtMs = nowMs;
+    const charge = this.chargeIf("client_closed");
+    this.ports.spool.progress({
+      requestId: this.init.requestId,
+      deliveredBytes: this.deliveredBytes,
+      costMicroTokens: charge.cost,
+      outputTokens: charge.tokens.output,
+    });
+  }
+
+  /** Ends the request; a second call returns what the first one did. */
+  close(closing: Closing): { readonly charge: Charge; readonly record: UsageRecord } {
+    this.settled ??= this.closeOnce(closing);
+    return this.settled;
+  }
+
+  get closed(): boolean {
+    return this.settled !== undefined;
+  }
+
+  private chargeIf(ending: Ending): Charge {
+    const { accepted, usage, deliveredBytes } = this;
+    const { inputBytes, offer, ticket } = this.init;
+    return chargeFor({ accepted, ending, usage, inputBytes, deliveredBytes }, offer.price, ticket.hold);
+  }
+
+  private closeOnce(closing: Closing): { readonly charge: Charge; readonly record: UsageRecord } {
+    const { requestId, accountId, keyId, ticket, offer, route, streamed } = this.init;
+    const charge = this.chargeIf(closing.ending);
+    const nowMs = this.ports.clock.monotonicMs();
+    const record = this.ports.spool.requestClosed({
+      requestId,
+      accountId,
+      keyId,
+      leaseId: ticket.lease.leaseId,
+      route,
+      model: offer.price.model,
+      channel: this.channel,
+      status: statusOf(closing, this.accepted),
+      httpStatus: closing.httpStatus,
+      errorCode: closing.errorCode,
+      streamed,
+      tokens: charge.tokens,
+      estimated: charge.estimated,
+      priceVersion: offer.priceVersion,
+      holdMicroTokens: ticket.hold,
+      costMicroTokens: charge.cost,
+      startedAt: this.startedAt.toISOString(),
+      firstByteMs: this.firstByteAtMs === undefined ? null : Math.round(this.firstByteAtMs - this.startedAtMs),
+      durationMs: Math.round(nowMs - this.startedAtMs),
+    });
+    this.ports.settle(ticket, charge.cost);
+    return { charge, record };
+  }
+}
+
+function statusOf(closing: Closing, accepted: boolean): UsageRecord["status"] {
+  if (closing.ending === "client_closed") return "client_closed";
+  if (closing.ending === "finished") return closing.errorCode === null ? "ok" : "upstream_error";
+  return accepted ? "upstream_cut" : "upstream_error";
+}

@@ -1,0 +1,102 @@
+/**
+ * Incremental reader of a server-sent event stream (WHATWG HTML §9.2.6), byte by byte correct at any split.
+ *
+ * Glossary
+ *   line   bytes up to CR, LF or CRLF
+ *   event  the joined `data` lines up to an empty line; comments, `id` and `retry` are dropped, so that nothing an
+ *          upstream writes can become a field of ours (SEC-93)
+ *
+ * It keeps at most one unfinished event; a stream is never accumulated.
+ */
+
+const lineFeed = 0x0a;
+const carriageReturn = 0x0d;
+const colon = 0x3a;
+const space = 0x20;
+
+/** Largest unfinished event that is kept, in bytes. */
+export const eventBytesMax = 1_048_576;
+
+export class EventTooLarge extends Error {}
+
+export interface SseEvent {
+  /** The value of the last `event` field, or "" when there was none. */
+  readonly name: string;
+  /** The data lines, joined by LF, without the field name. */
+  readonly data: Buffer;
+}
+
+export class SseScanner {
+  private pending: Buffer = Buffer.alloc(0);
+  private skipLineFeed = false;
+  private dataLines: Buffer[] = [];
+  private dataBytes = 0;
+  private eventName = "";
+
+  /** Feeds bytes, returns the events they complete. Throws EventTooLarge when an event outgrows {@link eventBytesMax}. */
+  push(chunk: Uint8Array): SseEvent[] {
+    const events: SseEvent[] = [];
+    let bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    if (this.skipLineFeed && bytes.length > 0) {
+      if (bytes[0] === lineFeed) bytes = bytes.subarray(1);
+      this.skipLineFeed = false;
+    }
+    if (this.pending.length > 0) bytes = Buffer.concat([this.pending, bytes]);
+    let start = 0;
+    for (;;) {
+      const end = endOfLine(bytes, start);
+      if (end < 0) break;
+      this.line(bytes.subarray(start, end), events);
+      start = end + 1;
+      if (bytes[end] === carriageReturn) {
+        if (start === bytes.length) this.skipLineFeed = true;
+        else if (bytes[start] === lineFeed) start += 1;
+      }
+    }
+    // A copy, because the chunk's memory belongs to the socket's pool and would be kept alive by a slice.
+    this.pending = start < bytes.length ? Buffer.from(bytes.subarray(start)) : Buffer.alloc(0);
+    if (this.pending.length + this.dataBytes > eventBytesMax) throw new EventTooLarge("event exceeds one mebibyte");
+    return events;
+  }
+
+  /** True when bytes of an event have arrived that no empty line has completed. */
+  get unfinished(): boolean {
+    return this.pending.length > 0 || this.dataLines.length > 0;
+  }
+
+  private line(line: Buffer, events: SseEvent[]): void {
+    if (line.length === 0) {
+      if (this.dataLines.length > 0) {
+        const [first] = this.dataLines;
+        const data = this.dataLines.length === 1 && first ? first : joinLines(this.dataLines);
+        events.push({ name: this.eventName, data });
+      }
+      this.dataLines = [];
+      this.dataBytes = 0;
+      this.eventName = "";
+      return;
+    }
+    const separator = line.indexOf(colon);
+    if (separator === 0) return;
+    const field = separator < 0 ? line.toString("latin1") : line.toString("latin1", 0, separator);
+    const from = separator < 0 ? line.length : separator + (line[separator + 1] === space ? 2 : 1);
+    if (field === "data") {
+      this.dataLines.push(line.subarray(from));
+      this.dataBytes += line.length - from;
+    } else if (field === "event") {
+      this.eventName = line.toString("utf8", from);
+    }
+  }
+}
+
+function endOfLine(bytes: Buffer, from: number): number {
+  const feed = bytes.indexOf(lineFeed, from);
+  const limit = feed < 0 ? bytes.length : feed;
+  const carriage = bytes.subarray(from, limit).indexOf(carriageReturn);
+  return carriage >= 0 ? from + carriage : feed;
+}
+
+function joinLines(lines: readonly Buffer[]): Buffer {
+  const separator = Buffer.from("\n");
+  return Buffer.concat(lines.flatMap((line, index) => (index === 0 ? [line] : [separator, line])));
+}

@@ -1,0 +1,55 @@
+import type { TokenCounts } from "@codex/contracts";
+
+/**
+ * Upstream usage is data, not truth (SEC-105): what is missing, negative, fractional, absurd or of another type is not
+ * believed; an explicit 0 means 0.
+ */
+
+/** Above this a count is a lie or a bug: no model of 2026 answers or reads that much in one request. */
+export const believableTokensMax = 100_000_000;
+
+export const noTokens: TokenCounts = { input: 0, cachedInput: 0, cacheWrite: 0, output: 0, reasoning: 0 };
+
+function believable(value: unknown): number | undefined {
+  return typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= believableTokensMax
+    ? value
+    : undefined;
+}
+
+function record(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null ? (value as Readonly<Record<string, unknown>>) : {};
+}
+
+/**
+ * OpenAI's `usage` object to disjoint classes; undefined when the two totals are not both believable. Details that are
+ * larger than their total are ignored: they could only move tokens into another class, never add any.
+ * Fields: platform.openai.com/docs/api-reference/chat/object (read 2026-11).
+ */
+export function tokensFromOpenAiUsage(usage: unknown): TokenCounts | undefined {
+  const fields = record(usage);
+  const prompt = believable(fields["prompt_tokens"]);
+  const completion = believable(fields["completion_tokens"]);
+  if (prompt === undefined || completion === undefined) return undefined;
+  const promptDetails = record(fields["prompt_tokens_details"]);
+  const completionDetails = record(fields["completion_tokens_details"]);
+  const cached = believable(promptDetails["cached_tokens"]) ?? 0;
+  const written = believable(promptDetails["cache_write_tokens"]) ?? 0;
+  const reasoning = believable(completionDetails["reasoning_tokens"]) ?? 0;
+  const detailsFit = cached + written <= prompt;
+  const reasoningFits = reasoning <= completion;
+  return {
+    input: detailsFit ? prompt - cached - written : prompt,
+    cachedInput: detailsFit ? cached : 0,
+    cacheWrite: detailsFit ? written : 0,
+    output: reasoningFits ? completion - reasoning : completion,
+    reasoning: reasoningFits ? reasoning : 0,
+  };
+}
+
+/** Bytes a model token stands for when nobody counted: near the average of English prose and of Cyrillic text in UTF-8. */
+const bytesPerToken = 4;
+
+/** The count we stand in with when the upstream reports none; the usage line is then marked as estimated. */
+export function estimateTokens(bytes: number): number {
+  return Math.ceil(bytes / bytesPerToken);
+}

@@ -1,0 +1,64 @@
+import { createCounter, type Logger } from "@codex/runtime";
+import type { Meter } from "@opentelemetry/api";
+import type { MicroTokens } from "@codex/kernel";
+
+/** Business telemetry of the gateway: one function an event. Counters take low-cardinality labels, the log takes the ids. */
+
+export interface RequestEnded {
+  readonly requestId: string;
+  readonly accountId: string | undefined;
+  readonly keyId: string | undefined;
+  readonly route: string;
+  readonly model: string | undefined;
+  readonly status: number;
+  readonly code: string | undefined;
+  readonly durationMs: number;
+  readonly costMicroTokens: MicroTokens | undefined;
+}
+
+export interface GatewayEvents {
+  requestEnded(event: RequestEnded): void;
+  limiterFellBack(error: unknown): void;
+  spoolFault(error: unknown): void;
+  publishFault(error: unknown): void;
+  epochRecovered(epoch: number, records: number, abandoned: number): void;
+  observeUnconfirmed(read: () => number): void;
+}
+
+export function gatewayEvents(logger: Logger, meter: Meter): GatewayEvents {
+  const requests = createCounter(meter, "gateway_requests", "Requests of /v1 by route and status class");
+  const charged = createCounter(meter, "gateway_charged_micro_tokens", "Sum of charges, in micro-tokens");
+  const faults = createCounter(meter, "gateway_faults", "Faults of a dependency that a fallback covered");
+  const duration = meter.createHistogram("gateway_request_duration_ms", { description: "Duration of /v1 requests", unit: "ms" });
+  return {
+    requestEnded(event) {
+      const labels = { route: event.route, status: `${Math.floor(event.status / 100)}xx` };
+      requests.with(labels).add();
+      if (event.costMicroTokens !== undefined) charged.add(Number(event.costMicroTokens));
+      duration.record(event.durationMs, { route: event.route });
+      logger.info("request", { ...event, durationMs: Math.round(event.durationMs) });
+    },
+    limiterFellBack(error) {
+      faults.with({ dependency: "redis" }).add();
+      logger.warn("rate limits are counted locally", { error });
+    },
+    spoolFault(error) {
+      faults.with({ dependency: "spool" }).add();
+      logger.error("spool refused a record", { error });
+    },
+    publishFault(error) {
+      faults.with({ dependency: "bus" }).add();
+      logger.warn("usage is not confirmed yet", { error });
+    },
+    epochRecovered(epoch, records, abandoned) {
+      logger.warn("spool of an earlier life recovered", { epoch: epoch.toString(), count: records, pending: abandoned });
+    },
+    observeUnconfirmed(read) {
+      meter
+        .createObservableGauge("gateway_spool_unconfirmed_records", { description: "Usage records that billing has not confirmed" })
+        .addCallback((result) => {
+          result.observe(read());
+        });
+    },
+  };
+}

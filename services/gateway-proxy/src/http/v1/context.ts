@@ -1,0 +1,47 @@
+import type { Clock, MicroTokens, RequestId } from "@codex/kernel";
+import type { Logger } from "@codex/runtime";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Catalogue, Route } from "../../app/catalogue.ts";
+import type { KeyCache } from "../../app/key-cache.ts";
+import type { Lender } from "../../app/lender.ts";
+import type { RequestLimiter } from "../../app/request-limiter.ts";
+import type { GatewayEvents } from "../../events.ts";
+import type { Spool } from "../../spool/spool.ts";
+import type { UpstreamClient } from "../../upstream/openai.ts";
+
+/** What the handlers of /v1 need; built once by service.ts. */
+export interface GatewayParts {
+  readonly keys: KeyCache;
+  readonly catalogue: Catalogue;
+  readonly lender: Lender;
+  readonly limiter: RequestLimiter;
+  readonly upstream: UpstreamClient;
+  /** A function, because the spool belongs to the epoch and is opened after the handlers exist. */
+  readonly spool: () => Spool;
+  readonly unseal: (route: Route) => string;
+  readonly ready: () => boolean;
+  readonly events: GatewayEvents;
+  readonly logger: Logger;
+  readonly clock: Clock;
+}
+
+/** What is known of a request when its one log record is written. */
+export interface RequestFacts {
+  status: number;
+  route: string;
+  model: string | undefined;
+  code: string | undefined;
+  accountId: string | undefined;
+  keyId: string | undefined;
+  costMicroTokens: MicroTokens | undefined;
+}
+
+export interface V1Context {
+  readonly req: IncomingMessage;
+  readonly res: ServerResponse;
+  readonly requestId: RequestId;
+  /** Aborted when the client is gone before the answer was finished. */
+  readonly clientGone: AbortSignal;
+  readonly facts: RequestFacts;
+  readonly keyRevoked: () => boolean;
+}

@@ -1,0 +1,154 @@
+import { AppError, hashApiKey, newId, toAppError } from "@codex/kernel";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { ResolvedKey } from "../../app/key-cache.ts";
+import { chatCompletions } from "./chat-completions.ts";
+import type { GatewayParts, RequestFacts, V1Context } from "./context.ts";
+import { readApiKey } from "./credentials.ts";
+import { renderError, sendError } from "./errors.ts";
+import { listModels, oneModel } from "./models.ts";
+
+/**
+ * The handler of /v1, directly on node:http: Express costs a second floor on this path (docs/adr/0002). Every route is in
+ * the table; what is not in it cannot be served.
+ */
+
+type V1Handler = (parts: GatewayParts, context: V1Context, key: ResolvedKey, rest: string) => Promise<void> | void;
+
+interface V1Route {
+  readonly method: "GET" | "POST";
+  /** Ends in "/" when the rest of the path is the argument. */
+  readonly path: string;
+  readonly handle: V1Handler;
+}
+
+export const v1Routes: readonly V1Route[] = [
+  { method: "POST", path: "/v1/chat/completions", handle: chatCompletions },
+  { method: "GET", path: "/v1/models", handle: (parts, context, key) => sendJson(context, listModels(parts.catalogue, key.models)) },
+  {
+    method: "GET",
+    path: "/v1/models/",
+    handle: (parts, context, key, rest) => sendJson(context, oneModel(parts.catalogue, decode(rest), key.models)),
+  },
+];
+
+export function isV1(url: string): boolean {
+  return url === "/v1" || url.startsWith("/v1/") || url.startsWith("/v1?");
+}
+
+export function createV1Handler(parts: GatewayParts): (req: IncomingMessage, res: ServerResponse) => void {
+  return (req, res) => {
+    void serve(parts, req, res);
+  };
+}
+
+/** Never rejects. */
+async function serve(parts: GatewayParts, req: IncomingMessage, res: ServerResponse): Promise<void> {
+  const startedMs = parts.clock.monotonicMs();
+  const context = createContext(parts, req, res);
+  try {
+    await dispatch(parts, context);
+  } catch (thrown) {
+    const error = toAppError(thrown);
+    context.facts.code = error.code;
+    if (error.kind === "internal") parts.logger.error("request failed", { requestId: context.requestId, error: thrown });
+    if (res.headersSent) res.destroy();
+    else sendError(res, renderError(error, context.requestId), !req.complete);
+  }
+  const { facts } = context;
+  if (facts.status === 0) facts.status = res.statusCode;
+  parts.events.requestEnded({ ...facts, requestId: context.requestId, durationMs: parts.clock.monotonicMs() - startedMs });
+}
+
+function createContext(parts: GatewayParts, req: IncomingMessage, res: ServerResponse): V1Context {
+  const requestId = newId("req");
+  res.setHeader("x-request-id", requestId);
+  res.setHeader("request-id", requestId);
+  res.setHeader("x-content-type-options", "nosniff");
+  const gone = new AbortController();
+  res.once("close", () => {
+    if (!res.writableFinished) gone.abort();
+  });
+  const facts: RequestFacts = {
+    status: 0,
+    route: "unmatched",
+    model: undefined,
+    code: undefined,
+    accountId: undefined,
+    keyId: undefined,
+    costMicroTokens: undefined,
+  };
+  let keyHash: string | undefined;
+  return {
+    req,
+    res,
+    requestId,
+    clientGone: gone.signal,
+    facts,
+    keyRevoked: () => {
+      keyHash ??= hashApiKey(readApiKey(req));
+      return parts.keys.isRevoked(keyHash);
+    },
+  };
+}
+
+async function dispatch(parts: GatewayParts, context: V1Context): Promise<void> {
+  const path = (context.req.url ?? "").split("?")[0] ?? "";
+  const matches = v1Routes.filter((route) => matchesPath(route, path));
+  if (matches.length === 0) throw unknownRoute(path);
+  const route = matches.find((candidate) => candidate.method === context.req.method);
+  if (!route) throw wrongMethod(context, matches);
+  context.facts.route = route.path;
+  if (!parts.ready()) throw starting();
+  const key = await parts.keys.authenticate(readApiKey(context.req));
+  context.facts.accountId = key.accountId;
+  context.facts.keyId = key.keyId;
+  const limits = await parts.limiter.take(key.keyId);
+  context.res.setHeader("x-ratelimit-limit-requests", limits.limit);
+  context.res.setHeader("x-ratelimit-remaining-requests", limits.remaining);
+  context.res.setHeader("x-ratelimit-reset-requests", `${Math.ceil(limits.resetMs / 1_000)}s`);
+  await route.handle(parts, context, key, path.slice(route.path.length));
+}
+
+function matchesPath(route: V1Route, path: string): boolean {
+  return route.path.endsWith("/") ? path.startsWith(route.path) && path.length > route.path.length : path === route.path;
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+function sendJson(context: V1Context, value: unknown): void {
+  const body = JSON.stringify(value);
+  context.res.writeHead(200, { "content-type": "application/json", "content-length": Buffer.byteLength(body) });
+  context.res.end(body);
+}
+
+function unknownRoute(path: string): AppError {
+  const hint = path.startsWith("/v1/v1")
+    ? " The path begins with /v1 twice: remove /v1 from the base URL of your client."
+    : ` There is: ${v1Routes.map((route) => `${route.method} ${route.path}`).join(", ")}.`;
+  return new AppError({ kind: "not_found", code: "route_not_found", publicMessage: `This URL does not exist here.${hint}` });
+}
+
+function wrongMethod(context: V1Context, matches: readonly V1Route[]): AppError {
+  const allowed = matches.map((route) => route.method).join(", ");
+  context.res.setHeader("allow", allowed);
+  return new AppError({
+    kind: "method_not_allowed",
+    code: "method_not_allowed",
+    publicMessage: `Use ${allowed} for this URL.`,
+  });
+}
+
+function starting(): AppError {
+  return new AppError({
+    kind: "unavailable",
+    code: "service_unavailable",
+    publicMessage: "The gateway is starting. Please try again in a moment.",
+    retryAfterSeconds: 1,
+  });
+}

@@ -1,0 +1,76 @@
+import { idOf, microTokens, type LeaseCloseRecord, type UsageRecord } from "@codex/contracts";
+import { z } from "zod";
+import type { SpoolEntry } from "./record-codec.ts";
+
+/** What the spool says of an epoch, a running request and its progress. `close` and `leaseClose` hold the wire records. */
+
+/** First record of each segment. `lastSeqs` continues the numbering when older segments are already gone. */
+export const epochPayload = z.strictObject({
+  epoch: z.number().int().min(1),
+  workerId: z.string(),
+  segment: z.number().int().min(0),
+  lastSeqs: z.record(z.string().regex(/^\d{1,2}$/), z.number().int().min(1)),
+});
+export type EpochHeader = z.output<typeof epochPayload>;
+
+export const openPayload = z.strictObject({
+  requestId: idOf("req"),
+  accountId: idOf("acc"),
+  keyId: idOf("key"),
+  leaseId: idOf("lse"),
+  model: z.string(),
+  route: z.string(),
+  channel: z.string(),
+  streamed: z.boolean(),
+  priceVersion: idOf("prc"),
+  holdMicroTokens: microTokens,
+  inputBytes: z.number().int().min(0),
+  startedAt: z.iso.datetime(),
+});
+export type OpenRequest = z.output<typeof openPayload>;
+
+export const progressPayload = z.strictObject({
+  requestId: idOf("req"),
+  deliveredBytes: z.number().int().min(0),
+  /** Charge so far by the published rule, had the request ended now. */
+  costMicroTokens: microTokens,
+  outputTokens: z.number().int().min(0),
+});
+export type Progress = z.output<typeof progressPayload>;
+
+/** A lease that was granted to this epoch, with what was charged to it so far: written at the grant, so that a crash can close it. */
+export const leasePayload = z.strictObject({
+  leaseId: idOf("lse"),
+  accountId: idOf("acc"),
+  settledMicroTokens: microTokens,
+});
+export type LeaseGranted = z.output<typeof leasePayload>;
+
+export function epochEntry(header: EpochHeader): SpoolEntry {
+  return { type: "epoch", payload: JSON.stringify(header) };
+}
+
+export function leaseEntry(lease: LeaseGranted): SpoolEntry {
+  return { type: "lease", payload: JSON.stringify(z.encode(leasePayload, lease)) };
+}
+
+export function openEntry(open: OpenRequest): SpoolEntry {
+  return { type: "open", payload: JSON.stringify(z.encode(openPayload, open)) };
+}
+
+export function progressEntry(progress: Progress): SpoolEntry {
+  return { type: "progress", payload: JSON.stringify(z.encode(progressPayload, progress)) };
+}
+
+/** Hand-written encoding of the hot record: the same JSON as `z.encode(usageRecord, …)`, held equal by a test. */
+export function usagePayload(record: UsageRecord): string {
+  return JSON.stringify({
+    ...record,
+    holdMicroTokens: record.holdMicroTokens.toString(),
+    costMicroTokens: record.costMicroTokens.toString(),
+  });
+}
+
+export function leaseClosePayload(record: LeaseCloseRecord): string {
+  return JSON.stringify({ ...record, settledMicroTokens: record.settledMicroTokens.toString() });
+}

@@ -1,0 +1,58 @@
+import { displayPrefix, generateApiKey, hashApiKey, newId, ok, refuse, type AccountId, type KeyId, type Result } from "@codex/kernel";
+import type { KeyStore, StoredKey, Tombstones } from "./ports.ts";
+
+export interface KeyPorts {
+  readonly store: KeyStore;
+  readonly tombstones: Tombstones;
+  /** Reports a tombstone that could not be written; the event and the next repair bring it still. */
+  readonly onTombstoneFault: (error: unknown) => void;
+  readonly brand: string;
+}
+
+/** Active keys an account may have. */
+export const activeKeysMax = 100;
+export const listedKeysMax = 500;
+
+/** Makes a key. The secret is in the answer and nowhere else; it cannot be shown again. */
+export async function createKey(
+  ports: KeyPorts,
+  accountId: AccountId,
+  name: string,
+): Promise<Result<{ readonly key: StoredKey; readonly secret: string }, "conflict">> {
+  const secret = generateApiKey(ports.brand, "live");
+  const draft = { keyId: newId("key"), accountId, name, displayPrefix: displayPrefix(secret), hash: hashApiKey(secret) };
+  const key = await ports.store.create(draft, activeKeysMax);
+  if (!key) return refuse("conflict", `An account can have ${activeKeysMax} active keys. Revoke one first.`);
+  return ok({ key, secret });
+}
+
+/** Revokes for good. Idempotent; refuses with `not_found` what is missing and what is another account's, alike. */
+export async function revokeKey(
+  ports: KeyPorts,
+  accountId: AccountId,
+  keyId: KeyId,
+): Promise<Result<StoredKey, "not_found">> {
+  const key = await ports.store.revoke(accountId, keyId);
+  if (!key) return refuse("not_found", "There is no such key.");
+  // The row is the truth and is committed; a bucket that does not answer delays the gateways by seconds at most.
+  await ports.tombstones.put(key).catch(ports.onTombstoneFault);
+  return ok(key);
+}
+
+const repairPage = 500;
+
+/** Puts every revocation that the bucket lacks into it: after an outage, and when the bucket was lost. Returns how many. */
+export async function repairTombstones(ports: Pick<KeyPorts, "store" | "tombstones">): Promise<number> {
+  let repaired = 0;
+  let last: KeyId | undefined;
+  for (;;) {
+    const page = await ports.store.revokedAfter(last, repairPage);
+    for (const key of page) {
+      if (await ports.tombstones.has(key.hash)) continue;
+      await ports.tombstones.put(key);
+      repaired += 1;
+    }
+    last = page.at(-1)?.keyId;
+    if (page.length < repairPage) return repaired;
+  }
+}

@@ -1,0 +1,32 @@
+import { commonConfig, commonFields, defineConfig, env, type CommonConfig } from "@codex/runtime";
+
+export interface KeyRegistryConfig {
+  readonly common: CommonConfig;
+  readonly databaseUrl: string;
+  readonly natsServers: readonly string[];
+  readonly publicOrigin: string;
+  readonly trustedProxyCount: number;
+  readonly brand: string;
+}
+
+export const keyRegistryConfig = defineConfig({
+  service: "key-registry",
+  fields: {
+    ...commonFields,
+    DATABASE_URL: env.url({ protocols: ["postgres", "postgresql"] }).describe("Postgres, role keys_app"),
+    NATS_URL: env.urls({ protocols: ["nats", "tls"] }).describe("NATS servers, comma separated"),
+    PUBLIC_ORIGIN: env.url({ protocols: ["http", "https"] }).describe("Origin of the dashboard, for sessions and CSRF"),
+    TRUSTED_PROXY_COUNT: env.integer({ min: 0, max: 5, default: 0 }).describe("Proxies in front that set x-forwarded-for"),
+    KEY_BRAND: env
+      .text({ default: "cx", pattern: /^[a-z][a-z0-9]{1,9}$/ })
+      .describe("First part of new keys; old keys keep theirs"),
+  },
+  build: (values): KeyRegistryConfig => ({
+    common: commonConfig(values),
+    databaseUrl: values.DATABASE_URL,
+    natsServers: values.NATS_URL,
+    publicOrigin: values.PUBLIC_ORIGIN,
+    trustedProxyCount: values.TRUSTED_PROXY_COUNT,
+    brand: values.KEY_BRAND,
+  }),
+});

@@ -1,0 +1,13 @@
+import type { ApiKey } from "@codex/contracts";
+import type { StoredKey } from "../app/ports.ts";
+
+export function toApiKey(key: StoredKey): ApiKey {
+  return {
+    keyId: key.keyId,
+    name: key.name,
+    prefix: key.displayPrefix,
+    status: key.status,
+    createdAt: key.createdAt.toISOString(),
+    revokedAt: key.revokedAt === null ? null : key.revokedAt.toISOString(),
+  };
+}

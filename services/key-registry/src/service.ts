@@ -1,0 +1,57 @@
+import { connectBus, startOutboxRelay } from "@codex/bus";
+import { assertMigrated, openDb, outboxSource } from "@codex/db";
+import { createBusSessionVerifier, createHttpApp, listen } from "@codex/http";
+import type { RunningService, ServiceContext } from "@codex/runtime";
+import { repairTombstones, type KeyPorts } from "./app/manage-keys.ts";
+import { keyRpcs } from "./bus/rpc.ts";
+import { tombstoneBucket } from "./bus/tombstones.ts";
+import type { KeyRegistryConfig } from "./config.ts";
+import { keyEvents } from "./events.ts";
+import { keyRoutes } from "./http/routes.ts";
+import { keyStore } from "./store/key-store.ts";
+import { keyMigrations } from "./store/migrations/index.ts";
+import { keysSchema, type KeyTables } from "./store/schema.ts";
+
+const repairEveryMs = 60_000;
+
+/** Builds and starts the key registry; the only file that constructs. */
+export async function start({ config, scope, logger, health, telemetry }: ServiceContext<KeyRegistryConfig>): Promise<RunningService> {
+  const events = keyEvents(logger, telemetry.meter);
+  const db = openDb<KeyTables>({ url: config.databaseUrl, schema: keysSchema, applicationName: "key-registry" });
+  scope.defer("database", () => db.close());
+  await assertMigrated(db, keysSchema, keyMigrations);
+  health.addCheck("postgres", () => db.ping());
+  const bus = await connectBus({ servers: config.natsServers, name: config.common.instanceId }, { logger, source: "key-registry" });
+  scope.defer("bus", () => bus.drain());
+  health.addCheck("nats", () => bus.ping());
+
+  const ports: KeyPorts = {
+    store: keyStore(db, bus.encode.bind(bus)),
+    tombstones: await tombstoneBucket(bus),
+    onTombstoneFault: (error) => events.tombstoneFault(error),
+    brand: config.brand,
+  };
+  const relay = await startOutboxRelay({ source: outboxSource(db), bus, logger });
+  scope.defer("outbox relay", () => relay.stop());
+  const repair = (): void => {
+    repairTombstones(ports).then((count) => events.tombstonesRepaired(count), (error: unknown) => events.tombstoneFault(error));
+  };
+  repair();
+  const repairing = setInterval(repair, repairEveryMs);
+  scope.defer("tombstone repair", () => clearInterval(repairing));
+
+  const rpc = await bus.serve({ name: "key-registry", version: "1.0.0", description: "Who owns an API key" }, keyRpcs(ports.store));
+  scope.defer("rpc", () => rpc.stop());
+  const { app } = createHttpApp({
+    service: "key-registry",
+    routes: keyRoutes(ports),
+    sessions: createBusSessionVerifier(bus, config.publicOrigin),
+    logger,
+    publicOrigin: config.publicOrigin,
+    trustedProxyCount: config.trustedProxyCount,
+    production: config.common.nodeEnv === "production",
+  });
+  const server = await listen(app, { host: config.common.httpHost, port: config.common.httpPort });
+  scope.defer("http", () => server.close());
+  return { httpPort: server.port, httpUrl: `http://${config.common.httpHost}:${server.port}` };
+}

@@ -1,0 +1,26 @@
+import { outboxMigration, type Migration } from "@codex/db";
+
+/** Every migration, oldest first. A file that has been merged is never edited; a mistake is corrected by the next one. */
+export const keyMigrations: readonly Migration[] = [
+  {
+    name: "20261123T1300_create_api_key",
+    up: `
+      create table api_key (
+        id uuid primary key,
+        account_id uuid not null,
+        name text not null check (char_length(name) between 1 and 100),
+        display_prefix text not null check (char_length(display_prefix) <= 16),
+        hash bytea not null unique check (octet_length(hash) = 32),
+        status text not null default 'active' check (status in ('active', 'revoked')),
+        version integer not null default 1 check (version >= 1),
+        models text[],
+        expires_at timestamptz,
+        created_at timestamptz not null default now(),
+        revoked_at timestamptz,
+        check ((status = 'revoked') = (revoked_at is not null))
+      );
+      create index api_key_account on api_key (account_id, id desc);
+    `,
+  },
+  outboxMigration("20261123T1301_create_outbox"),
+];

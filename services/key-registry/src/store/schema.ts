@@ -1,0 +1,27 @@
+import type { Generated } from "kysely";
+import type { InboxTable, OutboxTable } from "@codex/db";
+
+/** Columns of `keys.api_key`. The key itself is nowhere: its hash finds it, its prefix lets the owner recognise it. */
+export interface ApiKeyTable {
+  readonly id: string;
+  readonly account_id: string;
+  readonly name: string;
+  readonly display_prefix: string;
+  /** SHA-256 of the full key, 32 bytes. */
+  readonly hash: Buffer;
+  readonly status: "active" | "revoked";
+  /** Grows with each change; receivers keep the highest. */
+  readonly version: number;
+  readonly models: readonly string[] | null;
+  readonly expires_at: Date | null;
+  readonly created_at: Generated<Date>;
+  readonly revoked_at: Date | null;
+}
+
+export interface KeyTables {
+  api_key: ApiKeyTable;
+  outbox: OutboxTable;
+  inbox: InboxTable;
+}
+
+export const keysSchema = "keys";
