@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { count, idOf, instant, microTokens } from "./codecs.ts";
 import { defineEvent, defineRpc } from "./define.ts";
 import { tokenCounts } from "./pricing.ts";

@@ -1,6 +1,6 @@
 import { expect, test } from "@jest/globals";
 import { newId } from "@codex/kernel";
-import { z } from "zod";
+import * as z from "zod";
 import { amount, idOf, microTokens } from "./codecs.ts";
 import { usagePartitionOf, usagePartitions } from "./billing.ts";
 import { allEvents, allKvs, allRpcs } from "./registry.ts";

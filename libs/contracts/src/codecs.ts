@@ -1,5 +1,6 @@
-import { formatAmount, parseAmount, parseMicroTokens, type Id, type IdPrefix } from "@codex/kernel";
-import { z } from "zod";
+import type { Id, IdPrefix } from "@codex/kernel";
+import { formatAmount, parseAmount, parseMicroTokens } from "@codex/kernel/money";
+import * as z from "zod";
 
 /** Integer micro-tokens: decimal string on the wire, bigint in code. Used on the bus. */
 export const microTokens = z.codec(z.string().regex(/^-?\d{1,19}$/), z.bigint(), {

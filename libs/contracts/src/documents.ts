@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { wildcardOf } from "./define.ts";
 import { allEvents, allKvs, allRpcs } from "./registry.ts";
 import { streams } from "./streams.ts";

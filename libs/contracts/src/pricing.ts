@@ -1,5 +1,5 @@
-import { divideCeil, divideHalfEven, type MicroTokens } from "@codex/kernel";
-import { z } from "zod";
+import { divideCeil, divideHalfEven, type MicroTokens } from "@codex/kernel/money";
+import * as z from "zod";
 import { count, idOf, instant, microTokens } from "./codecs.ts";
 import { defineKv } from "./define.ts";
 

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { usageStatus } from "../billing.ts";
 import { amount, count, idOf, instant } from "../codecs.ts";
 import { tokenCounts } from "../pricing.ts";

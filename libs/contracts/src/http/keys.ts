@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { idOf, instant } from "../codecs.ts";
 import { keyStatus } from "../keys.ts";
 

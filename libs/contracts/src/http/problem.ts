@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 
 /** RFC 9457 problem details, the error body of every `/api/*` route. */
 export const problem = z.object({

@@ -1,0 +1,10 @@
+import { createTheme } from "@mantine/core";
+
+/** The settings with which every page passes WCAG 2.2 AA contrast in both colour schemes (design/ux.md §2.0). */
+export const theme = createTheme({
+  autoContrast: true,
+  luminanceThreshold: 0.179,
+  primaryShade: { light: 8, dark: 8 },
+  fontFamily: "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif",
+  defaultRadius: "md",
+});

@@ -1,0 +1,68 @@
+import { problem, type Problem } from "@codex/contracts";
+import * as z from "zod";
+
+/** A refusal of a service, as the page handles it: by code, never by text. */
+export class ApiError extends Error {
+  readonly status: number;
+  readonly code: string;
+  readonly requestId: string | undefined;
+  readonly problem: Problem | undefined;
+
+  constructor(status: number, body: Problem | undefined) {
+    super(body?.detail ?? `HTTP ${status}`);
+    this.name = "ApiError";
+    this.status = status;
+    this.code = body?.code ?? (status === 0 ? "network" : "unknown");
+    this.requestId = body?.requestId;
+    this.problem = body;
+  }
+}
+
+interface Ask<S extends z.ZodType> {
+  readonly method: "GET" | "POST";
+  readonly path: string;
+  readonly body?: unknown;
+  /** The answer's schema; absent for 204. */
+  readonly response?: S;
+}
+
+const timeoutMs = 15_000;
+
+/**
+ * One request to our own origin. The session's token lives 15 minutes and is renewed by GET /api/auth/me, so a 401 is
+ * tried once more after a renewal. Throws ApiError; an answer that does not fit its schema is an error of ours.
+ */
+export async function request<S extends z.ZodType>(ask: Ask<S>): Promise<z.output<S>> {
+  let response = await send(ask);
+  if (response.status === 401 && !ask.path.startsWith("/api/auth/")) {
+    const renewal = await send({ method: "GET", path: "/api/auth/me" });
+    if (renewal.ok) response = await send(ask);
+  }
+  if (!response.ok) throw new ApiError(response.status, await readProblem(response));
+  if (!ask.response) return undefined as z.output<S>;
+  return ask.response.parse(await response.json());
+}
+
+async function send(ask: Ask<z.ZodType>): Promise<Response> {
+  try {
+    return await fetch(ask.path, {
+      method: ask.method,
+      credentials: "same-origin",
+      signal: AbortSignal.timeout(timeoutMs),
+      headers: {
+        accept: "application/json",
+        // Only a page of our own origin can set it; the services ask for it on everything that changes something.
+        "x-cx-csrf": "1",
+        ...(ask.body === undefined ? {} : { "content-type": "application/json" }),
+      },
+      ...(ask.body === undefined ? {} : { body: JSON.stringify(ask.body) }),
+    });
+  } catch {
+    throw new ApiError(0, undefined);
+  }
+}
+
+async function readProblem(response: Response): Promise<Problem | undefined> {
+  const parsed = problem.safeParse(await response.json().catch(() => undefined));
+  return parsed.success ? parsed.data : undefined;
+}

@@ -1,0 +1,27 @@
+import i18next, { type i18n } from "i18next";
+import { initReactI18next } from "react-i18next";
+import { en } from "./texts-en.ts";
+import { ru } from "./texts-ru.ts";
+
+export type Language = "ru" | "en";
+const storageKey = "codex.language";
+
+/** Russian first (168-FZ); the reader's choice is kept in the browser only. */
+export function savedLanguage(): Language {
+  return localStorage.getItem(storageKey) === "en" ? "en" : "ru";
+}
+
+export async function startI18n(): Promise<i18n> {
+  await i18next.use(initReactI18next).init({
+    lng: savedLanguage(),
+    fallbackLng: "ru",
+    resources: { ru: { translation: ru }, en: { translation: en } },
+    interpolation: { escapeValue: false },
+  });
+  document.documentElement.lang = i18next.language;
+  i18next.on("languageChanged", (language) => {
+    localStorage.setItem(storageKey, language);
+    document.documentElement.lang = language;
+  });
+  return i18next;
+}

@@ -1,0 +1,4 @@
+export { imageCacheConfig, type ImageCacheConfig } from "./config.ts";
+export { start } from "./service.ts";
+export { imageMigrations } from "./store/migrations/index.ts";
+export { imagesSchema } from "./store/schema.ts";
