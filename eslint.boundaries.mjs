@@ -9,6 +9,7 @@ const elements = [
   { type: "contracts", pattern: "libs/contracts" },
   { type: "testkit", pattern: "libs/testkit" },
   { type: "lib", pattern: "libs/*", capture: ["lib"] },
+  { type: "ui-app", pattern: "services/dashboard/src/app" },
   { type: "domain", pattern: "services/*/src/domain", capture: ["service"] },
   { type: "app", pattern: "services/*/src/app", capture: ["service"] },
   { type: "edge", pattern: "services/*/src/(http|bus|store|upstream|workers)", capture: ["service"] },
@@ -43,7 +44,8 @@ const policies = [
     allow: { to: { element: { type: "feature", captured: { feature: "{{ from.element.captured.feature }}" } } } },
   },
   { from: { element: { type: "shared-ui" } }, allow: any("kernel", "contracts", "shared-ui") },
-  { from: { element: { type: "service" } }, allow: any("kernel", "contracts", "lib", "feature", "shared-ui") },
+  { from: { element: { type: "ui-app" } }, allow: any("kernel", "contracts", "feature", "shared-ui", "ui-app") },
+  { from: { element: { type: "service" } }, allow: any("kernel", "contracts", "lib") },
   { from: { element: { type: "service" } }, allow: own("domain", "app", "edge", "service") },
   { from: { element: { type: "tooling" } }, allow: any("kernel", "contracts", "lib", "testkit", "service", "tooling") },
 ];
@@ -57,7 +59,7 @@ export const boundarySettings = {
 };
 
 export const boundaryRules = {
-  "boundaries/dependencies": ["error", { default: "disallow", policies }],
+  "boundaries/dependencies": ["error", { default: "disallow", checkAllOrigins: true, policies }],
   "boundaries/no-unknown-files": "error",
 };
 

@@ -29,6 +29,7 @@ test.each([
   ["kernel imports contracts", "libs/kernel/src/planted.ts", "../../contracts/src/index.ts"],
   ["contracts imports a lib", "libs/contracts/src/planted.ts", "../../bus/src/index.ts"],
   ["a lib imports a service", "libs/http/src/planted.ts", "../../../services/auth/src/service.ts"],
+  ["a feature imports another feature", "services/dashboard/src/features/keys/planted.ts", "../usage/api/usage.ts"],
   ["a lib imports the testkit", "libs/http/src/planted.ts", "../../testkit/src/index.ts"],
 ])("planted: %s", (_name, path, target) => {
   expect(violations(path, `import * as planted from "${target}";\nexport const kept = planted;\n`)).toHaveLength(1);

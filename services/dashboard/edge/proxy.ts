@@ -1,7 +1,7 @@
 import { appError, renderProblem, toOpenAiError } from "@codex/http";
 import { newId } from "@codex/kernel";
 import { createProxyMiddleware, type RequestHandler } from "http-proxy-middleware";
-import { ServerResponse, type IncomingMessage } from "node:http";
+import { ServerResponse } from "node:http";
 import { identityHeaders, matches, type EdgeRoute } from "./routes.ts";
 
 /** A silent upstream service is given up after this; running streams send bytes and are not touched. */
@@ -31,7 +31,7 @@ export function proxyTo(route: EdgeRoute, target: string): RequestHandler {
 }
 
 /** The service did not answer: 503 in the form of its surface, or a broken connection when the answer had begun. */
-function answerUnavailable(route: EdgeRoute, res: ServerResponse<IncomingMessage>): void {
+function answerUnavailable(route: EdgeRoute, res: ServerResponse): void {
   if (res.headersSent || res.destroyed) {
     res.destroy();
     return;

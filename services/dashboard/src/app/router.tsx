@@ -21,7 +21,7 @@ const signedIn = createRoute({
   getParentRoute: () => root,
   id: "signed-in",
   beforeLoad: async ({ context }) => {
-    const account = await context.queryClient.ensureQueryData(sessionQuery);
+    const account = await context.queryClient.query({ ...sessionQuery, staleTime: "static" });
     // eslint-disable-next-line @typescript-eslint/only-throw-error -- the router's own way to redirect
     if (!account) throw redirect({ to: "/sign-in" });
   },

@@ -1,5 +1,5 @@
 import { problem, type Problem } from "@codex/contracts";
-import * as z from "zod";
+import type * as z from "zod";
 
 /** A refusal of a service, as the page handles it: by code, never by text. */
 export class ApiError extends Error {
