@@ -22,6 +22,11 @@ test("an id of another prefix or a number is refused", () => {
   expect(idOf("acc").safeParse(42).success).toBe(false);
 });
 
+test("an id is encoded as it is decoded", () => {
+  const id = newId("acc");
+  expect(z.encode(z.object({ id: idOf("acc") }), z.decode(z.object({ id: idOf("acc") }), { id }))).toEqual({ id });
+});
+
 test("every declared schema has a JSON Schema of its wire form", () => {
   const schemas = [...allEvents.map((event) => event.data), ...allRpcs.flatMap((rpc) => [rpc.req, rpc.res]), ...allKvs.map((kv) => kv.value)];
   for (const schema of schemas) expect(() => z.toJSONSchema(schema, { io: "input" })).not.toThrow();

@@ -30,7 +30,7 @@ export function lockDirectory(directory: string): () => void {
 }
 
 function isFileExists(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "EEXIST";
+  return typeof error === "object" && error !== null && "code" in error && error.code === "EEXIST";
 }
 
 function isAlive(owner: string): boolean {

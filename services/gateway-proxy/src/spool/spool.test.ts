@@ -1,0 +1,212 @@
+import { usageRecord, type SpoolRecord } from "@codex/contracts";
+import { newId, type AccountId } from "@codex/kernel";
+import { expect, test } from "@jest/globals";
+import fc from "fast-check";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import * as z from "zod";
+import { noTokens } from "../domain/usage.ts";
+import { DirectoryLocked, lockDirectory } from "./directory-lock.ts";
+import { readLeftovers } from "./leftovers.ts";
+import { decodeRecords, encodeRecord, type SpoolEntry } from "./record-codec.ts";
+import { usagePayload, type OpenRequest } from "./records.ts";
+import { Spool, type UsageWithoutSeq } from "./spool.ts";
+
+const accountId: AccountId = newId("acc");
+const leaseId = newId("lse");
+const now = new Date("2026-11-23T12:00:00.000Z");
+
+function withDirectory<T>(work: (directory: string) => T): T {
+  const directory = mkdtempSync(join(tmpdir(), "spool-"));
+  try {
+    return work(directory);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}
+
+function openSpool(directory: string, records: SpoolRecord[], segmentBytes = 1_000_000): Spool {
+  return new Spool({
+    directory,
+    workerId: "w",
+    epoch: 7,
+    segmentBytes,
+    bytesMax: 10_000_000,
+    onRecord: (record) => records.push(record),
+    onFault: (error) => {
+      throw error;
+    },
+  });
+}
+
+function openRequest(): OpenRequest {
+  return {
+    requestId: newId("req"),
+    accountId,
+    keyId: newId("key"),
+    leaseId,
+    model: "m",
+    route: "/v1/chat/completions",
+    channel: "c",
+    streamed: true,
+    priceVersion: newId("prc"),
+    holdMicroTokens: 1_000n,
+    inputBytes: 400,
+    startedAt: now.toISOString(),
+  };
+}
+
+function usageOf(open: OpenRequest, costMicroTokens: bigint): UsageWithoutSeq {
+  const { requestId, keyId, model, route, channel, streamed, priceVersion, holdMicroTokens, startedAt } = open;
+  return {
+    requestId,
+    accountId,
+    keyId,
+    leaseId,
+    route,
+    model,
+    channel,
+    status: "ok",
+    httpStatus: 200,
+    errorCode: null,
+    streamed,
+    tokens: noTokens,
+    estimated: false,
+    priceVersion,
+    holdMicroTokens,
+    costMicroTokens,
+    startedAt,
+    firstByteMs: 5,
+    durationMs: 10,
+  };
+}
+
+test("any prefix of a spool file gives exactly the whole records", () => {
+  const entry = fc.record<SpoolEntry>({
+    type: fc.constantFrom("epoch", "open", "progress", "close", "leaseClose", "lease"),
+    payload: fc.string({ unit: "binary", maxLength: 50 }),
+  });
+  fc.assert(
+    fc.property(fc.array(entry, { maxLength: 8 }), fc.nat(), (entries, cut) => {
+      const parts = entries.map(encodeRecord);
+      const file = Buffer.concat(parts);
+      const bytes = cut % (file.length + 1);
+      let whole = 0;
+      let end = 0;
+      for (const part of parts) {
+        if (end + part.length > bytes) break;
+        end += part.length;
+        whole += 1;
+      }
+      const decoded = decodeRecords(file.subarray(0, bytes));
+      expect(decoded.entries).toEqual(entries.slice(0, whole));
+      expect(decoded.wholeBytes).toBe(end);
+    }),
+  );
+});
+
+test("a flipped bit ends the reading before the damaged record", () => {
+  const parts = ["one", "two", "three"].map((payload) => encodeRecord({ type: "open", payload }));
+  const file = Buffer.concat(parts);
+  const at = (parts[0]?.length ?? 0) + 10;
+  file.writeUInt8(file.readUInt8(at) ^ 1, at);
+  expect(decodeRecords(file).entries.map((entry) => entry.payload)).toEqual(["one"]);
+});
+
+test("the hand-written wire form of a usage record is the contract's", () => {
+  const record = { ...usageOf(openRequest(), 42n), type: "usage" as const, seq: 3 };
+  expect(JSON.parse(usagePayload(record))).toEqual(z.encode(usageRecord, record));
+});
+
+test("kill -9 in the middle: closed requests are kept, open ones are settled by their progress, leases are closed last", () => {
+  withDirectory((directory) => {
+    const records: SpoolRecord[] = [];
+    const spool = openSpool(directory, records);
+    const [closed, running, silent] = [openRequest(), openRequest(), openRequest()];
+    spool.leaseGranted(leaseId, accountId);
+    for (const open of [closed, running, silent]) spool.requestOpened(open);
+    spool.progress({ requestId: running.requestId, deliveredBytes: 40, costMicroTokens: 30n, outputTokens: 10 });
+    spool.requestClosed(usageOf(closed, 12n));
+    // No close of the spool: this is what a killed process leaves.
+    const [leftover] = readLeftovers(directory, now);
+    expect(leftover).toMatchObject({ epoch: 7, abandoned: 2 });
+    expect(leftover?.records.map((record) => record.seq)).toEqual([1, 2, 3, 4]);
+    expect(leftover?.records.slice(0, 3)).toMatchObject([
+      { requestId: closed.requestId, costMicroTokens: 12n, status: "ok" },
+      { requestId: running.requestId, costMicroTokens: 30n, status: "abandoned", estimated: true },
+      { requestId: silent.requestId, costMicroTokens: 0n, status: "abandoned" },
+    ]);
+    expect(leftover?.records[3]).toEqual({ type: "lease_close", seq: 4, accountId, leaseId, settledMicroTokens: 42n });
+    leftover?.forget();
+    expect(readdirSync(directory)).toEqual([]);
+  });
+});
+
+test("segments rotate, go when confirmed, and what is alive survives in the newest one", () => {
+  withDirectory((directory) => {
+    const records: SpoolRecord[] = [];
+    const spool = openSpool(directory, records, 4_096);
+    spool.leaseGranted(leaseId, accountId);
+    const alive = openRequest();
+    spool.requestOpened(alive);
+    for (let index = 0; index < 50; index += 1) {
+      const open = openRequest();
+      spool.requestOpened(open);
+      spool.requestClosed(usageOf(open, 1n));
+    }
+    const before = readdirSync(directory).sort();
+    expect(before.length).toBeGreaterThan(3);
+    // What only the newest segment holds is enough to recover what is alive.
+    for (const name of before.slice(0, -1)) rmSync(join(directory, name));
+    const [leftover] = readLeftovers(directory, now);
+    const recovered = leftover?.records ?? [];
+    expect(recovered.find((record) => record.type === "usage" && record.requestId === alive.requestId)).toMatchObject({ seq: 51 });
+    expect(recovered.at(-1)).toMatchObject({ type: "lease_close", seq: 52, settledMicroTokens: 50n });
+  });
+});
+
+test("confirmed segments are deleted, unconfirmed ones are not", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "spool-"));
+  const records: SpoolRecord[] = [];
+  const spool = openSpool(directory, records, 2_048);
+  for (let index = 0; index < 20; index += 1) {
+    const open = openRequest();
+    spool.requestOpened(open);
+    spool.requestClosed(usageOf(open, 1n));
+  }
+  const files = readdirSync(directory).length;
+  spool.confirmed(new Map());
+  expect(readdirSync(directory)).toHaveLength(files);
+  const partitions = new Map(Array.from({ length: 16 }, (_value, partition) => [partition, 20]));
+  spool.confirmed(partitions);
+  await spool.close(false);
+  expect(readdirSync(directory)).toHaveLength(1);
+  rmSync(directory, { recursive: true });
+});
+
+test("a torn tail after a power cut loses only the torn record", () => {
+  withDirectory((directory) => {
+    const spool = openSpool(directory, []);
+    const open = openRequest();
+    spool.requestOpened(open);
+    spool.requestClosed(usageOf(open, 5n));
+    const [name = ""] = readdirSync(directory);
+    const path = join(directory, name);
+    const file = readFileSync(path);
+    writeFileSync(path, file.subarray(0, file.length - 3));
+    const [leftover] = readLeftovers(directory, now);
+    expect(leftover?.records).toMatchObject([{ requestId: open.requestId, status: "abandoned", costMicroTokens: 0n }]);
+  });
+});
+
+test("a spool directory has one owner; a dead owner's lock is taken over", () => {
+  withDirectory((directory) => {
+    const release = lockDirectory(directory);
+    expect(() => lockDirectory(directory)).toThrow(DirectoryLocked);
+    release();
+    writeFileSync(join(directory, "lock"), "4194300 123");
+    lockDirectory(directory)();
+    expect(readdirSync(directory)).toEqual([]);
+  });
+});
