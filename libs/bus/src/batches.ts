@@ -1,0 +1,132 @@
+import type { StreamName } from "@codex/contracts";
+import type { ConsumerMessages, JsMsg } from "@nats-io/jetstream";
+import { PullLoop, type PullDeps } from "./pull.ts";
+import { backoffMs, pause } from "./timing.ts";
+
+/** One stored message, raw. Exactly one of `ack`, `nak`, `term` counts: the first. */
+export interface BatchMessage {
+  readonly subject: string;
+  /** In the stream, from 1. */
+  readonly seq: number;
+  readonly data: Uint8Array;
+  /** 0 on the first delivery. */
+  readonly redeliveries: number;
+  /** Done. Not durable: after a crash of the server the message may come again. */
+  ack(): void;
+  /** Deliver again, not before `delayMs`. */
+  nak(delayMs: number): void;
+  /** Never deliver again. */
+  term(): void;
+}
+
+export interface FetchBatchesOptions {
+  readonly stream: StreamName;
+  readonly durable: string;
+  /** The one subject or wildcard to take; ">" takes all. */
+  readonly subject: string;
+  /** Messages of one batch. */
+  readonly batchMax: number;
+  /** How long one pull request waits at the server; at least 1,000. */
+  readonly expiresMs: number;
+  readonly ackWaitMs: number;
+  readonly maxAckPending: number;
+  /** How long a batch that is not full waits for more after its first message; 10 by default. */
+  readonly lingerMs?: number | undefined;
+  /** One call at a time. What it leaves unanswered when it throws is delivered again after a growing delay. */
+  readonly onBatch: (messages: readonly BatchMessage[]) => Promise<void>;
+}
+
+class RawMessage implements BatchMessage {
+  private readonly message: JsMsg;
+  private answered = false;
+
+  constructor(message: JsMsg) {
+    this.message = message;
+  }
+
+  get subject(): string {
+    return this.message.subject;
+  }
+
+  get seq(): number {
+    return this.message.seq;
+  }
+
+  get data(): Uint8Array {
+    return this.message.data;
+  }
+
+  get redeliveries(): number {
+    return this.message.info.deliveryCount - 1;
+  }
+
+  get isAnswered(): boolean {
+    return this.answered;
+  }
+
+  ack(): void {
+    this.answered = true;
+    this.message.ack();
+  }
+
+  nak(delayMs: number): void {
+    this.answered = true;
+    this.message.nak(delayMs);
+  }
+
+  term(): void {
+    this.answered = true;
+    this.message.term();
+  }
+}
+
+/** Groups what arrives: a batch ends when it is full, when it lingered long enough, or when the pull request ended. */
+async function* batchesOf(
+  messages: ConsumerMessages,
+  batchMax: number,
+  lingerMs: number,
+): AsyncGenerator<RawMessage[]> {
+  const iterator = messages[Symbol.asyncIterator]();
+  let next = iterator.next();
+  for (;;) {
+    const first = await next;
+    if (first.done === true) return;
+    const batch = [new RawMessage(first.value)];
+    next = iterator.next();
+    const timer = new AbortController();
+    const lingered = pause(lingerMs, timer.signal).then(() => undefined);
+    while (batch.length < batchMax) {
+      const more = await Promise.race([next, lingered]);
+      if (more === undefined || more.done === true) break;
+      batch.push(new RawMessage(more.value));
+      next = iterator.next();
+    }
+    timer.abort();
+    yield batch;
+  }
+}
+
+/** The raw loop: no parsing, no dead letters, no order between batches of replicas. For consumers that commit many messages at once. */
+export async function fetchBatches(deps: PullDeps, options: FetchBatchesOptions): Promise<{ stop(): Promise<void> }> {
+  const { stream, durable, subject, batchMax, ackWaitMs, maxAckPending, lingerMs = 10 } = options;
+  let failures = 0;
+  const deliver = async (batch: readonly RawMessage[]): Promise<void> => {
+    try {
+      await options.onBatch(batch);
+      failures = 0;
+    } catch (error) {
+      failures += 1;
+      deps.logger.error("bus.batch.failed", { stream, name: durable, count: batch.length, attempt: failures, error });
+      const delayMs = backoffMs(failures, 100, 10_000);
+      for (const message of batch) if (!message.isAnswered) message.nak(delayMs);
+    }
+  };
+  return PullLoop.start(deps, {
+    spec: { stream, durable, filterSubjects: subject === ">" ? [] : [subject], ackWaitMs, maxAckPending },
+    batchMax,
+    expiresMs: options.expiresMs,
+    onMessages: async (messages) => {
+      for await (const batch of batchesOf(messages, batchMax, lingerMs)) await deliver(batch);
+    },
+  });
+}

@@ -1,0 +1,21 @@
+export { type PoolConfig } from "./connection.ts";
+export { describeSchema } from "./describe-schema.ts";
+export { isRetryable, isUniqueViolation, sqlState } from "./errors.ts";
+export { inboxMigration, markHandled, pruneInbox, type InboxTable } from "./inbox.ts";
+export { assertMigrated, migrate, type MigrateOptions } from "./migrate.ts";
+export { migrateCommand, type MigrateCommandOptions } from "./migrate-command.ts";
+export { type MigrationRefusal } from "./migration-plan.ts";
+export { appendOnlySql, checkRegistry, type Migration } from "./migration.ts";
+export {
+  insertOutbox,
+  outboxInsertMax,
+  outboxMigration,
+  outboxSource,
+  type OutboxMessage,
+  type OutboxRow,
+  type OutboxSource,
+  type OutboxTable,
+} from "./outbox.ts";
+export { openDb, type Db } from "./pool.ts";
+export { provision, type ProvisionSpec } from "./provision.ts";
+export { type TransactionOptions } from "./transaction.ts";

@@ -1,0 +1,81 @@
+import { Kysely, PostgresDialect, sql, type PostgresPool, type PostgresPoolClient, type Transaction } from "kysely";
+import pg from "pg";
+import { clientConfig, type PoolConfig } from "./connection.ts";
+import { databaseError } from "./errors.ts";
+import { runTransaction, type TransactionOptions } from "./transaction.ts";
+
+/** One service's database: its schema is the whole search path. */
+export interface Db<Tables> {
+  readonly kysely: Kysely<Tables>;
+  readonly pool: pg.Pool;
+  readonly schema: string;
+  /** Commits when `run` resolves, rolls back when it rejects; see {@link runTransaction} for what is retried. */
+  transaction<T>(run: (trx: Transaction<Tables>) => Promise<T>, options?: TransactionOptions): Promise<T>;
+  /** Resolves when a connection answers. Bounded by the connect timeout plus the statement timeout. */
+  ping(): Promise<void>;
+  /** A connection of the same settings outside the pool, not yet connected; for LISTEN. The caller ends it. */
+  dedicatedClient(): pg.Client;
+  /** Waits for borrowed connections, then closes all. Idempotent. */
+  close(): Promise<void>;
+}
+
+/**
+ * Opens a pool; connects only when something is asked. Rows carry int8 as bigint, timestamptz as Date, date and numeric as
+ * text (so `sum()` of int8, which is numeric, needs a cast back to int8), in this pool only. Throws on a malformed url or
+ * schema name.
+ */
+export function openDb<Tables>(config: PoolConfig): Db<Tables> {
+  const settings = clientConfig(config);
+  const pool = new pg.Pool({ ...settings, max: config.connectionsMax ?? 10 });
+  const report = (error: Error): void => config.onConnectionError?.(error);
+  // An idle connection that breaks would end the process if nobody listened; so would a borrowed one between two queries.
+  pool.on("error", report);
+  pool.on("connect", (client) => client.on("error", () => undefined));
+  const kysely = new Kysely<Tables>({ dialect: new PostgresDialect({ pool: discardingBroken(pool) }) });
+
+  let closing: Promise<void> | undefined;
+  const close = async (): Promise<void> => {
+    await kysely.destroy();
+    // kysely ends the pool only when it was used.
+    if (!pool.ending) await pool.end();
+  };
+  return {
+    kysely,
+    pool,
+    schema: config.schema,
+    transaction: (run, options) => runTransaction(kysely, config.schema, run, options),
+    ping: async () => {
+      await sql`select 1`.execute(kysely);
+    },
+    dedicatedClient: () => new pg.Client(settings),
+    close: () => (closing ??= close()),
+  };
+}
+
+/**
+ * An error that is not the server's answer (a dead connection, no answer in time) leaves a connection in an unknown state:
+ * it is refused further queries and thrown away instead of being given to the next borrower.
+ */
+function discardingBroken(pool: pg.Pool): PostgresPool {
+  const connect = async (): Promise<PostgresPoolClient> => {
+    const client = await pool.connect();
+    let broken = false;
+    const query = async (text: string, values: readonly unknown[]): Promise<pg.QueryResult> => {
+      if (broken) throw new Error("the database connection is broken");
+      try {
+        return await client.query(text, [...values]);
+      } catch (error) {
+        broken = databaseError(error) === undefined;
+        throw error;
+      }
+    };
+    return {
+      // kysely also knows a form for cursors, which needs a driver option that we do not set.
+      query: query as unknown as PostgresPoolClient["query"],
+      release: (destroy) => {
+        client.release(broken || destroy === true);
+      },
+    };
+  };
+  return { connect, end: () => pool.end(), options: pool.options };
+}

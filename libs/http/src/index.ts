@@ -1,0 +1,15 @@
+export * from "./app.ts";
+export * from "./bus-session-verifier.ts";
+export { discardRest, hasBody, readBody, readJson } from "./body.ts";
+export * from "./client-ip.ts";
+export * from "./cookies.ts";
+export { assertSameOrigin, csrfHeader } from "./csrf.ts";
+export * from "./error-catalogue.ts";
+export type { ErrorEntry, ErrorSurface } from "./error-entry.ts";
+export { jsonDepthMax, jsonKeysMax, parseJson } from "./json.ts";
+export * from "./listen.ts";
+export * from "./openapi.ts";
+export * from "./render.ts";
+export * from "./route.ts";
+export * from "./security-headers.ts";
+export * from "./session.ts";

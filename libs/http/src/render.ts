@@ -1,0 +1,179 @@
+import type { Problem } from "@codex/contracts";
+import type { AppError, ErrorKind } from "@codex/kernel";
+import { findError, InvalidRequestError } from "./error-catalogue.ts";
+
+/**
+ * Glossary
+ *   surface      who reads the error: the dashboard (RFC 9457 problem+json), an OpenAI client, an Anthropic client
+ *   shouldRetry  the header `x-should-retry`, which the official SDKs obey before their own rules; null sends none and
+ *                leaves it to them (they retry 408, 409, 429 and 5xx: openai-node `shouldRetry`, read 2026-11)
+ */
+
+/** Total by construction: a new kind breaks the build here. Money refusals are 402 and conflicts 409, neither retried. */
+export const httpStatusOf = {
+  invalid: { status: 400, shouldRetry: null },
+  unauthenticated: { status: 401, shouldRetry: false },
+  quota: { status: 402, shouldRetry: false },
+  forbidden: { status: 403, shouldRetry: null },
+  not_found: { status: 404, shouldRetry: null },
+  method_not_allowed: { status: 405, shouldRetry: null },
+  conflict: { status: 409, shouldRetry: false },
+  too_large: { status: 413, shouldRetry: null },
+  unsupported_media: { status: 415, shouldRetry: null },
+  rate_limited: { status: 429, shouldRetry: null },
+  internal: { status: 500, shouldRetry: null },
+  upstream: { status: 502, shouldRetry: null },
+  unavailable: { status: 503, shouldRetry: null },
+  timeout: { status: 504, shouldRetry: null },
+} as const satisfies Record<ErrorKind, { status: number; shouldRetry: boolean | null }>;
+
+const openAiTypeOf = {
+  invalid: "invalid_request_error",
+  unauthenticated: "invalid_request_error",
+  quota: "insufficient_quota",
+  forbidden: "permission_error",
+  not_found: "invalid_request_error",
+  method_not_allowed: "invalid_request_error",
+  conflict: "invalid_request_error",
+  too_large: "invalid_request_error",
+  unsupported_media: "invalid_request_error",
+  rate_limited: "rate_limit_error",
+  internal: "server_error",
+  upstream: "server_error",
+  unavailable: "server_error",
+  timeout: "server_error",
+} as const satisfies Record<ErrorKind, string>;
+
+/** The types of https://docs.claude.com/en/api/errors; `billing_error` is the one of a 402. */
+const anthropicTypeOf = {
+  invalid: "invalid_request_error",
+  unauthenticated: "authentication_error",
+  quota: "billing_error",
+  forbidden: "permission_error",
+  not_found: "not_found_error",
+  method_not_allowed: "invalid_request_error",
+  conflict: "invalid_request_error",
+  too_large: "request_too_large",
+  unsupported_media: "invalid_request_error",
+  rate_limited: "rate_limit_error",
+  internal: "api_error",
+  upstream: "api_error",
+  unavailable: "overloaded_error",
+  timeout: "timeout_error",
+} as const satisfies Record<ErrorKind, string>;
+
+export interface RenderOptions {
+  /** True when a part of the request was charged already: then no SDK may repeat it by itself. */
+  readonly charged?: boolean;
+}
+
+export interface RenderedError<Body> {
+  readonly status: number;
+  /** Lower-case names; holds content type, both spellings of the request id, and the retry headers. */
+  readonly headers: Record<string, string>;
+  readonly body: Body;
+}
+
+export interface OpenAiErrorBody {
+  readonly error: {
+    readonly message: string;
+    readonly type: string;
+    readonly param: string | null;
+    readonly code: string;
+    readonly metadata?: Readonly<Record<string, unknown>>;
+  };
+}
+
+export interface AnthropicErrorBody {
+  readonly type: "error";
+  readonly error: { readonly type: string; readonly message: string };
+  readonly request_id: string;
+}
+
+/** The request id under OpenAI's and under Anthropic's header name. */
+export function requestIdHeaders(requestId: string): Record<string, string> {
+  return { "x-request-id": requestId, "request-id": requestId };
+}
+
+function retryHeaders(error: AppError, charged: boolean): Record<string, string> {
+  const shouldRetry = charged ? false : httpStatusOf[error.kind].shouldRetry;
+  const headers: Record<string, string> = {};
+  if (shouldRetry !== null) headers["x-should-retry"] = String(shouldRetry);
+  if (error.retryAfterSeconds !== undefined && shouldRetry !== false) {
+    const seconds = Math.max(1, Math.ceil(error.retryAfterSeconds));
+    headers["retry-after"] = String(seconds);
+    headers["retry-after-ms"] = String(seconds * 1_000);
+  }
+  return headers;
+}
+
+function headersOf(error: AppError, requestId: string, options: RenderOptions): Record<string, string> {
+  return {
+    "content-type": "application/json; charset=utf-8",
+    "cache-control": "no-store",
+    ...requestIdHeaders(requestId),
+    ...retryHeaders(error, options.charged ?? false),
+  };
+}
+
+/** Within an SSE stream use the body alone: the status is already sent. The message ends with the request id. */
+export function toOpenAiError(
+  error: AppError,
+  requestId: string,
+  options: RenderOptions = {},
+): RenderedError<OpenAiErrorBody> {
+  return {
+    status: httpStatusOf[error.kind].status,
+    headers: headersOf(error, requestId, options),
+    body: {
+      error: {
+        message: `${error.publicMessage} — request ${requestId}`,
+        type: openAiTypeOf[error.kind],
+        param: error.param ?? null,
+        code: error.code,
+        metadata: { ...error.metadata, request_id: requestId },
+      },
+    },
+  };
+}
+
+/** Claude Code shows the message alone, so it ends with the request id here too. */
+export function toAnthropicError(
+  error: AppError,
+  requestId: string,
+  options: RenderOptions = {},
+): RenderedError<AnthropicErrorBody> {
+  return {
+    status: httpStatusOf[error.kind].status,
+    headers: headersOf(error, requestId, options),
+    body: {
+      type: "error",
+      error: { type: anthropicTypeOf[error.kind], message: `${error.publicMessage} — request ${requestId}` },
+      request_id: requestId,
+    },
+  };
+}
+
+/** RFC 9457. `type` is a reference relative to the origin, and a live page of the documentation. */
+export function toProblem(error: AppError, requestId: string): Problem {
+  const errors = error instanceof InvalidRequestError ? error.errors.map((entry) => ({ ...entry })) : undefined;
+  return {
+    type: `/docs/errors#${error.code}`,
+    title: findError(error.code)?.title ?? "Error",
+    status: httpStatusOf[error.kind].status,
+    code: error.code,
+    detail: error.publicMessage,
+    requestId,
+    ...(errors ? { errors } : {}),
+    ...(error.metadata ? { metadata: { ...error.metadata } } : {}),
+  };
+}
+
+/** Status, headers and body of a problem+json answer. */
+export function renderProblem(error: AppError, requestId: string): RenderedError<Problem> {
+  return {
+    status: httpStatusOf[error.kind].status,
+    headers: { ...headersOf(error, requestId, {}), "content-type": "application/problem+json" },
+    body: toProblem(error, requestId),
+  };
+}

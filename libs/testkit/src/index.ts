@@ -1,0 +1,12 @@
+export type { InfraUrls } from "./config.ts";
+export { createDatabase, type CreateDatabaseOptions, type ServiceSchema, type TestDatabase } from "./database.ts";
+export { removeInfraData } from "./data-folder.ts";
+export { detectEngine, type EngineState } from "./engine.ts";
+export { eventually, type EventuallyOptions } from "./eventually.ts";
+export { startInfra, type Infra, type StartInfraOptions } from "./infra.ts";
+export { leakCheck, type LeakCheck, type LeakCheckOptions } from "./leak-check.ts";
+export { freePort, isPortFree } from "./ports.ts";
+export { startNats, type PrivateNats } from "./private-nats.ts";
+export { processIdentity } from "./process-identity.ts";
+export { MissingProgramError } from "./programs.ts";
+export { testInfra } from "./test-infra.ts";
