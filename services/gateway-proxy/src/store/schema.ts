@@ -17,7 +17,7 @@ export interface ChannelTable {
 
 /** One row: grows with each change of any channel, so that snapshots have an order. */
 export interface ChannelVersionTable {
-  readonly only: Generated<boolean>;
+  readonly singleton: Generated<boolean>;
   readonly version: bigint;
 }
 

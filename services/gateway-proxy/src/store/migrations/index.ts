@@ -18,7 +18,7 @@ export const gatewayMigrations: readonly Migration[] = [
         updated_at timestamptz not null default now()
       );
       create table channel_version (
-        only boolean primary key default true check (only),
+        singleton boolean primary key default true check (singleton),
         version bigint not null
       );
       insert into channel_version (version) values (1);

@@ -1,0 +1,185 @@
+import type { PriceBook, SpoolRecord, UsageLine } from "@codex/contracts";
+import type { AccountId, LeaseId, MicroTokens, RequestId, TransferId } from "@codex/kernel";
+
+/** What the use cases need from the outside. Amounts are micro-tokens; every call throws AppError or a driver error on failure. */
+
+export interface Balance {
+  readonly paid: MicroTokens;
+  readonly bonus: MicroTokens;
+  /** Reserved by open leases. */
+  readonly held: MicroTokens;
+  /** Grows with every change of the balance. */
+  readonly version: number;
+}
+
+export interface ChangedBalance extends Balance {
+  readonly accountId: AccountId;
+}
+
+export interface GrantAsk {
+  readonly leaseId: LeaseId;
+  readonly epoch: number;
+  readonly requestNo: number;
+  readonly accountId: AccountId;
+  readonly minimum: MicroTokens;
+  readonly want: MicroTokens;
+  readonly ttlMs: number;
+}
+
+export type GrantOutcome =
+  | { readonly outcome: "granted"; readonly leaseId: LeaseId; readonly granted: MicroTokens; readonly ttlMs: number }
+  | {
+      readonly outcome: "insufficient_balance" | "account_frozen";
+      readonly available: MicroTokens;
+      readonly held: MicroTokens;
+    };
+
+export interface Credit {
+  /** Unique over everything that credits; "grant:" and the command's own key. */
+  readonly key: string;
+  /** SHA-256 of everything that must be equal for a repeat. */
+  readonly inputHash: Uint8Array;
+  readonly transferId: TransferId;
+  readonly accountId: AccountId;
+  readonly bucket: "paid" | "bonus";
+  readonly fundedBy: "payments_clearing" | "promo";
+  readonly amount: MicroTokens;
+  readonly reason: string;
+}
+
+export type CreditOutcome = "posted" | "replayed" | "conflict";
+
+export interface LedgerStore {
+  /** Undefined when the account never had money. */
+  balance(accountId: AccountId): Promise<(Balance & { readonly updatedAt: Date }) | undefined>;
+  /** One row lock; idempotent by (epoch, requestNo). Throws `unknown_epoch` for an epoch that was never issued. */
+  grantLease(ask: GrantAsk): Promise<GrantOutcome>;
+  openEpoch(workerId: string): Promise<number>;
+  watermarks(epoch: number): Promise<readonly { readonly partition: number; readonly contiguous: number }[]>;
+  /** One transaction: command key, balance, transfer, two entries, `balance.changed`. */
+  credit(credit: Credit): Promise<CreditOutcome>;
+}
+
+export interface UsagePage {
+  /** Newest first. */
+  readonly lines: readonly UsageLine[];
+  /** The last request of the page when more follow. */
+  readonly next: RequestId | null;
+}
+
+export interface PostedUsage {
+  readonly line: UsageLine;
+  readonly priceVersion: PriceBook["version"];
+  readonly hold: MicroTokens;
+  /** The first transfer that paid for it, bonus before paid; null when nothing was charged. */
+  readonly transferId: TransferId | null;
+  readonly postedAt: Date;
+}
+
+export interface UsageStore {
+  /** `limit` 1…200. */
+  page(accountId: AccountId, limit: number, before: RequestId | undefined): Promise<UsagePage>;
+  /** Undefined when there is none or it is somebody else's: the account is part of the question. */
+  find(accountId: AccountId, requestId: RequestId): Promise<PostedUsage | undefined>;
+}
+
+export interface PriceStore {
+  /** The version in force now; undefined before the first import. */
+  currentVersion(): Promise<PriceBook["version"] | undefined>;
+  /** Versions are immutable, so an answer may be kept for ever. */
+  byVersion(version: PriceBook["version"]): Promise<PriceBook | undefined>;
+  /** Makes a version effective now, unless the one in force has the same content hash; answers the version in force. */
+  create(
+    version: PriceBook["version"],
+    models: PriceBook["models"],
+    contentHash: Uint8Array,
+  ): Promise<{ readonly version: PriceBook["version"]; readonly created: boolean }>;
+}
+
+/** One record of a spool as it came, with the hash of its canonical JSON (first 64 bits of SHA-256). */
+export interface SpooledRecord {
+  readonly epoch: number;
+  readonly record: SpoolRecord;
+  readonly payloadHash: bigint;
+  /** The record's JSON. */
+  readonly raw: string;
+  readonly streamSeq: number;
+}
+
+export type AsideReason =
+  "unparseable" | "unpriced" | "misrouted" | "rejected" | "conflict" | "unknown_epoch" | "archived_epoch";
+
+/** What is kept aside for a person: it counts into the watermark and moves no money. */
+export interface AsideRecord {
+  /** Null together with seq when the message could not be read at all. */
+  readonly epoch: number | null;
+  readonly seq: number | null;
+  readonly payloadHash: bigint;
+  readonly reason: AsideReason;
+  readonly error: string;
+  readonly raw: string;
+  readonly streamSeq: number;
+}
+
+/** A record that may be booked: what the ledger charges is decided. */
+export interface BookableRecord {
+  readonly spooled: SpooledRecord;
+  /** 0 ≤ cost ≤ hold; 0 for LEASE_CLOSE. */
+  readonly cost: MicroTokens;
+  readonly hold: MicroTokens;
+  readonly chargeMismatch: boolean;
+}
+
+export interface UsageBatch {
+  readonly partition: number;
+  readonly records: readonly BookableRecord[];
+  readonly aside: readonly AsideRecord[];
+  readonly firstStreamSeq: number;
+  readonly lastStreamSeq: number;
+}
+
+export interface BatchOutcome {
+  readonly inserted: number;
+  readonly duplicates: number;
+  /** What this transaction put into quarantine: the batch's own, and what the ledger found suspect. */
+  readonly aside: readonly AsideRecord[];
+  readonly settled: MicroTokens;
+  readonly writtenOff: MicroTokens;
+  /** Inserted records whose charge is not what their own counts give. */
+  readonly chargeMismatches: number;
+  /** Closed leases where the worker's own sum differs from ours. */
+  readonly workerMismatches: number;
+}
+
+/** The database refuses the content of a batch (not the circumstances): a smaller batch will show which record it is. */
+export class RejectedBatch extends Error {
+  constructor(cause: unknown) {
+    super(cause instanceof Error ? cause.message : "the database refused the batch", { cause });
+    this.name = "RejectedBatch";
+  }
+}
+
+export interface UsageWriter {
+  /** One transaction; safe to repeat. Throws RejectedBatch for content, anything else for circumstances. */
+  applyBatch(batch: UsageBatch): Promise<BatchOutcome>;
+}
+
+/** One connection that holds the partitions it writes: when it dies, the database frees them. */
+export interface WriterSession extends UsageWriter {
+  /** True when this session owns the partition now. Idempotent. */
+  claim(partition: number): Promise<boolean>;
+  release(partition: number): Promise<void>;
+  /** Sessions of all replicas that are alive, this one included. */
+  sessions(): Promise<number>;
+  /** Frees every partition and gives the connection back. Never throws. */
+  close(): Promise<void>;
+}
+
+/** Business telemetry; see events.ts. */
+export interface LedgerEvents {
+  batchApplied(partition: number, outcome: BatchOutcome): void;
+  /** An alarm: somebody has to look at the quarantine. */
+  recordSetAside(partition: number, record: AsideRecord): void;
+  leaseDecided(outcome: GrantOutcome["outcome"]): void;
+  credited(outcome: CreditOutcome, reason: string): void;
+}

@@ -1,0 +1,89 @@
+import { commonConfig, commonFields, defineConfig, env, type CommonConfig } from "@codex/runtime";
+
+export interface BillingConfig {
+  readonly common: CommonConfig;
+  readonly databaseUrl: string;
+  readonly natsServers: readonly string[];
+  readonly publicOrigin: string;
+  readonly trustedProxyCount: number;
+  readonly leaseTtlMs: number;
+  readonly usageWriters: number;
+  readonly usageLingerMs: number;
+  readonly usageRoundMs: number;
+  readonly usageAckWaitMs: number;
+  readonly pricePollMs: number;
+}
+
+const databaseUrl = env.url({ protocols: ["postgres", "postgresql"] });
+
+export const config = defineConfig({
+  service: "billing-ledger",
+  fields: {
+    ...commonFields,
+    DATABASE_URL: databaseUrl.describe("Postgres, role billing_app"),
+    NATS_URL: env.urls({ protocols: ["nats", "tls"] }).describe("NATS servers, comma separated"),
+    PUBLIC_ORIGIN: env.url({ protocols: ["http", "https"] }).describe("origin of the dashboard, for sessions"),
+    TRUSTED_PROXY_COUNT: env
+      .integer({ min: 0, max: 5, default: 0 })
+      .describe("proxies in front that set x-forwarded-for"),
+    LEASE_TTL_MS: env
+      .integer({ min: 1_000, max: 3_600_000, default: 60_000 })
+      .describe("how long a worker may admit requests on a lease; frees no money by itself"),
+    USAGE_WRITERS: env
+      .integer({ min: 1, max: 8, default: 2 })
+      .describe("database connections of this replica that write usage; more than two bring little on one machine"),
+    USAGE_LINGER_MS: env
+      .integer({ min: 0, max: 1_000, default: 15 })
+      .describe("how long a batch of usage waits for more"),
+    USAGE_ROUND_MS: env
+      .integer({ min: 20, max: 60_000, default: 1_000 })
+      .describe("between two looks for partitions without an owner; bounds how long a dead replica's stay idle"),
+    USAGE_ACK_WAIT_MS: env
+      .integer({ min: 1_000, max: 600_000, default: 30_000 })
+      .describe(
+        "after which a batch that nobody confirmed is delivered again; more than three times the slowest batch",
+      ),
+    PRICE_POLL_MS: env
+      .integer({ min: 20, max: 60_000, default: 500 })
+      .describe("between two looks for a new price version"),
+  },
+  build: (values): BillingConfig => ({
+    common: commonConfig(values),
+    databaseUrl: values.DATABASE_URL,
+    natsServers: values.NATS_URL,
+    publicOrigin: values.PUBLIC_ORIGIN,
+    trustedProxyCount: values.TRUSTED_PROXY_COUNT,
+    leaseTtlMs: values.LEASE_TTL_MS,
+    usageWriters: values.USAGE_WRITERS,
+    usageLingerMs: values.USAGE_LINGER_MS,
+    usageRoundMs: values.USAGE_ROUND_MS,
+    usageAckWaitMs: values.USAGE_ACK_WAIT_MS,
+    pricePollMs: values.PRICE_POLL_MS,
+  }),
+});
+
+/** Of the one-shot migrator. */
+export const migrateConfig = defineConfig({
+  service: "billing-ledger migrate",
+  fields: { DATABASE_OWNER_URL: databaseUrl.describe("Postgres, role billing_owner") },
+  build: (values) => ({ databaseOwnerUrl: values.DATABASE_OWNER_URL }),
+});
+
+/** Of the one-shot price import: the service's own role is enough. */
+export const importConfig = defineConfig({
+  service: "billing-ledger import-prices",
+  fields: {
+    DATABASE_URL: env.optional(databaseUrl).describe("Postgres, role billing_app"),
+    DATABASE_OWNER_URL: env.optional(databaseUrl).describe("Postgres, role billing_owner, when the other is absent"),
+  },
+  check: (values) =>
+    values.DATABASE_URL === undefined && values.DATABASE_OWNER_URL === undefined
+      ? [{ variable: "DATABASE_URL", problem: "is not set, and neither is DATABASE_OWNER_URL" }]
+      : [],
+  build: (values) => ({ databaseUrl: values.DATABASE_URL ?? values.DATABASE_OWNER_URL ?? "" }),
+});
+
+/** The environment of the one-shot programs. */
+export function environment(): Readonly<Record<string, string | undefined>> {
+  return process.env;
+}

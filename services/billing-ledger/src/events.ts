@@ -1,0 +1,76 @@
+import { createCounter, type Logger } from "@codex/runtime";
+import type { Meter } from "@opentelemetry/api";
+import type { LedgerEvents } from "./app/ports.ts";
+
+/** Business telemetry of the ledger: one function an event. Amounts go to the log, counts to the metrics. */
+export interface BillingEvents extends LedgerEvents {
+  usageAgentFailed(error: unknown): void;
+  pricesPublished(version: string): void;
+  pricePublishFailed(error: unknown): void;
+}
+
+export function billingEvents(logger: Logger, meter: Meter): BillingEvents {
+  const records = createCounter(meter, "billing_usage_records", "Spool records by what became of them");
+  const batches = createCounter(meter, "billing_usage_batches", "Committed usage transactions");
+  const writeOffs = createCounter(meter, "billing_write_offs", "Batches with usage that no lease could pay for");
+  const charges = createCounter(
+    meter,
+    "billing_charge_mismatches",
+    "Charges that differ from what their own counts give",
+  );
+  const closes = createCounter(
+    meter,
+    "billing_lease_close_mismatches",
+    "Closed leases where the worker's sum differs from ours",
+  );
+  const leases = createCounter(meter, "billing_leases", "Lease asks by outcome");
+  const credits = createCounter(meter, "billing_credits", "Grant commands by outcome and reason");
+  const faults = createCounter(meter, "billing_faults", "Failures of background work by part");
+  const inserted = records.with({ outcome: "inserted" });
+  const duplicates = records.with({ outcome: "duplicate" });
+  return {
+    batchApplied(partition, outcome) {
+      batches.add();
+      inserted.add(outcome.inserted);
+      duplicates.add(outcome.duplicates);
+      charges.add(outcome.chargeMismatches);
+      closes.add(outcome.workerMismatches);
+      if (outcome.chargeMismatches > 0)
+        logger.warn("charges differ from their counts", { partition, count: outcome.chargeMismatches });
+      if (outcome.workerMismatches > 0)
+        logger.warn("closed leases differ from the worker's sum", { partition, count: outcome.workerMismatches });
+      if (outcome.writtenOff > 0n) {
+        writeOffs.add();
+        logger.warn("usage written off", { partition, amountMicroTokens: outcome.writtenOff });
+      }
+    },
+    recordSetAside(partition, record) {
+      records.with({ outcome: `quarantined_${record.reason}` }).add();
+      logger.error("usage record in quarantine", {
+        partition,
+        reason: record.reason,
+        ...(record.epoch === null ? {} : { epoch: String(record.epoch) }),
+        ...(record.seq === null ? {} : { seq: String(record.seq) }),
+        error: new Error(record.error),
+      });
+    },
+    leaseDecided(outcome) {
+      leases.with({ outcome }).add();
+    },
+    credited(outcome, reason) {
+      credits.with({ outcome, reason }).add();
+      if (outcome === "conflict") logger.error("grant refused: its key was used for another input", { reason });
+    },
+    usageAgentFailed(error) {
+      faults.with({ part: "usage_agent" }).add();
+      logger.error("usage agent lost its session", { error });
+    },
+    pricesPublished(version) {
+      logger.info("price book published", { version });
+    },
+    pricePublishFailed(error) {
+      faults.with({ part: "price_publisher" }).add();
+      logger.error("price book could not be published", { error });
+    },
+  };
+}

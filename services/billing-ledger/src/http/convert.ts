@@ -1,0 +1,59 @@
+import type { Balance, PriceBook, UsageReceipt } from "@codex/contracts";
+import { parseId, type RequestId } from "@codex/kernel";
+import type { BalanceView } from "../app/read-balance.ts";
+import type { Receipt } from "../app/read-receipt.ts";
+
+export function toApiBalance(view: BalanceView): Balance {
+  return {
+    paid: view.paid,
+    bonus: view.bonus,
+    held: view.held,
+    available: view.available,
+    updatedAt: view.updatedAt.toISOString(),
+  };
+}
+
+export function toApiReceipt(receipt: Receipt): UsageReceipt {
+  return {
+    usage: receipt.line,
+    priceVersion: receipt.priceVersion,
+    hold: receipt.hold,
+    lines: receipt.lines.map((line) => ({
+      class: line.class,
+      quantity: line.quantity,
+      rate: line.rate,
+      exact: line.exact,
+    })),
+    rounding: "half-even, once, to 0.000001",
+    charged: receipt.line.charged,
+    transferId: receipt.transferId,
+    postedAt: receipt.postedAt.toISOString(),
+  };
+}
+
+export function toApiPrices(book: PriceBook): {
+  version: PriceBook["version"];
+  effectiveAt: string;
+  models: (Pick<
+    PriceBook["models"][number],
+    "model" | "displayName" | "contextTokens" | "outputTokensMax" | "perRequest"
+  > &
+    PriceBook["models"][number]["rates"])[];
+} {
+  return {
+    version: book.version,
+    effectiveAt: book.effectiveAt,
+    models: book.models.map(({ rates, ...price }) => ({ ...price, ...rates })),
+  };
+}
+
+/** Opaque to clients: nobody should build one. */
+export function toApiCursor(requestId: RequestId): string {
+  return Buffer.from(requestId).toString("base64url");
+}
+
+/** Undefined for anything that {@link toApiCursor} did not make. */
+export function fromApiCursor(cursor: string): RequestId | undefined {
+  const requestId = parseId("req", Buffer.from(cursor, "base64url").toString());
+  return requestId !== undefined && toApiCursor(requestId) === cursor ? requestId : undefined;
+}

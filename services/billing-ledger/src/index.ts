@@ -1,0 +1,4 @@
+export { config, type BillingConfig } from "./config.ts";
+export { start } from "./service.ts";
+export { migrations } from "./store/migrations/index.ts";
+export { schema } from "./store/schema.ts";

@@ -1,0 +1,151 @@
+import { connectBus, startOutboxRelay, type Bus } from "@codex/bus";
+import { priceBookKv } from "@codex/contracts";
+import { assertMigrated, openDb, outboxSource, type Db } from "@codex/db";
+import { createBusSessionVerifier, createHttpApp, listen } from "@codex/http";
+import { systemClock, type AccountId, type RequestId, type Scope } from "@codex/kernel";
+import type { RunningService, ServiceContext } from "@codex/runtime";
+import { applyUsage } from "./app/apply-usage.ts";
+import { creditAccount } from "./app/credit-account.ts";
+import { grantLease } from "./app/grant-lease.ts";
+import type { PriceStore } from "./app/ports.ts";
+import { readBalance } from "./app/read-balance.ts";
+import { readReceipt } from "./app/read-receipt.ts";
+import { toBusBalanceChanged } from "./bus/balance-changed.ts";
+import { grantDurable, grantHandler } from "./bus/grant-consumer.ts";
+import { startPricePublisher } from "./bus/price-publisher.ts";
+import { ledgerRpcs } from "./bus/rpc.ts";
+import { startUsageAgent } from "./bus/usage-agent.ts";
+import type { BillingConfig } from "./config.ts";
+import { billingEvents, type BillingEvents } from "./events.ts";
+import { billingRoutes } from "./http/routes.ts";
+import { createLedgerStore, type EncodeBalanceChanged } from "./store/ledger-store.ts";
+import { migrations } from "./store/migrations/index.ts";
+import { createPriceStore } from "./store/price-store.ts";
+import { schema, type Tables } from "./store/schema.ts";
+import { createUsageStore } from "./store/usage-store.ts";
+import { openWriterSession } from "./store/writer-session.ts";
+
+/** Connections for questions and grants; the writers have theirs beside. */
+const readConnectionsMax = 10;
+
+interface Parts {
+  readonly config: BillingConfig;
+  readonly scope: Scope;
+  readonly db: Db<Tables>;
+  readonly bus: Bus;
+  readonly prices: PriceStore;
+  readonly events: BillingEvents;
+  readonly encode: EncodeBalanceChanged;
+}
+
+/** Builds and starts the ledger; the only file that constructs. */
+export async function start(ctx: ServiceContext<BillingConfig>): Promise<RunningService> {
+  const { config, scope, logger, health, telemetry } = ctx;
+  const events = billingEvents(logger, telemetry.meter);
+  const db = openDb<Tables>({
+    url: config.databaseUrl,
+    schema,
+    applicationName: "billing-ledger",
+    connectionsMax: readConnectionsMax + config.usageWriters,
+    onConnectionError: (error) => logger.warn("database connection lost", { error }),
+  });
+  scope.defer("database", () => db.close());
+  await assertMigrated(db, schema, migrations);
+  health.addCheck("postgres", () => db.ping());
+  const bus = await connectBus(
+    { servers: config.natsServers, name: config.common.instanceId },
+    { logger, source: "billing-ledger" },
+  );
+  scope.defer("bus", () => bus.drain());
+  health.addCheck("nats", () => bus.ping());
+  await bus.ensureTopology();
+
+  const outbox = outboxSource(db);
+  const relay = await startOutboxRelay({ source: outbox, bus, logger });
+  scope.defer("outbox relay", () => relay.stop());
+  telemetry.meter
+    .createObservableGauge("billing_outbox_age_ms", { description: "Age of the oldest event that is not published" })
+    .addCallback(async (result) => {
+      result.observe(await outbox.ageMs());
+    });
+  const parts: Parts = {
+    config,
+    scope,
+    db,
+    bus,
+    prices: createPriceStore(db),
+    events,
+    encode: (balance) => toBusBalanceChanged(bus, balance),
+  };
+  await startPrices(parts);
+  await startLedger(parts);
+  return startHttp(ctx, parts);
+}
+
+async function startPrices({ config, scope, bus, prices, events }: Parts): Promise<void> {
+  const publisher = await startPricePublisher({
+    kv: await bus.kv(priceBookKv),
+    prices,
+    pollMs: config.pricePollMs,
+    onPublished: (version) => events.pricesPublished(version),
+    onFailure: (error) => events.pricePublishFailed(error),
+  });
+  scope.defer("price publisher", () => publisher.stop());
+}
+
+/** Usage, grants, and what gateways ask. */
+async function startLedger({ config, scope, db, bus, prices, events, encode }: Parts): Promise<void> {
+  const ledger = createLedgerStore(db, encode);
+  for (let writer = 1; writer <= config.usageWriters; writer += 1) {
+    const agent = startUsageAgent({
+      bus,
+      openSession: () => openWriterSession(db, encode),
+      apply: (session, received) => applyUsage({ prices, events }, session, received),
+      lingerMs: config.usageLingerMs,
+      roundMs: config.usageRoundMs,
+      ackWaitMs: config.usageAckWaitMs,
+      onFailure: (error) => events.usageAgentFailed(error),
+    });
+    scope.defer(`usage agent ${String(writer)}`, () => agent.stop());
+  }
+  const grants = await bus.consume({
+    stream: "COMMANDS",
+    durable: grantDurable,
+    events: [grantHandler((request) => creditAccount({ ledger, events }, request))],
+  });
+  scope.defer("grant consumer", () => grants.stop());
+  const rpc = await bus.serve(
+    { name: "billing-ledger", version: "1.0.0", description: "Balances, leases and watermarks" },
+    ledgerRpcs({
+      ledger,
+      readBalance: (accountId) => readBalance({ ledger, clock: systemClock }, accountId),
+      grantLease: (request) => grantLease({ ledger, events, leaseTtlMs: config.leaseTtlMs }, request),
+    }),
+  );
+  scope.defer("rpc", () => rpc.stop());
+}
+
+async function startHttp(
+  { config, scope, logger }: ServiceContext<BillingConfig>,
+  { db, bus, prices, encode }: Parts,
+): Promise<RunningService> {
+  const ledger = createLedgerStore(db, encode);
+  const usage = createUsageStore(db);
+  const { app } = createHttpApp({
+    service: "billing-ledger",
+    routes: billingRoutes({
+      readBalance: (accountId: AccountId) => readBalance({ ledger, clock: systemClock }, accountId),
+      readReceipt: (accountId: AccountId, requestId: RequestId) => readReceipt({ usage, prices }, accountId, requestId),
+      usage,
+      prices,
+    }),
+    sessions: createBusSessionVerifier(bus, config.publicOrigin),
+    logger,
+    publicOrigin: config.publicOrigin,
+    trustedProxyCount: config.trustedProxyCount,
+    production: config.common.nodeEnv === "production",
+  });
+  const server = await listen(app, { host: config.common.httpHost, port: config.common.httpPort });
+  scope.defer("http", () => server.close());
+  return { httpPort: server.port, httpUrl: `http://${config.common.httpHost}:${String(server.port)}` };
+}

@@ -1,0 +1,117 @@
+import { usagePartitionOf } from "@codex/contracts";
+import { insertOutbox, sqlState, type Db, type OutboxMessage } from "@codex/db";
+import { AppError, idToUuid, uuidToId, type AccountId } from "@codex/kernel";
+import { sql } from "kysely";
+import type { ChangedBalance, Credit, CreditOutcome, GrantAsk, GrantOutcome, LedgerStore } from "../app/ports.ts";
+import { toCount } from "./mapping.ts";
+import type { Tables } from "./schema.ts";
+
+/** How a changed balance becomes an outbox row; given by the bus side, which knows the envelope. */
+export type EncodeBalanceChanged = (balance: ChangedBalance) => OutboxMessage;
+
+interface GrantRow {
+  outcome: GrantOutcome["outcome"];
+  lease_id: string | null;
+  granted: bigint | null;
+  ttl_ms: number | null;
+  available: bigint | null;
+  held: bigint | null;
+}
+
+interface CreditRow {
+  outcome: CreditOutcome;
+  paid: bigint | null;
+  bonus: bigint | null;
+  reserved: bigint | null;
+  version: bigint | null;
+}
+
+export function createLedgerStore(db: Db<Tables>, encode: EncodeBalanceChanged): LedgerStore {
+  return {
+    balance: (accountId) => readBalance(db, accountId),
+    grantLease: (ask) => grantLease(db, ask),
+    openEpoch: async (workerId) => {
+      const { rows } = await sql<{ epoch: bigint }>`select open_epoch(${workerId}) as epoch`.execute(db.kysely);
+      const row = rows[0];
+      if (!row) throw new Error("open_epoch answered nothing");
+      return toCount(row.epoch);
+    },
+    watermarks: async (epoch) => {
+      const rows = await db.kysely
+        .selectFrom("gateway_cursor")
+        .select(["partition", "contiguous"])
+        .where("epoch", "=", BigInt(epoch))
+        .orderBy("partition")
+        .execute();
+      return rows.map((row) => ({ partition: row.partition, contiguous: toCount(row.contiguous) }));
+    },
+    credit: (credit) => creditAccount(db, encode, credit),
+  };
+}
+
+async function readBalance(db: Db<Tables>, accountId: AccountId): ReturnType<LedgerStore["balance"]> {
+  const row = await db.kysely
+    .selectFrom("balance")
+    .select(["paid", "bonus", "reserved", "version", "updated_at"])
+    .where("account_id", "=", idToUuid(accountId))
+    .executeTakeFirst();
+  if (!row) return undefined;
+  return {
+    paid: row.paid,
+    bonus: row.bonus,
+    held: row.reserved,
+    version: toCount(row.version),
+    updatedAt: row.updated_at,
+  };
+}
+
+async function grantLease(db: Db<Tables>, ask: GrantAsk): Promise<GrantOutcome> {
+  try {
+    const { rows } = await sql<GrantRow>`
+      select * from grant_lease(
+        ${idToUuid(ask.leaseId)}::uuid, ${ask.epoch}::bigint, ${ask.requestNo}::bigint, ${idToUuid(ask.accountId)}::uuid,
+        ${usagePartitionOf(ask.accountId)}::smallint, ${ask.minimum}::bigint, ${ask.want}::bigint, ${ask.ttlMs}::integer
+      )`.execute(db.kysely);
+    return fromDbGrant(rows[0]);
+  } catch (error) {
+    // The only foreign key of a lease that a caller can get wrong.
+    if (sqlState(error) !== "23503") throw error;
+    throw new AppError({
+      kind: "invalid",
+      code: "unknown_epoch",
+      publicMessage: "This epoch was never opened.",
+      cause: error,
+    });
+  }
+}
+
+function fromDbGrant(row: GrantRow | undefined): GrantOutcome {
+  if (row?.outcome === "granted" && row.lease_id !== null && row.granted !== null && row.ttl_ms !== null) {
+    return { outcome: "granted", leaseId: uuidToId("lse", row.lease_id), granted: row.granted, ttlMs: row.ttl_ms };
+  }
+  if (!row || row.outcome === "granted") throw new Error("grant_lease answered nothing");
+  return { outcome: row.outcome, available: row.available ?? 0n, held: row.held ?? 0n };
+}
+
+async function creditAccount(db: Db<Tables>, encode: EncodeBalanceChanged, credit: Credit): Promise<CreditOutcome> {
+  return db.transaction(async (trx) => {
+    const { rows } = await sql<CreditRow>`
+      select outcome, paid, bonus, reserved, version from credit_account(
+        ${credit.key}, ${Buffer.from(credit.inputHash)}::bytea, ${idToUuid(credit.transferId)}::uuid,
+        ${idToUuid(credit.accountId)}::uuid, ${credit.bucket}, ${credit.fundedBy},
+        ${usagePartitionOf(credit.accountId)}::smallint, ${credit.amount}::bigint, ${credit.reason}
+      )`.execute(trx);
+    const row = rows[0];
+    if (!row) throw new Error("credit_account answered nothing");
+    if (row.outcome === "posted") {
+      const balance = {
+        paid: row.paid ?? 0n,
+        bonus: row.bonus ?? 0n,
+        held: row.reserved ?? 0n,
+        version: toCount(row.version ?? 0n),
+      };
+      await insertOutbox(trx, [encode({ accountId: credit.accountId, ...balance })]);
+    }
+    return row.outcome;
+  });
+}

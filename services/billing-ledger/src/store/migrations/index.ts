@@ -1,0 +1,18 @@
+import { outboxMigration, type Migration } from "@codex/db";
+import { createLedger } from "./20261123T1000-create-ledger.ts";
+import { createUsage } from "./20261123T1010-create-usage.ts";
+import { createPriceBook } from "./20261123T1020-create-price-book.ts";
+import { createMoneyFunctions } from "./20261123T1030-create-money-functions.ts";
+import { createApplyBatch } from "./20261123T1040-create-apply-batch.ts";
+import { restrictApplicationRole } from "./20261123T1050-restrict-application-role.ts";
+
+/** Every migration, oldest first. A file that has been merged is never edited; a mistake is corrected by the next one. */
+export const migrations: readonly Migration[] = [
+  { name: "20261123T1000_create_ledger", up: createLedger },
+  { name: "20261123T1010_create_usage", up: createUsage },
+  { name: "20261123T1020_create_price_book", up: createPriceBook },
+  { name: "20261123T1030_create_money_functions", up: createMoneyFunctions },
+  { name: "20261123T1040_create_apply_batch", up: createApplyBatch },
+  outboxMigration("20261123T1045_create_outbox"),
+  { name: "20261123T1050_restrict_application_role", up: restrictApplicationRole },
+];

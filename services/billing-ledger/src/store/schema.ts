@@ -1,0 +1,116 @@
+import type { OutboxTable } from "@codex/db";
+import type { ColumnType, Generated } from "kysely";
+
+/** The only schema this service reads and writes. Written by name into the functions of the migrations. */
+export const schema = "billing";
+
+/** Rows as the service reads them. What only the functions of the migrations touch is left out. */
+
+export interface BalanceTable {
+  account_id: string;
+  paid_account_id: string;
+  bonus_account_id: string;
+  paid: bigint;
+  bonus: bigint;
+  reserved: bigint;
+  version: bigint;
+  frozen_at: Date | null;
+  updated_at: Date;
+}
+
+export interface TransferTable {
+  id: string;
+  kind: "usage" | "write_off" | "grant";
+  debit_account_id: string;
+  credit_account_id: string;
+  amount: bigint;
+  batch_id: bigint | null;
+  reason: string | null;
+  created_at: Date;
+}
+
+export interface UsageEventTable {
+  epoch: bigint;
+  seq: bigint;
+  partition: number;
+  batch_id: bigint;
+  account_id: string;
+  /** Null on a LEASE_CLOSE; the columns after it then are null as well. */
+  request_id: string | null;
+  key_id: string;
+  route: string;
+  model: string;
+  status: "ok" | "client_closed" | "upstream_error" | "upstream_cut" | "abandoned";
+  http_status: number;
+  error_code: string | null;
+  streamed: boolean;
+  estimated: boolean;
+  tokens_input: bigint;
+  tokens_cached_input: bigint;
+  tokens_cache_write: bigint;
+  tokens_output: bigint;
+  tokens_reasoning: bigint;
+  price_version: string;
+  hold: bigint;
+  charged: bigint;
+  started_at: Date;
+  first_byte_ms: bigint | null;
+  duration_ms: bigint;
+}
+
+export interface IngestBatchTable {
+  id: bigint;
+  created_at: Date;
+}
+
+export interface GatewayCursorTable {
+  epoch: bigint;
+  partition: number;
+  contiguous: bigint;
+}
+
+export interface QuarantineTable {
+  id: Generated<bigint>;
+  epoch: bigint | null;
+  partition: number;
+  seq: bigint | null;
+  payload_hash: bigint;
+  reason: string;
+  error: string;
+  raw: string;
+  stream_seq: bigint;
+  created_at: Generated<Date>;
+  resolved_at: Date | null;
+}
+
+export interface PriceVersionTable {
+  id: string;
+  effective_at: ColumnType<Date, never, never>;
+  content_hash: Buffer;
+}
+
+export interface PriceRowTable {
+  price_version: string;
+  model: string;
+  display_name: string;
+  context_tokens: bigint;
+  output_tokens_max: bigint;
+  rate_input: bigint;
+  rate_cached_input: bigint;
+  rate_cache_write: bigint;
+  rate_output: bigint;
+  rate_reasoning: bigint;
+  per_request: bigint;
+}
+
+export interface Tables {
+  balance: BalanceTable;
+  transfer: TransferTable;
+  usage_event: UsageEventTable;
+  ingest_batch: IngestBatchTable;
+  gateway_cursor: GatewayCursorTable;
+  quarantine: QuarantineTable;
+  price_version: PriceVersionTable;
+  price_row: PriceRowTable;
+  outbox: OutboxTable;
+}

@@ -1,0 +1,231 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { insertOutbox, sqlState, type Db } from "@codex/db";
+import { uuidToId } from "@codex/kernel";
+import { sql, type Kysely, type Transaction } from "kysely";
+import {
+  RejectedBatch,
+  type AsideReason,
+  type AsideRecord,
+  type BatchOutcome,
+  type UsageBatch,
+  type WriterSession,
+} from "../app/ports.ts";
+import type { EncodeBalanceChanged } from "./ledger-store.ts";
+import { toCount, toDbQuarantine, toDbUsageEvent } from "./mapping.ts";
+import type { Tables } from "./schema.ts";
+
+/**
+ * Glossary
+ *   session   one connection, taken from the pool for as long as it lives, that holds advisory locks
+ *   claim     the advisory lock of one partition; it is held by the connection that writes, so a dead writer owns nothing
+ *   presence  a shared advisory lock that every session holds; counting its holders is counting the sessions
+ */
+
+/** "bill": the first key of our two-part advisory locks. The second is the partition, or {@link presenceKey}. */
+const lockClass = 0x62_69_6c_6c;
+const presenceKey = 1_000;
+
+const attemptsMax = 3;
+
+interface AppliedJson {
+  inserted: number;
+  duplicates: number;
+  quarantined: number;
+  settled: string;
+  writtenOff: string;
+  suspects: { epoch: string; seq: string; payload_hash: string; reason: AsideReason }[];
+  balances: { account_id: string; paid: string; bonus: string; reserved: string; version: string }[];
+  chargeMismatches: number;
+  workerMismatches: number;
+}
+
+/** Takes a connection and registers its presence. Rejects when no connection can be had. */
+export async function openWriterSession(db: Db<Tables>, encode: EncodeBalanceChanged): Promise<WriterSession> {
+  const opened = Promise.withResolvers<Kysely<Tables>>();
+  const closing = Promise.withResolvers<undefined>();
+  const held = db.kysely.connection().execute(async (connection) => {
+    await sql`select pg_advisory_lock_shared(${lockClass}::integer, ${presenceKey}::integer)`.execute(connection);
+    opened.resolve(connection);
+    await closing.promise;
+  });
+  held.catch(opened.reject);
+  const connection = await opened.promise;
+  return new PostgresWriterSession(connection, encode, async () => {
+    closing.resolve(undefined);
+    await held;
+  });
+}
+
+class PostgresWriterSession implements WriterSession {
+  private readonly connection: Kysely<Tables>;
+  private readonly encode: EncodeBalanceChanged;
+  private readonly giveBack: () => Promise<void>;
+  private readonly claimed = new Set<number>();
+  /** One transaction at a time: the partitions of a session share its connection. */
+  private queue: Promise<unknown> = Promise.resolve();
+  private closed: Promise<void> | undefined;
+
+  constructor(connection: Kysely<Tables>, encode: EncodeBalanceChanged, giveBack: () => Promise<void>) {
+    this.connection = connection;
+    this.encode = encode;
+    this.giveBack = giveBack;
+  }
+
+  async claim(partition: number): Promise<boolean> {
+    return this.alone(async () => {
+      // Advisory locks count: taking one twice would need two releases.
+      if (this.claimed.has(partition)) return true;
+      const { rows } = await sql<{ taken: boolean }>`
+        select pg_try_advisory_lock(${lockClass}::integer, ${partition}::integer) as taken`.execute(this.connection);
+      if (rows[0]?.taken !== true) return false;
+      this.claimed.add(partition);
+      return true;
+    });
+  }
+
+  async release(partition: number): Promise<void> {
+    await this.alone(async () => {
+      if (!this.claimed.delete(partition)) return;
+      await sql`select pg_advisory_unlock(${lockClass}::integer, ${partition}::integer)`.execute(this.connection);
+    });
+  }
+
+  async sessions(): Promise<number> {
+    return this.alone(async () => {
+      const { rows } = await sql<{ count: number }>`
+        select count(*)::integer as count from pg_locks
+        where locktype = 'advisory' and granted and classid = ${lockClass}::bigint and objid = ${presenceKey}::bigint
+          and objsubid = 2 and database = (select oid from pg_database where datname = current_database())`.execute(
+        this.connection,
+      );
+      return rows[0]?.count ?? 1;
+    });
+  }
+
+  async applyBatch(batch: UsageBatch): Promise<BatchOutcome> {
+    return this.alone(async () => {
+      for (let attempt = 1; ; attempt += 1) {
+        try {
+          return await this.connection.transaction().execute((trx) => applyInTransaction(trx, this.encode, batch));
+        } catch (error) {
+          const state = sqlState(error) ?? "";
+          if (isContent(state)) throw new RejectedBatch(error);
+          if (!/^40(001|P01)$/.test(state) || attempt >= attemptsMax) throw error;
+        }
+        await delay(Math.random() * 50 * attempt);
+      }
+    });
+  }
+
+  close(): Promise<void> {
+    return (this.closed ??= this.alone(async () => {
+      try {
+        await sql`select pg_advisory_unlock_all()`.execute(this.connection);
+      } catch {
+        // A connection that cannot let go of its locks must not go back into the pool. When it is dead already, this fails too.
+        await sql`select pg_terminate_backend(pg_backend_pid())`.execute(this.connection).catch(() => undefined);
+      }
+      await this.giveBack().catch(() => undefined);
+    }));
+  }
+
+  private alone<T>(work: () => Promise<T>): Promise<T> {
+    const next = this.queue.then(work, work);
+    this.queue = next.catch(() => undefined);
+    return next;
+  }
+}
+
+/** SQLSTATE classes 22 (data), 23 (integrity) and P0 (raised by our functions): the content is at fault, not the moment. */
+function isContent(state: string): boolean {
+  return state.startsWith("22") || state.startsWith("23") || state.startsWith("P0");
+}
+
+async function applyInTransaction(
+  trx: Transaction<Tables>,
+  encode: EncodeBalanceChanged,
+  batch: UsageBatch,
+): Promise<BatchOutcome> {
+  const records = JSON.stringify(batch.records.map((record) => toDbUsageEvent(record)));
+  const quarantine = JSON.stringify(batch.aside.map((aside) => toDbQuarantine(aside)));
+  const { rows } = await sql<{ applied: AppliedJson }>`
+    select apply_batch(${batch.partition}::smallint, ${records}::json, ${quarantine}::json,
+      ${batch.firstStreamSeq}::bigint, ${batch.lastStreamSeq}::bigint) as applied`.execute(trx);
+  const applied = rows[0]?.applied;
+  if (!applied) throw new Error("apply_batch answered nothing");
+  await insertOutbox(
+    trx,
+    applied.balances.map((row) =>
+      encode({
+        accountId: uuidToId("acc", row.account_id),
+        paid: BigInt(row.paid),
+        bonus: BigInt(row.bonus),
+        held: BigInt(row.reserved),
+        version: toCount(BigInt(row.version)),
+      }),
+    ),
+  );
+  const suspects = await quarantineSuspects(trx, batch, applied.suspects);
+  return {
+    inserted: applied.inserted,
+    duplicates: applied.duplicates,
+    aside: [...(applied.quarantined > 0 ? batch.aside : []), ...suspects],
+    settled: BigInt(applied.settled),
+    writtenOff: BigInt(applied.writtenOff),
+    chargeMismatches: applied.chargeMismatches,
+    workerMismatches: applied.workerMismatches,
+  };
+}
+
+const suspectErrors: Readonly<Partial<Record<AsideReason, string>>> = {
+  conflict: "another payload was booked under this number",
+  unknown_epoch: "this epoch was never issued",
+  archived_epoch: "the epoch is archived and its watermark does not cover this number",
+};
+
+/** What the ledger would not take: known by number and hash, kept with the record as it came. Answers the new ones. */
+async function quarantineSuspects(
+  trx: Transaction<Tables>,
+  batch: UsageBatch,
+  suspects: AppliedJson["suspects"],
+): Promise<readonly AsideRecord[]> {
+  if (suspects.length === 0) return [];
+  const byName = new Map(
+    batch.records.map(({ spooled }) => [nameOf(spooled.epoch, spooled.record.seq, spooled.payloadHash), spooled]),
+  );
+  const stored: AsideRecord[] = [];
+  for (const suspect of suspects) {
+    const spooled = byName.get(nameOf(suspect.epoch, suspect.seq, suspect.payload_hash));
+    if (!spooled) continue;
+    const aside: AsideRecord = {
+      epoch: spooled.epoch,
+      seq: spooled.record.seq,
+      payloadHash: spooled.payloadHash,
+      reason: suspect.reason,
+      error: suspectErrors[suspect.reason] ?? suspect.reason,
+      raw: spooled.raw,
+      streamSeq: spooled.streamSeq,
+    };
+    const result = await trx
+      .insertInto("quarantine")
+      .values({
+        epoch: BigInt(spooled.epoch),
+        partition: batch.partition,
+        seq: BigInt(spooled.record.seq),
+        payload_hash: spooled.payloadHash,
+        reason: aside.reason,
+        error: aside.error,
+        raw: aside.raw,
+        stream_seq: BigInt(spooled.streamSeq),
+        resolved_at: null,
+      })
+      .onConflict((conflict) => conflict.doNothing())
+      .executeTakeFirst();
+    if (result.numInsertedOrUpdatedRows === 1n) stored.push(aside);
+  }
+  return stored;
+}
+
+function nameOf(epoch: number | string, seq: number | string, hash: bigint | string): string {
+  return `${String(epoch)}/${String(seq)}/${String(hash)}`;
+}

@@ -1,0 +1,132 @@
+import { execFile } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { modelPrice, priceBookKey, priceBookKv, type ModelPrice } from "@codex/contracts";
+import { eventually } from "@codex/testkit";
+import { z } from "zod";
+import { schema } from "../src/index.ts";
+import { accountIn, balanceOf, fund, importModel, model, startWorld, Worker, type World } from "./_util.ts";
+
+let world: World;
+let folder: string;
+beforeAll(async () => {
+  world = await startWorld();
+  folder = await mkdtemp(path.join(tmpdir(), "codex-prices-"));
+});
+afterAll(async () => {
+  await rm(folder, { recursive: true, force: true });
+  await world.stop();
+});
+
+const dearer: ModelPrice = { ...model, perRequest: 9n };
+
+async function runProgram(
+  program: string,
+  args: readonly string[],
+  env: Record<string, string>,
+): Promise<{ code: number; stdout: string; stderr: string }> {
+  const file = path.resolve(import.meta.dirname, `../src/${program}.ts`);
+  try {
+    const done = await promisify(execFile)(process.execPath, ["--conditions=codex:source", file, ...args], {
+      env,
+      timeout: 20_000,
+    });
+    return { code: 0, ...done };
+  } catch (error) {
+    const failed = error as { code?: number; stdout?: string; stderr?: string };
+    return { code: failed.code ?? -1, stdout: failed.stdout ?? "", stderr: failed.stderr ?? "" };
+  }
+}
+
+async function importFile(
+  content: string,
+  env: Record<string, string> = { DATABASE_URL: world.database.urlFor("app", schema) },
+) {
+  const file = path.join(folder, "prices.json");
+  await writeFile(file, content);
+  return runProgram("import-prices", [file], env);
+}
+
+const fileOf = (models: readonly ModelPrice[]): string =>
+  JSON.stringify({ models: models.map((price) => z.encode(modelPrice, price)) });
+
+describe("import-prices", () => {
+  test("given the prices in force, when they are imported again, then the version stays; changed ones become a new version within a second", async () => {
+    const same = await importFile(fileOf([model]));
+    expect(JSON.parse(same.stdout)).toEqual({ event: "prices imported", version: world.priceVersion, created: false });
+    const changed = await importFile(fileOf([dearer]), { DATABASE_OWNER_URL: world.database.urlFor("owner", schema) });
+    const { version, created } = JSON.parse(changed.stdout) as { version: string; created: boolean };
+    expect(created).toBe(true);
+    const kv = await world.bus.kv(priceBookKv);
+    await eventually(async () => (await kv.get(priceBookKey))?.value.version === version, {
+      what: "the new price book in the bucket",
+      timeoutMs: 1_000,
+    });
+    expect((await world.get("/api/billing/prices")).body).toMatchObject({
+      version,
+      models: [{ perRequest: "0.000009" }],
+    });
+  }, 30_000);
+
+  test.each([
+    ["a file that is no JSON", "{", 1],
+    ["a rate that is no amount", JSON.stringify({ models: [{ ...z.encode(modelPrice, model), perRequest: 5 }] }), 1],
+    ["a negative rate", fileOf([{ ...model, perRequest: -1n }]), 1],
+    ["a model named twice", fileOf([model, model]), 1],
+  ])(
+    "given %s, when it is imported, then it is refused with a reason and nothing changes",
+    async (_name, content, code) => {
+      const before = await world.query("select count(*) from price_version");
+      const run = await importFile(content);
+      expect(run.code).toBe(code);
+      expect(run.stderr.length).toBeGreaterThan(10);
+      expect(await world.query("select count(*) from price_version")).toEqual(before);
+    },
+  );
+
+  test("given no file or no database, when it is started, then it says what is missing", async () => {
+    expect(await runProgram("import-prices", [], {})).toMatchObject({
+      code: 64,
+      stderr: expect.stringContaining("usage"),
+    });
+    expect(await importFile(fileOf([model]), {})).toMatchObject({
+      code: 78,
+      stderr: expect.stringContaining("DATABASE_URL"),
+    });
+  });
+});
+
+test("given an older price version, when usage names it, then it is booked by that version and the receipt shows it", async () => {
+  const accountId = accountIn(14);
+  await fund(world, accountId, { paid: 1_000n });
+  const worker = await Worker.open(world);
+  const leaseId = await worker.lease(accountId, 500n);
+  await importModel(world.database.urlFor("app", schema), [{ ...model, perRequest: 77n }]);
+  const record = worker.usage(accountId, leaseId, { input: 1 });
+  await worker.send([record]);
+  await worker.confirmed(14, 1);
+  expect((await balanceOf(world, accountId)).paidMicroTokens).toBe(985n);
+  const receipt = await world.get(`/api/billing/usage/${record.requestId}`, await world.auth.signIn(accountId));
+  expect(receipt.body).toMatchObject({ priceVersion: world.priceVersion, charged: "0.000015" });
+});
+
+test("given a bucket that lost its book, when the service looks again, then the book is back", async () => {
+  const kv = await world.bus.kv(priceBookKv);
+  await kv.delete(priceBookKey);
+  await eventually(async () => (await kv.get(priceBookKey)) !== null, {
+    what: "the price book to come back",
+    timeoutMs: 5_000,
+  });
+});
+
+test("given a schema that is up to date, when migrate runs as a program, then it says that nothing was left to do", async () => {
+  const run = await runProgram("migrate", [], { DATABASE_OWNER_URL: world.database.urlFor("owner", schema) });
+  expect(JSON.parse(run.stdout)).toEqual({ event: "migrated", schema, applied: [] });
+  expect(await runProgram("migrate", [], {})).toMatchObject({
+    code: 78,
+    stderr: expect.stringContaining("DATABASE_OWNER_URL"),
+  });
+});

@@ -1,0 +1,193 @@
+import * as auth from "@codex/auth";
+import * as billing from "@codex/billing-ledger";
+import { connectBus, type Bus } from "@codex/bus";
+import { grantCommand } from "@codex/contracts";
+import * as dashboard from "@codex/dashboard";
+import { readConfig, startDemoUpstream, type RunningDemoUpstream } from "@codex/demo-upstream";
+import * as gateway from "@codex/gateway-proxy";
+import * as images from "@codex/image-cache";
+import * as keys from "@codex/key-registry";
+import { newId, type AccountId } from "@codex/kernel";
+import { loadConfig, startInProcess, type InProcessService } from "@codex/runtime";
+import * as bonus from "@codex/telegram-bonus";
+import { createDatabase, eventually, freePort, startNats, testInfra, type PrivateNats, type TestDatabase } from "@codex/testkit";
+import { execFile } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { Browser } from "./_browser.ts";
+
+/**
+ * The whole platform on infrastructure of its own: every service by its exported start, entered through the edge as a
+ * client or a browser would. Only money comes in by the bus, by the same command that other services use.
+ */
+
+const run = promisify(execFile);
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const secret = (letter: string): string => `${letter}1x9-Kq7_Zr4mT2wVb8nY5sLd3hGf6jPc0e`;
+
+export interface World {
+  /** http://localhost:<port>, the edge. */
+  readonly origin: string;
+  readonly database: TestDatabase;
+  readonly nats: PrivateNats;
+  readonly bus: Bus;
+  readonly upstream: RunningDemoUpstream;
+  readonly gateway: InProcessService;
+  readonly operator: Browser;
+  /** A new user with a balance (in micro-tokens, may be 0) and an API key. */
+  customer(balanceMicroTokens: bigint): Promise<Customer>;
+  restartGateway(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export interface Customer {
+  readonly browser: Browser;
+  readonly accountId: AccountId;
+  readonly apiKey: string;
+  readonly keyId: string;
+}
+
+const schemas = [
+  { schema: auth.authSchema, migrations: auth.authMigrations },
+  { schema: keys.keysSchema, migrations: keys.keyMigrations },
+  { schema: billing.schema, migrations: billing.migrations },
+  { schema: gateway.gatewaySchema, migrations: gateway.gatewayMigrations },
+  { schema: images.imagesSchema, migrations: images.imageMigrations },
+  { schema: bonus.bonusSchema, migrations: bonus.bonusMigrations },
+];
+
+export async function startWorld(): Promise<World> {
+  const database = await createDatabase({ service: schemas });
+  const nats = await startNats();
+  const spool = mkdtempSync(join(tmpdir(), "codex-e2e-spool-"));
+  const edgePort = await freePort();
+  const origin = `http://localhost:${edgePort}`;
+  const settings = (schema: string, more: Readonly<Record<string, string>> = {}): Record<string, string> => ({
+    NODE_ENV: "test",
+    HTTP_PORT: "0",
+    ADMIN_PORT: "0",
+    SHUTDOWN_GRACE_MS: "0",
+    DATABASE_URL: database.urlFor("app", schema),
+    NATS_URL: nats.url,
+    REDIS_URL: testInfra().redisUrl,
+    PUBLIC_ORIGIN: origin,
+    TRUSTED_PROXY_COUNT: "1",
+    ...more,
+  });
+  const bus = await connectBus({ servers: [nats.url], name: "e2e" }, { logger: quiet, source: "e2e" });
+  await bus.ensureTopology();
+  const prices = join(root, "deploy/local/demo-prices.json");
+  await run(process.execPath, ["--conditions=codex:source", join(root, "services/billing-ledger/src/import-prices.ts"), prices], {
+    env: { ...settings(billing.schema), PATH: "" },
+    timeout: 30_000,
+  });
+
+  const upstream = await startDemoUpstream(readConfig({ PORT: "0", DEMO_FIRST_BYTE_MS: "0", DEMO_TOKENS_PER_SECOND: "0", DEMO_SLOW_FIRST_BYTE_MS: "300", DEMO_SLOW_CHUNK_MS: "50" }));
+  const authService = await startInProcess({
+    name: "auth",
+    config: loadConfig(
+      auth.authConfig,
+      settings(auth.authSchema, {
+        AUTH_SIGNING_SECRET: secret("a"),
+        AUTH_PASSWORD_PEPPER: secret("b"),
+        AUTH_THROTTLE_KEY: secret("c"),
+      }),
+    ),
+    start: auth.start,
+  });
+  const keyService = await startInProcess({ name: "key-registry", config: loadConfig(keys.keyRegistryConfig, settings(keys.keysSchema)), start: keys.start });
+  const billingService = await startInProcess({
+    name: "billing-ledger",
+    config: loadConfig(billing.config, settings(billing.schema, { USAGE_ROUND_MS: "100" })),
+    start: billing.start,
+  });
+  const imageService = await startInProcess({ name: "image-cache", config: loadConfig(images.imageCacheConfig, settings(images.imagesSchema)), start: images.start });
+  const bonusService = await startInProcess({ name: "telegram-bonus", config: loadConfig(bonus.telegramBonusConfig, settings(bonus.bonusSchema)), start: bonus.start });
+  const gatewayPort = await freePort();
+  const startGateway = (): Promise<InProcessService> =>
+    startInProcess({
+      name: "gateway-proxy",
+      config: loadConfig(
+        gateway.gatewayConfig,
+        settings(gateway.gatewaySchema, { HTTP_PORT: gatewayPort.toString(), GATEWAY_CHANNEL_KEY: secret("d"), GATEWAY_SPOOL_DIR: spool }),
+      ),
+      start: gateway.start,
+    });
+  let gatewayService = await startGateway();
+  const edge = await startInProcess({
+    name: "dashboard",
+    config: loadConfig(dashboard.edgeConfig, {
+      ...settings(auth.authSchema),
+      HTTP_PORT: edgePort.toString(),
+      AUTH_URL: authService.httpUrl ?? "",
+      KEYS_URL: keyService.httpUrl ?? "",
+      BILLING_URL: billingService.httpUrl ?? "",
+      GATEWAY_URL: gatewayService.httpUrl ?? "",
+      IMAGES_URL: imageService.httpUrl ?? "",
+      BONUS_URL: bonusService.httpUrl ?? "",
+    }),
+    start: dashboard.start,
+  });
+
+  const operator = new Browser(origin);
+  await operator.register("ops@example.org");
+  await run(process.execPath, ["--conditions=codex:source", join(root, "services/auth/src/grant-role.ts"), "--email", "ops@example.org", "--role", "admin"], {
+    env: { DATABASE_URL: database.urlFor("app", auth.authSchema) },
+    timeout: 30_000,
+  });
+  await operator.signIn("ops@example.org");
+  const models = ["demo-small", "demo-large", "demo-tools", "demo-error-429", "demo-error-503", "demo-slow", "demo-midstream-cut", "demo-no-usage", "demo-hostile-usage"];
+  const channel = await operator.post("/api/gateway/channels", {
+    name: "demo",
+    kind: "demo",
+    baseUrl: `${upstream.url}/v1`,
+    secret: "demo-secret",
+    models: Object.fromEntries(models.map((model) => [model, model])),
+  });
+  if (channel.status !== 201) throw new Error(`channel refused: ${JSON.stringify(channel.body)}`);
+
+  let customers = 0;
+  return {
+    origin,
+    database,
+    nats,
+    bus,
+    upstream,
+    get gateway() {
+      return gatewayService;
+    },
+    operator,
+    async customer(balanceMicroTokens) {
+      customers += 1;
+      const browser = new Browser(origin);
+      const accountId = await browser.register(`customer${customers}@example.org`);
+      if (balanceMicroTokens > 0n) {
+        await bus.publish(grantCommand, {
+          params: { accountId },
+          data: { accountId, bucket: "paid", amountMicroTokens: balanceMicroTokens, reason: "operator_grant", idempotencyKey: newId("evt") },
+        });
+        await eventually(async () => (await browser.available()) === balanceMicroTokens, { what: "the grant to be booked" });
+      }
+      const created = await browser.post("/api/keys", { name: "e2e" });
+      const { secret: apiKey, key } = created.body as { secret: string; key: { keyId: string } };
+      return { browser, accountId, apiKey, keyId: key.keyId };
+    },
+    async restartGateway() {
+      await gatewayService.stop();
+      gatewayService = await startGateway();
+    },
+    async stop() {
+      for (const service of [edge, gatewayService, bonusService, imageService, billingService, keyService, authService]) await service.stop();
+      await upstream.close();
+      await bus.drain();
+      await nats.stop();
+      await database.drop();
+      rmSync(spool, { recursive: true, force: true });
+    },
+  };
+}
+
+const quiet = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
