@@ -1,7 +1,6 @@
 import { context, metrics, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
 import { toAppError } from "@codex/kernel";
 import express from "express";
-import { discardRest } from "./body.ts";
 import { appError } from "./error-catalogue.ts";
 import { type PipelineOptions, type RateLimiter, routeNotFound, sendError, serveRoute } from "./pipeline.ts";
 import { requestIdHeaders } from "./render.ts";
@@ -37,9 +36,6 @@ export interface HttpApp {
   readonly app: express.Express;
   readonly routes: readonly Route[];
 }
-
-/** How long a client may go on sending a body that was refused. */
-const lingerMs = 5_000;
 
 /** Of these a second copy could make two readers of one request disagree. node itself keeps the first and stays silent. */
 const singleHeaders: ReadonlySet<string> = new Set([
@@ -117,7 +113,6 @@ function frame(options: HttpAppOptions): express.RequestHandler {
         span.end();
         logRequest(options.logger, req.method, state, status);
       });
-      res.once("finish", () => discardRest(req, lingerMs));
       for (const [name, value] of Object.entries(requestIdHeaders(state.requestId))) res.setHeader(name, value);
       res.setHeader("cache-control", "no-store");
       setSecurityHeaders(req, res, (error) => {

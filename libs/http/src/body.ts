@@ -1,4 +1,4 @@
-import type { IncomingMessage } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { appError } from "./error-catalogue.ts";
 import { parseJson } from "./json.ts";
 
@@ -76,18 +76,25 @@ export async function readJson(req: IncomingMessage, limitBytes: number): Promis
 }
 
 /**
- * Lets an answer reach a client that is still sending: the rest of its body is read and thrown away for a bounded time,
- * because closing a socket with unread bytes resets it, and the client would see the reset instead of the answer.
+ * Ends an answer so that it reaches a client that is still sending its body: the answer goes out at once, and the rest of
+ * the body is read and thrown away for at most `lingerMs` before the connection may close. Closing a socket with unread
+ * bytes resets it, and the client would see the reset instead of the answer. Headers and `content-length` must be set.
  */
-export function discardRest(req: IncomingMessage, lingerMs: number): void {
-  if (req.complete || req.destroyed) return;
-  const { socket } = req;
-  const timer = setTimeout(() => socket.destroy(), lingerMs).unref();
-  // After the answer is out node no longer tells the request that its socket has gone, so the socket is heard too.
+export function endReply(req: IncomingMessage, res: ServerResponse, body: Uint8Array | string, lingerMs: number): void {
+  if (req.complete || !hasBody(req) || req.destroyed) {
+    res.end(body);
+    return;
+  }
+  res.flushHeaders();
+  res.write(body);
+  const timer = setTimeout(() => {
+    done();
+    req.socket.destroy();
+  }, lingerMs).unref();
   const done = (): void => {
     clearTimeout(timer);
-    socket.off("close", done);
+    req.off("end", done).off("close", done);
+    res.end();
   };
-  socket.once("close", done);
-  req.once("end", done).resume();
+  req.on("end", done).on("close", done).resume();
 }

@@ -1,6 +1,6 @@
 export * from "./app.ts";
 export * from "./bus-session-verifier.ts";
-export { discardRest, hasBody, readBody, readJson } from "./body.ts";
+export { endReply, hasBody, readBody, readJson } from "./body.ts";
 export * from "./client-ip.ts";
 export * from "./cookies.ts";
 export { assertSameOrigin, csrfHeader } from "./csrf.ts";

@@ -1,6 +1,6 @@
 import type express from "express";
 import { type AppError, toAppError } from "@codex/kernel";
-import { assertJsonContent, ClientGoneError, hasBody, readJson } from "./body.ts";
+import { assertJsonContent, ClientGoneError, endReply, hasBody, readJson } from "./body.ts";
 import { clientIpOf } from "./client-ip.ts";
 import { parseCookies, serializeCookie, sessionCookieName } from "./cookies.ts";
 import { assertSameOrigin } from "./csrf.ts";
@@ -39,6 +39,9 @@ export interface PipelineOptions {
   readonly trustedProxyCount: number;
   readonly production: boolean;
 }
+
+/** How long a client may go on sending a body that was refused. */
+const lingerMs = 5_000;
 
 /** A route did what it does not declare: a defect, answered as a 500. */
 class UndeclaredError extends Error {
@@ -130,7 +133,7 @@ function sendReply(route: Route, req: express.Request, res: express.Response, re
   if (cookies.length > 0) res.setHeader("set-cookie", cookies);
   res.statusCode = reply.status;
   if (body) res.setHeader("content-type", "application/json; charset=utf-8").setHeader("content-length", body.length);
-  res.end(req.method === "HEAD" ? undefined : body);
+  endReply(req, res, req.method === "HEAD" || !body ? "" : body, lingerMs);
 }
 
 /**
@@ -214,5 +217,5 @@ export function sendError(req: express.Request, res: express.Response, error: Ap
   for (const [name, value] of Object.entries(rendered.headers)) res.setHeader(name, value);
   res.statusCode = rendered.status;
   res.setHeader("content-length", body.length);
-  res.end(req.method === "HEAD" ? undefined : body);
+  endReply(req, res, req.method === "HEAD" ? "" : body, lingerMs);
 }

@@ -2,7 +2,7 @@ import { expect, test } from "@jest/globals";
 import { createServer, request } from "node:http";
 import { connect, type Socket } from "node:net";
 import { z } from "zod";
-import { createHttpApp, defineRoute, discardRest, listen, type Route } from "../src/index.ts";
+import { createHttpApp, defineRoute, endReply, listen, type Route } from "../src/index.ts";
 import { publicOrigin, serve } from "./_util.ts";
 
 interface Slow {
@@ -128,10 +128,8 @@ test("given a listening server, then it has the time and size bounds of SEC-87",
 test("given a refused client that never stops sending, then it reads its answer, and the socket ends at the linger bound", async () => {
   const { port, close } = await listen(
     (req, res) => {
-      res
-        .once("finish", () => discardRest(req, 30))
-        .writeHead(413)
-        .end("no");
+      res.writeHead(413, { "content-length": 2 });
+      endReply(req, res, "no", 30);
     },
     { host: "127.0.0.1", port: 0 },
   );

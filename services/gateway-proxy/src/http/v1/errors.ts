@@ -1,6 +1,6 @@
-import { toOpenAiError } from "@codex/http";
+import { endReply, toOpenAiError } from "@codex/http";
 import type { AppError, RequestId } from "@codex/kernel";
-import type { ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 
 export interface RenderedError {
   readonly status: number;
@@ -14,13 +14,13 @@ export function renderError(error: AppError, requestId: RequestId): RenderedErro
   return { status, headers, body: JSON.stringify(body) };
 }
 
-/** Sends the error as the whole answer. `close` when the request's body was not read to its end. */
-export function sendError(res: ServerResponse, rendered: RenderedError, close: boolean): void {
-  if (close) res.setHeader("connection", "close");
-  res.writeHead(rendered.status, {
-    ...rendered.headers,
-    "content-type": "application/json",
-    "content-length": Buffer.byteLength(rendered.body),
-  });
-  res.end(rendered.body);
+/** How long the rest of a refused body is read and thrown away; a socket closed on unread bytes would lose the answer. */
+const lingerMs = 5_000;
+
+/** Sends the error as the whole answer, also while the client is still sending its body. */
+export function sendError(req: IncomingMessage, res: ServerResponse, rendered: RenderedError): void {
+  res.statusCode = rendered.status;
+  for (const [name, value] of Object.entries(rendered.headers)) res.setHeader(name, value);
+  res.setHeader("content-type", "application/json");
+  endReply(req, res, rendered.body, lingerMs);
 }

@@ -52,7 +52,7 @@ async function serve(parts: GatewayParts, req: IncomingMessage, res: ServerRespo
     context.facts.code = error.code;
     if (error.kind === "internal") parts.logger.error("request failed", { requestId: context.requestId, error: thrown });
     if (res.headersSent) res.destroy();
-    else sendError(res, renderError(error, context.requestId), !req.complete);
+    else sendError(req, res, renderError(error, context.requestId));
   }
   const { facts } = context;
   if (facts.status === 0) facts.status = res.statusCode;
