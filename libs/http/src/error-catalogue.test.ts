@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { appError, errorCatalogue, findError, InvalidRequestError } from "./error-catalogue.ts";
 import { renderErrorsDoc } from "./errors-doc.ts";
 
-test("docs/errors.md is what the catalogue says; regenerate it with libs/http/scripts/generate-errors-doc.ts", () => {
+test("docs/errors.md is what the catalogue says; regenerate it with npm run generate", () => {
   expect(readFileSync(new URL("../../../docs/errors.md", import.meta.url), "utf8")).toBe(renderErrorsDoc());
 });
 

@@ -24,7 +24,7 @@ const surfaceNames = { v1: "`/v1`", api: "`/api`" } as const;
 
 const head = `# Error codes
 
-Generated from \`libs/http/src/error-catalogue.ts\` by \`libs/http/scripts/generate-errors-doc.ts\`; do not edit by hand.
+Generated from \`libs/http/src/error-catalogue.ts\` by \`npm run generate\`; do not edit by hand.
 
 Branch on the code, never on the text. Every error carries the request id, in the body and in the headers
 \`x-request-id\` and \`request-id\`. Under \`/v1\` errors have the shape of the OpenAI API (on \`/v1/messages\` that of the

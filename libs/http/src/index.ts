@@ -6,6 +6,7 @@ export * from "./cookies.ts";
 export { assertSameOrigin, csrfHeader } from "./csrf.ts";
 export * from "./error-catalogue.ts";
 export type { ErrorEntry, ErrorSurface } from "./error-entry.ts";
+export { renderErrorsDoc } from "./errors-doc.ts";
 export { jsonDepthMax, jsonKeysMax, parseJson } from "./json.ts";
 export * from "./listen.ts";
 export * from "./openapi.ts";

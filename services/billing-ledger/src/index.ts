@@ -1,4 +1,5 @@
 export { config, type BillingConfig } from "./config.ts";
+export { billingRoutes } from "./http/routes.ts";
 export { start } from "./service.ts";
 export { migrations } from "./store/migrations/index.ts";
 export { schema } from "./store/schema.ts";

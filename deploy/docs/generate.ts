@@ -1,0 +1,16 @@
+import { renderContractFiles } from "@codex/contracts";
+import { renderErrorsDoc } from "@codex/http";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { adrIndex } from "./adr-index.ts";
+import { openApiFiles } from "./openapi.ts";
+
+// Every generated file of the repository, written anew. `npm run check` runs it and then asks git for a difference.
+const docs = fileURLToPath(new URL("../../docs/", import.meta.url));
+rmSync(`${docs}contracts`, { recursive: true, force: true });
+mkdirSync(`${docs}contracts/schemas`, { recursive: true });
+mkdirSync(`${docs}contracts/openapi`, { recursive: true });
+for (const [path, text] of renderContractFiles()) writeFileSync(`${docs}contracts/${path}`, text);
+for (const [name, text] of openApiFiles()) writeFileSync(`${docs}contracts/openapi/${name}`, text);
+writeFileSync(`${docs}errors.md`, renderErrorsDoc());
+writeFileSync(`${docs}adr/README.md`, adrIndex(`${docs}adr`));
