@@ -34,7 +34,18 @@ const strict = {
 };
 
 export default tseslint.config(
-  { ignores: ["**/dist/**", "**/node_modules/**", ".codex/**", "coverage/**", "docs/**", "**/*.mjs", "**/*.cjs", "**/*.d.ts"] },
+  {
+    ignores: [
+      "**/dist/**",
+      "**/node_modules/**",
+      ".codex/**",
+      "coverage/**",
+      "docs/**",
+      "**/*.mjs",
+      "**/*.cjs",
+      "**/*.d.ts",
+    ],
+  },
   ...tseslint.configs.strictTypeChecked,
   {
     files: ["**/*.ts", "**/*.tsx"],
@@ -60,5 +71,8 @@ export default tseslint.config(
       "@typescript-eslint/no-misused-spread": "off",
     },
   },
-  { files: ["**/config.ts", "**/migrate.ts", "**/jest-env.ts"], rules: { "no-restricted-syntax": ["error", ...strict["no-restricted-syntax"].slice(1, 3)] } },
+  {
+    files: ["**/config.ts", "**/migrate.ts", "**/jest-env.ts"],
+    rules: { "no-restricted-syntax": ["error", ...strict["no-restricted-syntax"].slice(1, 3)] },
+  },
 );

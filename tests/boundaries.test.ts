@@ -9,12 +9,25 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 function violations(path: string, source: string): string[] {
   const run = spawnSync(
     process.execPath,
-    ["node_modules/eslint/bin/eslint.js", "--config", "eslint.boundaries.mjs", "--format", "json", "--stdin", "--stdin-filename", path],
+    [
+      "node_modules/eslint/bin/eslint.js",
+      "--config",
+      "eslint.boundaries.mjs",
+      "--format",
+      "json",
+      "--stdin",
+      "--stdin-filename",
+      path,
+    ],
     { cwd: root, input: source, encoding: "utf8", timeout: 60_000 },
   );
-  const [result] = JSON.parse(run.stdout) as [{ messages: { ruleId: string | null; message: string; fatal?: boolean }[] }];
+  const [result] = JSON.parse(run.stdout) as [
+    { messages: { ruleId: string | null; message: string; fatal?: boolean }[] },
+  ];
   expect(result.messages.filter((message) => message.fatal === true)).toEqual([]);
-  return result.messages.filter((message) => message.ruleId === "boundaries/dependencies").map((message) => message.message);
+  return result.messages
+    .filter((message) => message.ruleId === "boundaries/dependencies")
+    .map((message) => message.message);
 }
 
 const kernel = "../../../../libs/kernel/src/index.ts";
@@ -25,7 +38,11 @@ test.each([
   ["domain imports its own store", "services/billing-ledger/src/domain/planted.ts", "../store/schema.ts"],
   ["app imports the database", "services/billing-ledger/src/app/planted.ts", "../../../../libs/db/src/index.ts"],
   ["a service imports another service", "services/billing-ledger/src/service.ts", "../../auth/src/service.ts"],
-  ["a service's store imports another's", "services/billing-ledger/src/store/planted.ts", "../../../auth/src/store/schema.ts"],
+  [
+    "a service's store imports another's",
+    "services/billing-ledger/src/store/planted.ts",
+    "../../../auth/src/store/schema.ts",
+  ],
   ["kernel imports contracts", "libs/kernel/src/planted.ts", "../../contracts/src/index.ts"],
   ["contracts imports a lib", "libs/contracts/src/planted.ts", "../../bus/src/index.ts"],
   ["a lib imports a service", "libs/http/src/planted.ts", "../../../services/auth/src/service.ts"],
@@ -38,7 +55,11 @@ test.each([
 test.each([
   ["domain imports the kernel", "services/billing-ledger/src/domain/planted.ts", kernel],
   ["app imports its own domain", "services/auth/src/app/planted.ts", "../domain/password.ts"],
-  ["the store imports the database", "services/billing-ledger/src/store/planted.ts", "../../../../libs/db/src/index.ts"],
+  [
+    "the store imports the database",
+    "services/billing-ledger/src/store/planted.ts",
+    "../../../../libs/db/src/index.ts",
+  ],
 ])("allowed: %s", (_name, path, target) => {
   expect(violations(path, `import * as planted from "${target}";\nexport const kept = planted;\n`)).toEqual([]);
 });

@@ -58,6 +58,10 @@ export class Browser {
     const setCookie = response.headers.getSetCookie()[0];
     if (setCookie !== undefined) this.cookie = setCookie.split(";")[0];
     const text = await response.text();
-    return { status: response.status, headers: response.headers, body: (text === "" ? {} : JSON.parse(text)) as Answer["body"] };
+    return {
+      status: response.status,
+      headers: response.headers,
+      body: (text === "" ? {} : JSON.parse(text)) as Answer["body"],
+    };
   }
 }

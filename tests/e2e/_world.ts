@@ -10,7 +10,15 @@ import * as keys from "@codex/key-registry";
 import { newId, type AccountId } from "@codex/kernel";
 import { loadConfig, startInProcess, type InProcessService } from "@codex/runtime";
 import * as bonus from "@codex/telegram-bonus";
-import { createDatabase, eventually, freePort, startNats, testInfra, type PrivateNats, type TestDatabase } from "@codex/testkit";
+import {
+  createDatabase,
+  eventually,
+  freePort,
+  startNats,
+  testInfra,
+  type PrivateNats,
+  type TestDatabase,
+} from "@codex/testkit";
 import { execFile } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -80,12 +88,24 @@ export async function startWorld(): Promise<World> {
   const bus = await connectBus({ servers: [nats.url], name: "e2e" }, { logger: quiet, source: "e2e" });
   await bus.ensureTopology();
   const prices = join(root, "deploy/local/demo-prices.json");
-  await run(process.execPath, ["--conditions=codex:source", join(root, "services/billing-ledger/src/import-prices.ts"), prices], {
-    env: { ...settings(billing.schema), PATH: "" },
-    timeout: 30_000,
-  });
+  await run(
+    process.execPath,
+    ["--conditions=codex:source", join(root, "services/billing-ledger/src/import-prices.ts"), prices],
+    {
+      env: { ...settings(billing.schema), PATH: "" },
+      timeout: 30_000,
+    },
+  );
 
-  const upstream = await startDemoUpstream(readConfig({ PORT: "0", DEMO_FIRST_BYTE_MS: "0", DEMO_TOKENS_PER_SECOND: "0", DEMO_SLOW_FIRST_BYTE_MS: "300", DEMO_SLOW_CHUNK_MS: "50" }));
+  const upstream = await startDemoUpstream(
+    readConfig({
+      PORT: "0",
+      DEMO_FIRST_BYTE_MS: "0",
+      DEMO_TOKENS_PER_SECOND: "0",
+      DEMO_SLOW_FIRST_BYTE_MS: "300",
+      DEMO_SLOW_CHUNK_MS: "50",
+    }),
+  );
   const authService = await startInProcess({
     name: "auth",
     config: loadConfig(
@@ -98,21 +118,37 @@ export async function startWorld(): Promise<World> {
     ),
     start: auth.start,
   });
-  const keyService = await startInProcess({ name: "key-registry", config: loadConfig(keys.keyRegistryConfig, settings(keys.keysSchema)), start: keys.start });
+  const keyService = await startInProcess({
+    name: "key-registry",
+    config: loadConfig(keys.keyRegistryConfig, settings(keys.keysSchema)),
+    start: keys.start,
+  });
   const billingService = await startInProcess({
     name: "billing-ledger",
     config: loadConfig(billing.config, settings(billing.schema, { USAGE_ROUND_MS: "100" })),
     start: billing.start,
   });
-  const imageService = await startInProcess({ name: "image-cache", config: loadConfig(images.imageCacheConfig, settings(images.imagesSchema)), start: images.start });
-  const bonusService = await startInProcess({ name: "telegram-bonus", config: loadConfig(bonus.telegramBonusConfig, settings(bonus.bonusSchema)), start: bonus.start });
+  const imageService = await startInProcess({
+    name: "image-cache",
+    config: loadConfig(images.imageCacheConfig, settings(images.imagesSchema)),
+    start: images.start,
+  });
+  const bonusService = await startInProcess({
+    name: "telegram-bonus",
+    config: loadConfig(bonus.telegramBonusConfig, settings(bonus.bonusSchema)),
+    start: bonus.start,
+  });
   const gatewayPort = await freePort();
   const startGateway = (): Promise<InProcessService> =>
     startInProcess({
       name: "gateway-proxy",
       config: loadConfig(
         gateway.gatewayConfig,
-        settings(gateway.gatewaySchema, { HTTP_PORT: gatewayPort.toString(), GATEWAY_CHANNEL_KEY: secret("d"), GATEWAY_SPOOL_DIR: spool }),
+        settings(gateway.gatewaySchema, {
+          HTTP_PORT: gatewayPort.toString(),
+          GATEWAY_CHANNEL_KEY: secret("d"),
+          GATEWAY_SPOOL_DIR: spool,
+        }),
       ),
       start: gateway.start,
     });
@@ -134,12 +170,33 @@ export async function startWorld(): Promise<World> {
 
   const operator = new Browser(origin);
   await operator.register("ops@example.org");
-  await run(process.execPath, ["--conditions=codex:source", join(root, "services/auth/src/grant-role.ts"), "--email", "ops@example.org", "--role", "admin"], {
-    env: { DATABASE_URL: database.urlFor("app", auth.authSchema) },
-    timeout: 30_000,
-  });
+  await run(
+    process.execPath,
+    [
+      "--conditions=codex:source",
+      join(root, "services/auth/src/grant-role.ts"),
+      "--email",
+      "ops@example.org",
+      "--role",
+      "admin",
+    ],
+    {
+      env: { DATABASE_URL: database.urlFor("app", auth.authSchema) },
+      timeout: 30_000,
+    },
+  );
   await operator.signIn("ops@example.org");
-  const models = ["demo-small", "demo-large", "demo-tools", "demo-error-429", "demo-error-503", "demo-slow", "demo-midstream-cut", "demo-no-usage", "demo-hostile-usage"];
+  const models = [
+    "demo-small",
+    "demo-large",
+    "demo-tools",
+    "demo-error-429",
+    "demo-error-503",
+    "demo-slow",
+    "demo-midstream-cut",
+    "demo-no-usage",
+    "demo-hostile-usage",
+  ];
   const channel = await operator.post("/api/gateway/channels", {
     name: "demo",
     kind: "demo",
@@ -167,9 +224,17 @@ export async function startWorld(): Promise<World> {
       if (balanceMicroTokens > 0n) {
         await bus.publish(grantCommand, {
           params: { accountId },
-          data: { accountId, bucket: "paid", amountMicroTokens: balanceMicroTokens, reason: "operator_grant", idempotencyKey: newId("evt") },
+          data: {
+            accountId,
+            bucket: "paid",
+            amountMicroTokens: balanceMicroTokens,
+            reason: "operator_grant",
+            idempotencyKey: newId("evt"),
+          },
         });
-        await eventually(async () => (await browser.available()) === balanceMicroTokens, { what: "the grant to be booked" });
+        await eventually(async () => (await browser.available()) === balanceMicroTokens, {
+          what: "the grant to be booked",
+        });
       }
       const created = await browser.post("/api/keys", { name: "e2e" });
       const { secret: apiKey, key } = created.body as { secret: string; key: { keyId: string } };
@@ -180,7 +245,8 @@ export async function startWorld(): Promise<World> {
       gatewayService = await startGateway();
     },
     async stop() {
-      for (const service of [edge, gatewayService, bonusService, imageService, billingService, keyService, authService]) await service.stop();
+      for (const service of [edge, gatewayService, bonusService, imageService, billingService, keyService, authService])
+        await service.stop();
       await upstream.close();
       await bus.drain();
       await nats.stop();

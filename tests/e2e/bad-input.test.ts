@@ -36,7 +36,12 @@ async function ask({ method = "POST", path = "/v1/chat/completions", headers = {
     signal: AbortSignal.timeout(20_000),
   });
   const text = await response.text();
-  return { status: response.status, headers: response.headers, text, body: JSON.parse(text) as { error: Record<string, unknown> } };
+  return {
+    status: response.status,
+    headers: response.headers,
+    text,
+    body: JSON.parse(text) as { error: Record<string, unknown> },
+  };
 }
 
 const wrong = (patch: Readonly<Record<string, unknown>>): string => JSON.stringify({ ...chat, ...patch });
@@ -54,10 +59,20 @@ describe("/v1", () => {
     ["no messages", { body: wrong({ messages: [] }) }, 400, "invalid_request"],
     ["not JSON by its type", { headers: { "content-type": "text/plain" } }, 415, "unsupported_media_type"],
     ["compressed", { headers: { "content-encoding": "gzip" } }, 415, "unsupported_media_type"],
-    ["33 MB", { body: wrong({ messages: [{ role: "user", content: "x".repeat(33 * 1024 * 1024) }] }) }, 413, "request_too_large"],
+    [
+      "33 MB",
+      { body: wrong({ messages: [{ role: "user", content: "x".repeat(33 * 1024 * 1024) }] }) },
+      413,
+      "request_too_large",
+    ],
     ["empty key", { headers: { authorization: "" } }, 401, "missing_api_key"],
     ["malformed key", { headers: { authorization: "Bearer sk-123" } }, 401, "invalid_api_key"],
-    ["well-formed unknown key", { headers: { authorization: `Bearer ${generateApiKey("cx", "live")}` } }, 401, "invalid_api_key"],
+    [
+      "well-formed unknown key",
+      { headers: { authorization: `Bearer ${generateApiKey("cx", "live")}` } },
+      401,
+      "invalid_api_key",
+    ],
     ["two different keys", { headers: { "x-api-key": generateApiKey("cx", "live") } }, 400, "conflicting_credentials"],
     ["unknown model", { body: wrong({ model: "demo-smal" }) }, 404, "model_not_found"],
   ])("%s", async (_name, request, status, code) => {
@@ -96,7 +111,9 @@ describe("/v1", () => {
 
   test("a cookie does not open /v1, and a key does not open /api", async () => {
     expect((await customer.browser.get("/v1/models")).status).toBe(401);
-    const response = await fetch(`${world.origin}/api/keys`, { headers: { authorization: `Bearer ${customer.apiKey}` } });
+    const response = await fetch(`${world.origin}/api/keys`, {
+      headers: { authorization: `Bearer ${customer.apiKey}` },
+    });
     expect(response.status).toBe(401);
     await response.body?.cancel();
   });
@@ -116,16 +133,24 @@ describe("/v1", () => {
   });
 
   test("the models list has prices and only what the key may use", async () => {
-    const response = await fetch(`${world.origin}/v1/models`, { headers: { authorization: `Bearer ${customer.apiKey}` } });
+    const response = await fetch(`${world.origin}/v1/models`, {
+      headers: { authorization: `Bearer ${customer.apiKey}` },
+    });
     const list = (await response.json()) as { object: string; data: { id: string; pricing: Record<string, string> }[] };
     expect(list.object).toBe("list");
-    expect(list.data.find((model) => model.id === "demo-small")?.pricing).toMatchObject({ prompt: "0.0005", completion: "0.0015" });
+    expect(list.data.find((model) => model.id === "demo-small")?.pricing).toMatchObject({
+      prompt: "0.0005",
+      completion: "0.0015",
+    });
   });
 
   test("the upstream gets a built request: none of the client's headers, none of the fields that identify it", async () => {
     const marker = "canary-4f1b";
     const body = wrong({ user: marker, metadata: { note: marker }, store: true });
-    const answer = await ask({ body, headers: { "x-forwarded-for": marker, cookie: `a=${marker}`, "openai-organization": marker } });
+    const answer = await ask({
+      body,
+      headers: { "x-forwarded-for": marker, cookie: `a=${marker}`, "openai-organization": marker },
+    });
     expect(answer.status).toBe(200);
     const entry = world.upstream.journal.page(0, 10_000).entries.at(-1);
     expect(entry?.requestId).toBe(answer.headers.get("x-request-id"));
@@ -150,7 +175,14 @@ describe("/api", () => {
   });
 
   test("nobody is anybody without a session, and identity headers from outside are ignored", async () => {
-    for (const path of ["/api/auth/me", "/api/keys", "/api/billing/balance", "/api/billing/usage", "/images/quota", "/api/bonus/referral-code"]) {
+    for (const path of [
+      "/api/auth/me",
+      "/api/keys",
+      "/api/billing/balance",
+      "/api/billing/usage",
+      "/images/quota",
+      "/api/bonus/referral-code",
+    ]) {
       const headers = { "x-account-id": customer.accountId, "x-user-role": "admin" };
       const response = await fetch(`${world.origin}${path}`, { headers });
       expect({ path, status: response.status }).toEqual({ path, status: 401 });

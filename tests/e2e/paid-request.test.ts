@@ -47,11 +47,19 @@ describe("a customer with balance", () => {
   test("completes a plain chat; the charge appears under the same request id, and the balance goes down by exactly it", async () => {
     const customer = await world.customer(1_000n * tokens);
     const { data, response, request_id } = await client(customer)
-      .chat.completions.create({ model: "demo-small", messages: [{ role: "user", content: "Hello there" }], max_tokens: 50 })
+      .chat.completions.create({
+        model: "demo-small",
+        messages: [{ role: "user", content: "Hello there" }],
+        max_completion_tokens: 50,
+      })
       .withResponse();
     expect(data.choices[0]?.message.content).toBeTruthy();
     expect(response.headers.get("x-request-id")).toBe(request_id);
-    const usage = data.usage as unknown as { prompt_tokens: number; completion_tokens: number; cost_details: { amount: string } };
+    const usage = data.usage as unknown as {
+      prompt_tokens: number;
+      completion_tokens: number;
+      cost_details: { amount: string };
+    };
     const line = await usageLine(customer, request_id);
     expect(line).toMatchObject({ status: "ok", charged: usage.cost_details.amount, estimated: false });
     expect(line.tokens).toMatchObject({ input: usage.prompt_tokens, output: usage.completion_tokens });
@@ -65,13 +73,18 @@ describe("a customer with balance", () => {
   test("completes a streamed chat; the last chunk says what it cost, and the ledger says the same", async () => {
     const customer = await world.customer(1_000n * tokens);
     const { data: stream, request_id } = await client(customer)
-      .chat.completions.create({ model: "demo-small", stream: true, messages: [{ role: "user", content: "Расскажи о себе" }] })
+      .chat.completions.create({
+        model: "demo-small",
+        stream: true,
+        messages: [{ role: "user", content: "Расскажи о себе" }],
+      })
       .withResponse();
     let text = "";
     let amount: string | undefined;
     for await (const chunk of stream) {
       text += chunk.choices[0]?.delta.content ?? "";
-      amount = (chunk.usage as { cost_details?: { amount: string } } | null | undefined)?.cost_details?.amount ?? amount;
+      amount =
+        (chunk.usage as { cost_details?: { amount: string } } | null | undefined)?.cost_details?.amount ?? amount;
     }
     expect(text.length).toBeGreaterThan(10);
     expect((await usageLine(customer, request_id)).charged).toBe(amount);
@@ -96,7 +109,11 @@ describe("a customer with balance", () => {
   test("cannot see another's usage or receipt: the answer is that of a missing one", async () => {
     const [owner, other] = [await world.customer(10n * tokens), await world.customer(0n)];
     const { request_id } = await client(owner)
-      .chat.completions.create({ model: "demo-small", messages: [{ role: "user", content: "hi" }], max_tokens: 5 })
+      .chat.completions.create({
+        model: "demo-small",
+        messages: [{ role: "user", content: "hi" }],
+        max_completion_tokens: 5,
+      })
       .withResponse();
     await usageLine(owner, request_id);
     const foreign = await other.browser.get(`/api/billing/usage/${String(request_id)}`);
@@ -110,7 +127,10 @@ describe("a customer with balance", () => {
     const customer = await world.customer(1_000n * tokens);
     const abort = new AbortController();
     const { data: stream, request_id } = await client(customer)
-      .chat.completions.create({ model: "demo-slow", stream: true, messages: [{ role: "user", content: "long story" }] }, { signal: abort.signal })
+      .chat.completions.create(
+        { model: "demo-slow", stream: true, messages: [{ role: "user", content: "long story" }] },
+        { signal: abort.signal },
+      )
       .withResponse();
     let seen = 0;
     for await (const chunk of stream) {
@@ -118,23 +138,37 @@ describe("a customer with balance", () => {
       if (seen === 2) break;
     }
     abort.abort();
-    const line = await eventually(() => usageLine(customer, request_id).catch(() => undefined), { timeoutMs: 5_000, what: "the charge of an aborted stream" });
+    const line = await eventually(() => usageLine(customer, request_id).catch(() => undefined), {
+      timeoutMs: 5_000,
+      what: "the charge of an aborted stream",
+    });
     expect(line).toMatchObject({ status: "client_closed", estimated: true });
     expect(parseAmount(line.charged)).toBeGreaterThan(0n);
   });
 
   test("keeps its data and its exact balance over a restart of the gateway", async () => {
     const customer = await world.customer(100n * tokens);
-    const ask = () => client(customer).chat.completions.create({ model: "demo-small", messages: [{ role: "user", content: "hi" }], max_tokens: 5 }).withResponse();
+    const ask = () =>
+      client(customer)
+        .chat.completions.create({
+          model: "demo-small",
+          messages: [{ role: "user", content: "hi" }],
+          max_completion_tokens: 5,
+        })
+        .withResponse();
     const first = await ask();
     await usageLine(customer, first.request_id);
     await world.restartGateway();
     // A stopped gateway has closed its leases: nothing stays held.
-    await eventually(async () => (await customer.browser.get("/api/billing/balance")).body["held"] === "0.000000", { what: "the held money to come back" });
+    await eventually(async () => (await customer.browser.get("/api/billing/balance")).body["held"] === "0.000000", {
+      what: "the held money to come back",
+    });
     const second = await ask();
     const lines = [await usageLine(customer, first.request_id), await usageLine(customer, second.request_id)];
     const spent = lines.reduce((sum, line) => sum + parseAmount(line.charged)!, 0n);
-    expect(parseAmount(String((await customer.browser.get("/api/billing/balance")).body["paid"]))).toBe(100n * tokens - spent);
+    expect(parseAmount(String((await customer.browser.get("/api/billing/balance")).body["paid"]))).toBe(
+      100n * tokens - spent,
+    );
   });
 });
 
@@ -144,7 +178,11 @@ describe("an upstream that fails", () => {
     const response = await fetch(`${world.origin}/v1/chat/completions`, {
       method: "POST",
       headers: { authorization: `Bearer ${customer.apiKey}`, "content-type": "application/json" },
-      body: JSON.stringify({ model: "demo-midstream-cut", stream: true, messages: [{ role: "user", content: "tell me" }] }),
+      body: JSON.stringify({
+        model: "demo-midstream-cut",
+        stream: true,
+        messages: [{ role: "user", content: "tell me" }],
+      }),
     });
     const text = await response.text();
     expect(response.status).toBe(200);
@@ -192,21 +230,34 @@ describe("an account without enough balance", () => {
     const error = failed as InstanceType<typeof OpenAI.APIError>;
     expect(error.status).toBe(402);
     expect(error.headers?.get("x-should-retry")).toBe("false");
-    expect(error.error).toMatchObject({ type: "insufficient_quota", code: "credit_balance_exhausted", metadata: { available: "0.000000" } });
+    expect(error.error).toMatchObject({
+      type: "insufficient_quota",
+      code: "credit_balance_exhausted",
+      metadata: { available: "0.000000" },
+    });
     expect(world.upstream.journal.page(0, 10_000).entries.length).toBe(before);
   });
 
   test("gets a shorter answer when it set no bound and a shorter one fits", async () => {
     const customer = await world.customer(2n * tokens);
-    const answer = await client(customer).chat.completions.create({ model: "demo-small", messages: [{ role: "user", content: "hi" }] });
+    const answer = await client(customer).chat.completions.create({
+      model: "demo-small",
+      messages: [{ role: "user", content: "hi" }],
+    });
     expect(answer.choices[0]?.message.content).toBeTruthy();
     expect(await customer.browser.available()).toBeGreaterThanOrEqual(0n);
   });
 
   test("a hundred parallel requests with money for a few: none of the others is served, and the balance never goes below zero", async () => {
     const customer = await world.customer(400_000n);
-    const ask = { model: "demo-small", max_tokens: 50, messages: [{ role: "user" as const, content: "hi" }] };
-    const outcomes = await Promise.allSettled(Array.from({ length: 100 }, () => client(customer).chat.completions.create(ask).withResponse()));
+    const ask = {
+      model: "demo-small",
+      max_completion_tokens: 50,
+      messages: [{ role: "user" as const, content: "hi" }],
+    };
+    const outcomes = await Promise.allSettled(
+      Array.from({ length: 100 }, () => client(customer).chat.completions.create(ask).withResponse()),
+    );
     const served = outcomes.filter((outcome) => outcome.status === "fulfilled");
     expect(served.length).toBeGreaterThan(0);
     for (const outcome of served) await usageLine(customer, outcome.value.request_id);
@@ -226,7 +277,10 @@ describe("the other services", () => {
     const again = await world.bus.call(referralCodeGet, { accountId: customer.accountId });
     expect(again).toMatchObject({ ok: true, value: { code: code.body["code"] } });
     expect((await customer.browser.get("/images/quota")).body).toMatchObject({ images: 0, bytes: 0 });
-    expect(await world.bus.call(imageQuota, { accountId: customer.accountId })).toMatchObject({ ok: true, value: { images: 0 } });
+    expect(await world.bus.call(imageQuota, { accountId: customer.accountId })).toMatchObject({
+      ok: true,
+      value: { images: 0 },
+    });
   });
 });
 

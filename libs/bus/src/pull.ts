@@ -191,6 +191,7 @@ export class PullLoop {
       } catch (error) {
         if (this.stopping.signal.aborted) return;
         failures += 1;
+        this.consumer = undefined;
         logger.warn("bus.pull.failed", { stream: spec.stream, name: spec.durable, attempt: failures, error });
         await pause(backoffMs(failures, 100, 2_000), this.stopping.signal);
       }

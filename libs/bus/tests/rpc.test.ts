@@ -218,4 +218,50 @@ describe("with two responders of one name", () => {
     expect(most).toBe(1);
     await service.stop();
   });
+
+  test("given a request whose caller has left while it waited, when its turn comes, then it is not handled", async () => {
+    const held = gate();
+    const started = gate();
+    const items: string[] = [];
+    const service = await responder.serve({ ...description, concurrencyMax: 1 }, [
+      rpcHandler(reserve, async ({ req }) => {
+        items.push(req.item);
+        started.open();
+        await held.opened;
+        return ok({ reserved: req.amount, by: "one" });
+      }),
+    ]);
+    const first = caller.call(reserve, { item: "first", amount: 1n }, { timeoutMs: 2_000 });
+    await started.opened;
+    await failureOf(caller.call(reserve, { item: "left", amount: 1n }, { timeoutMs: 50 }));
+    const third = caller.call(reserve, { item: "third", amount: 1n }, { timeoutMs: 2_000 });
+    await caller.ping();
+    held.open();
+    await Promise.all([first, third]);
+    expect(items).toEqual(["first", "third"]);
+    await service.stop();
+  });
+
+  test("given more waiting requests than the bound, when another comes, then it is turned away at once", async () => {
+    const held = gate();
+    const service = await responder.serve({ ...description, concurrencyMax: 1 }, [
+      rpcHandler(reserve, async ({ req }) => {
+        await held.opened;
+        return ok({ reserved: req.amount, by: "one" });
+      }),
+    ]);
+    const calls = Array.from({ length: 1_030 }, () =>
+      caller.call(reserve, { item: "book", amount: 1n }, { timeoutMs: 2_000 }).catch((error: unknown) => error),
+    );
+    // One runs and 1,024 wait; the last five are refused while the first still runs.
+    const last = await Promise.all(calls.slice(-5));
+    expect(last).toEqual(
+      Array.from({ length: 5 }, () =>
+        expect.objectContaining({ detail: expect.objectContaining({ code: "overloaded" }) as unknown }),
+      ),
+    );
+    held.open();
+    expect((await Promise.all(calls.slice(0, -5))).filter((result) => result instanceof Error)).toEqual([]);
+    await service.stop();
+  });
 });

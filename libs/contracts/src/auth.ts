@@ -17,7 +17,8 @@ export const accountRegistered = defineEvent({
 
 export const sessionCheck = defineRpc({
   subject: "rpc.auth.session.check.v1",
-  description: "Is this browser session alive? The row in auth is the truth; the signed cookie is only a cheap first check.",
+  description:
+    "Is this browser session alive? The row in auth is the truth; the signed cookie is only a cheap first check.",
   timeoutMs: 2_000,
   req: z.strictObject({ sessionId: idOf("ses") }),
   res: z.strictObject({ sessionId: idOf("ses"), accountId: idOf("acc"), role, expiresAt: instant }),
@@ -30,7 +31,18 @@ export const jwksGet = defineRpc({
   timeoutMs: 2_000,
   req: z.strictObject({}),
   res: z.strictObject({
-    keys: z.array(z.strictObject({ kty: z.literal("OKP"), crv: z.literal("Ed25519"), x: z.string(), kid: z.string(), alg: z.literal("EdDSA"), use: z.literal("sig") })).max(16),
+    keys: z
+      .array(
+        z.strictObject({
+          kty: z.literal("OKP"),
+          crv: z.literal("Ed25519"),
+          x: z.string(),
+          kid: z.string(),
+          alg: z.literal("EdDSA"),
+          use: z.literal("sig"),
+        }),
+      )
+      .max(16),
   }),
   errors: [],
 });

@@ -23,7 +23,11 @@ export function usagePartitionOf(accountId: string): number {
   return hash % usagePartitions;
 }
 
-const partition = z.number().int().min(0).max(usagePartitions - 1);
+const partition = z
+  .number()
+  .int()
+  .min(0)
+  .max(usagePartitions - 1);
 const seq = z.number().int().min(1).max(Number.MAX_SAFE_INTEGER);
 export const epoch = z.number().int().min(1).max(Number.MAX_SAFE_INTEGER);
 
@@ -78,7 +82,8 @@ export const usageEnvelope = defineEvent({
   type: "usage.spooled",
   version: 1,
   pattern: "usage.v1.{partition}",
-  description: "Records `first`…`last` of one (epoch, partition). Event id `<epoch>-<partition>-<first>-<last>`, the same on every resend.",
+  description:
+    "Records `first`…`last` of one (epoch, partition). Event id `<epoch>-<partition>-<first>-<last>`, the same on every resend.",
   data: z.strictObject({
     epoch,
     partition,
@@ -135,7 +140,10 @@ export const leaseGrant = defineRpc({
 });
 
 /** Metadata of an `insufficient_balance` refusal, as micro-token strings. */
-export const insufficientBalanceMetadata = z.object({ availableMicroTokens: microTokens, heldMicroTokens: microTokens });
+export const insufficientBalanceMetadata = z.object({
+  availableMicroTokens: microTokens,
+  heldMicroTokens: microTokens,
+});
 
 export const watermarkGet = defineRpc({
   subject: "rpc.billing.watermark.get.v1",

@@ -28,7 +28,11 @@ test("an id is encoded as it is decoded", () => {
 });
 
 test("every declared schema has a JSON Schema of its wire form", () => {
-  const schemas = [...allEvents.map((event) => event.data), ...allRpcs.flatMap((rpc) => [rpc.req, rpc.res]), ...allKvs.map((kv) => kv.value)];
+  const schemas = [
+    ...allEvents.map((event) => event.data),
+    ...allRpcs.flatMap((rpc) => [rpc.req, rpc.res]),
+    ...allKvs.map((kv) => kv.value),
+  ];
   for (const schema of schemas) expect(() => z.toJSONSchema(schema, { io: "input" })).not.toThrow();
 });
 

@@ -11,9 +11,12 @@ test("a pattern is filled with its parameters", () => {
   expect(wildcardOf(keyChanged.pattern)).toBe("evt.key.changed.v1.*");
 });
 
-test.each(["", "a.b", "a b", "*", ">", "a\u0000", "ключ", "x".repeat(129)])("the value %j cannot enter a subject", (keyId) => {
-  expect(() => subjectOf(keyChanged.pattern, { keyId })).toThrow("not a NATS token");
-});
+test.each(["", "a.b", "a b", "*", ">", "a\u0000", "ключ", "x".repeat(129)])(
+  "the value %j cannot enter a subject",
+  (keyId) => {
+    expect(() => subjectOf(keyChanged.pattern, { keyId })).toThrow("not a NATS token");
+  },
+);
 
 test("subjects, types and buckets are unique, and each event lies in its stream's subjects", () => {
   const unique = (names: readonly string[]): void => {

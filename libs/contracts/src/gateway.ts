@@ -19,7 +19,8 @@ export type ChannelSnapshot = z.infer<typeof channelSnapshot>;
 
 export const channelsKv = defineKv({
   bucket: "gateway_channels",
-  description: "Every channel under the key `current`, as one snapshot with a growing version. Written by the gateway's control plane, watched by its workers.",
+  description:
+    "Every channel under the key `current`, as one snapshot with a growing version. Written by the gateway's control plane, watched by its workers.",
   value: z.strictObject({ version: z.number().int().min(1), channels: z.array(channelSnapshot).max(500) }),
   history: 4,
   ttlMs: 0,

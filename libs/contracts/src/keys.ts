@@ -12,7 +12,8 @@ export const keyChanged = defineEvent({
   type: "key.changed",
   version: 1,
   pattern: "evt.key.changed.v1.{keyId}",
-  description: "A key was created, changed or revoked. `version` grows with each change of the key; a receiver keeps the highest.",
+  description:
+    "A key was created, changed or revoked. `version` grows with each change of the key; a receiver keeps the highest.",
   data: z.strictObject({
     keyId: idOf("key"),
     accountId: idOf("acc"),
@@ -25,7 +26,8 @@ export const keyChanged = defineEvent({
 /** Second way for revocations to reach every gateway, for the case that an event is lost: watched, keyed by the key hash. */
 export const keyRevocations = defineKv({
   bucket: "key_revocations",
-  description: "Tombstones of revoked keys by SHA-256 hash. Sticky: an entry is never removed while a gateway may hold the key.",
+  description:
+    "Tombstones of revoked keys by SHA-256 hash. Sticky: an entry is never removed while a gateway may hold the key.",
   value: z.strictObject({ keyId: idOf("key"), version: z.number().int().min(1), revokedAt: instant }),
   history: 1,
   ttlMs: 0,

@@ -3,7 +3,9 @@ import fc from "fast-check";
 import { priceBound, priceUsage, tokenClasses, type ModelPrice, type TokenCounts } from "./pricing.ts";
 
 const rate = fc.bigInt({ min: 0n, max: 10n ** 12n });
-const tokens = fc.record(Object.fromEntries(tokenClasses.map((name) => [name, fc.integer({ min: 0, max: 10 ** 7 })]))) as fc.Arbitrary<TokenCounts>;
+const tokens = fc.record(
+  Object.fromEntries(tokenClasses.map((name) => [name, fc.integer({ min: 0, max: 10 ** 7 })])),
+) as fc.Arbitrary<TokenCounts>;
 const price = fc.record({
   model: fc.constant("m"),
   displayName: fc.constant("M"),
@@ -40,7 +42,9 @@ test("every class is priced by its own rate", () => {
 test("the bound is never below the charge of the same or of fewer tokens", () => {
   fc.assert(
     fc.property(price, tokens, tokens, (model, some, more) => {
-      const sum = Object.fromEntries(tokenClasses.map((name) => [name, some[name] + more[name]])) as unknown as TokenCounts;
+      const sum = Object.fromEntries(
+        tokenClasses.map((name) => [name, some[name] + more[name]]),
+      ) as unknown as TokenCounts;
       return priceBound(model, sum) >= priceUsage(model, some);
     }),
   );

@@ -21,7 +21,8 @@ const dayMs = 86_400_000;
 export const streams = {
   USAGE: {
     name: "USAGE",
-    description: "Envelopes of usage records from the gateways' spools. A buffer: the spool stays the record until billing's watermark covers it.",
+    description:
+      "Envelopes of usage records from the gateways' spools. A buffer: the spool stays the record until billing's watermark covers it.",
     subjects: ["usage.v1.*"],
     discard: "new",
     maxMessages: 2_000_000,

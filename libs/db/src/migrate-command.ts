@@ -15,7 +15,9 @@ export interface MigrateCommandOptions {
  */
 export async function migrateCommand({ service, schema, migrations, ownerUrl }: MigrateCommandOptions): Promise<void> {
   if (ownerUrl === undefined || !/^postgres(ql)?:\/\//.test(ownerUrl)) {
-    process.stderr.write(`${service} does not migrate: DATABASE_OWNER_URL must be a postgres:// URL of the role that owns schema ${schema}.\n`);
+    process.stderr.write(
+      `${service} does not migrate: DATABASE_OWNER_URL must be a postgres:// URL of the role that owns schema ${schema}.\n`,
+    );
     process.exitCode = 78;
     return;
   }
@@ -23,7 +25,9 @@ export async function migrateCommand({ service, schema, migrations, ownerUrl }: 
     const { applied } = await migrate({ url: ownerUrl, schema, migrations });
     process.stdout.write(`${JSON.stringify({ event: "migrated", service, schema, applied })}\n`);
   } catch (error) {
-    process.stderr.write(`${service} could not migrate schema ${schema}: ${error instanceof Error ? error.message : String(error)}\n`);
+    process.stderr.write(
+      `${service} could not migrate schema ${schema}: ${error instanceof Error ? error.message : String(error)}\n`,
+    );
     process.exitCode = 1;
   }
 }

@@ -46,5 +46,6 @@ test("the hash is SHA-256 in lower-case hex", () => {
 });
 
 test("a brand that is not lower-case letters and digits is refused", () => {
-  for (const brand of ["", "c", "CX", "c-x", "waytoolongbrand", "1x"]) expect(() => generateApiKey(brand, "live")).toThrow();
+  for (const brand of ["", "c", "CX", "c-x", "waytoolongbrand", "1x"])
+    expect(() => generateApiKey(brand, "live")).toThrow();
 });

@@ -47,7 +47,9 @@ export function generateApiKey(brand: string, environment: KeyEnvironment): stri
 }
 
 /** Shape and checksum only: says nothing about whether the key exists. Undefined for garbage; never throws. */
-export function checkApiKey(text: string): { readonly brand: string; readonly environment: KeyEnvironment } | undefined {
+export function checkApiKey(
+  text: string,
+): { readonly brand: string; readonly environment: KeyEnvironment } | undefined {
   if (text.length > apiKeyLengthMax) return undefined;
   const match = keyPattern.exec(text);
   if (!match) return undefined;

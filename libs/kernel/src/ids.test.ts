@@ -30,7 +30,16 @@ test("uuid and id convert both ways for any 128 bits", () => {
 
 test("text that is not an id of the prefix parses to undefined", () => {
   const id = newId("acc");
-  for (const text of ["", "acc_", id.slice(0, -1), `${id}0`, id.replace("acc", "key"), `acc_${"u".repeat(26)}`, `acc_8${"0".repeat(25)}`, id.toUpperCase()]) {
+  for (const text of [
+    "",
+    "acc_",
+    id.slice(0, -1),
+    `${id}0`,
+    id.replace("acc", "key"),
+    `acc_${"u".repeat(26)}`,
+    `acc_8${"0".repeat(25)}`,
+    id.toUpperCase(),
+  ]) {
     expect(parseId("acc", text)).toBeUndefined();
   }
   expect(parseId("acc", id)).toBe(id);

@@ -38,9 +38,13 @@ test("half-even rounding is never further than half a unit from the exact quotie
 
 test("the hold's rounding is never below the charge's rounding", () => {
   fc.assert(
-    fc.property(fc.bigInt({ min: 0n, max: microTokensMax }), fc.bigInt({ min: 1n, max: 10n ** 9n }), (numerator, denominator) => {
-      return divideCeil(numerator, denominator) >= divideHalfEven(numerator, denominator);
-    }),
+    fc.property(
+      fc.bigInt({ min: 0n, max: microTokensMax }),
+      fc.bigInt({ min: 1n, max: 10n ** 9n }),
+      (numerator, denominator) => {
+        return divideCeil(numerator, denominator) >= divideHalfEven(numerator, denominator);
+      },
+    ),
   );
 });
 

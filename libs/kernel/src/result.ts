@@ -16,6 +16,11 @@ export function refuse<C extends string>(
   code: C,
   message: string,
   metadata?: Readonly<Record<string, unknown>>,
-): { readonly ok: false; readonly code: C; readonly message: string; readonly metadata?: Readonly<Record<string, unknown>> } {
+): {
+  readonly ok: false;
+  readonly code: C;
+  readonly message: string;
+  readonly metadata?: Readonly<Record<string, unknown>>;
+} {
   return metadata === undefined ? { ok: false, code, message } : { ok: false, code, message, metadata };
 }

@@ -13,8 +13,16 @@ test("a start that fails half-way closes what exists", async () => {
   const closed: string[] = [];
   const start = async (): Promise<void> => {
     await using scope = new Scope({ onClosed: (name) => closed.push(name) });
-    await scope.use("first", () => 1, () => undefined);
-    await scope.use("second", () => Promise.reject(new Error("cannot open")), () => undefined);
+    await scope.use(
+      "first",
+      () => 1,
+      () => undefined,
+    );
+    await scope.use(
+      "second",
+      () => Promise.reject(new Error("cannot open")),
+      () => undefined,
+    );
   };
   await expect(start()).rejects.toThrow("cannot open");
   expect(closed).toEqual(["first"]);

@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, test } from "@jest/globals";
 import { commonConfig, commonFields, type CommonConfig } from "./common-config.ts";
 import { defineConfig, loadConfig } from "./config.ts";
-import { startInProcess, type InProcessService } from "./lifecycle.ts";
+import { launch, startInProcess, type InProcessService } from "./lifecycle.ts";
+import { silentLogger } from "./logger.ts";
 
 const spec = defineConfig({
   service: "sample",
@@ -76,5 +77,31 @@ describe("a service inside this process", () => {
     });
     await expect(open.stop()).rejects.toThrow("sample: failed to close: bad");
     expect(open.closedOrder).toEqual(["bad", "admin listener", "telemetry"]);
+  });
+
+  test("given a stop while an acquisition of start is on its way, then what it still opens is closed, not leaked", async () => {
+    const closed: string[] = [];
+    let starting: () => void = () => undefined;
+    const inStart = new Promise<void>((resolve) => (starting = resolve));
+    const launched = launch({
+      name: "sample",
+      config,
+      logger: silentLogger,
+      start: async (ctx) => {
+        starting();
+        await new Promise((resolve) => {
+          ctx.signal.addEventListener("abort", resolve);
+        });
+        // A connection that was being opened when the stop came is there a few turns of the event loop later.
+        for (let turn = 0; turn < 5; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+        ctx.scope.defer("late", () => void closed.push("late"));
+        return {};
+      },
+    });
+    await inStart;
+    expect(await launched.stop()).toEqual([]);
+    await launched.started;
+    expect(closed).toEqual(["late"]);
+    expect(launched.closedOrder).toEqual(["late", "admin listener", "telemetry"]);
   });
 });

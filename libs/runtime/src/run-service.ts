@@ -94,7 +94,10 @@ function announce(
 
 function stopOnSignals(launched: Launch, logger: Logger, forcedExitMs: number): { isStopping(): boolean } {
   let stopping = false;
-  const stop = async (exitCode: number): Promise<void> => {
+  let exitCode = 0;
+  const stop = async (code: number): Promise<void> => {
+    // An error that nobody caught counts in the middle of an orderly stop as well.
+    exitCode = Math.max(exitCode, code);
     // A second signal changes nothing: Ctrl-C in a terminal reaches the process from the shell and from the launcher.
     if (stopping) return;
     stopping = true;

@@ -96,6 +96,17 @@ describe("start and stop of a process", () => {
     tiny.kill("SIGTERM");
     expect(await tiny.exited).toEqual({ code: 0, signal: null });
     expect(tiny.closed()).toHaveLength(5);
+    expect(tiny.events("service stopped")).toHaveLength(1);
+  });
+
+  test("given an orderly stop, when an error that nobody catches comes in between, then the exit code is 1", async () => {
+    const tiny = spawnTiny({ SHUTDOWN_GRACE_MS: "3000" });
+    const started = await tiny.line("service started");
+    tiny.kill("SIGTERM");
+    await tiny.line("service stopping");
+    await statusOf(`${String(started["url"])}/crash`);
+    expect(await tiny.exited).toEqual({ code: 1, signal: null });
+    expect(tiny.events("service stopped")).toHaveLength(1);
   });
 
   test("given a start that fails half-way, then what was open closes in reverse and the exit code is 1", async () => {

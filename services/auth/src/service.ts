@@ -26,7 +26,10 @@ export async function start(context: ServiceContext<AuthConfig>): Promise<Runnin
   await assertMigrated(db, authSchema, authMigrations);
   health.addCheck("postgres", () => db.ping());
   const redis = openRedis(context);
-  const bus = await connectBus({ servers: config.natsServers, name: config.common.instanceId }, { logger, source: "auth" });
+  const bus = await connectBus(
+    { servers: config.natsServers, name: config.common.instanceId },
+    { logger, source: "auth" },
+  );
   scope.defer("bus", () => bus.drain());
   health.addCheck("nats", () => bus.ping());
 

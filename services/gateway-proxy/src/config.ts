@@ -20,12 +20,20 @@ export const gatewayConfig = defineConfig({
   service: "gateway-proxy",
   fields: {
     ...commonFields,
-    DATABASE_URL: env.url({ protocols: ["postgres", "postgresql"] }).describe("Postgres, role gateway_app; control plane only"),
+    DATABASE_URL: env
+      .url({ protocols: ["postgres", "postgresql"] })
+      .describe("Postgres, role gateway_app; control plane only"),
     NATS_URL: env.urls({ protocols: ["nats", "tls"] }).describe("NATS servers, comma separated"),
-    REDIS_URL: env.url({ protocols: ["redis", "rediss"] }).describe("Redis for rate limits; without it each worker counts alone"),
+    REDIS_URL: env
+      .url({ protocols: ["redis", "rediss"] })
+      .describe("Redis for rate limits; without it each worker counts alone"),
     PUBLIC_ORIGIN: env.url({ protocols: ["http", "https"] }).describe("Origin of the dashboard, for sessions and CSRF"),
-    TRUSTED_PROXY_COUNT: env.integer({ min: 0, max: 5, default: 0 }).describe("Proxies in front that set x-forwarded-for"),
-    GATEWAY_CHANNEL_KEY: env.secret({ bytesMin: 32 }).describe("Seals the upstream keys at rest; changing it makes stored ones unreadable"),
+    TRUSTED_PROXY_COUNT: env
+      .integer({ min: 0, max: 5, default: 0 })
+      .describe("Proxies in front that set x-forwarded-for"),
+    GATEWAY_CHANNEL_KEY: env
+      .secret({ bytesMin: 32 })
+      .describe("Seals the upstream keys at rest; changing it makes stored ones unreadable"),
     GATEWAY_SPOOL_DIR: env.text().describe("Directory of the usage spool; must survive restarts, one worker each"),
     GATEWAY_SPOOL_MAX_BYTES: env
       .integer({ min: 1_048_576, max: 1_099_511_627_776, default: 1_073_741_824 })
@@ -33,7 +41,9 @@ export const gatewayConfig = defineConfig({
     GATEWAY_KEY_CACHE_BOUND_MS: env
       .integer({ min: 500, max: 60_000, default: 5_000 })
       .describe("Age at which a cached key is not believed any more, even if its revocation was lost"),
-    GATEWAY_REQUESTS_PER_MINUTE: env.integer({ min: 1, max: 1_000_000, default: 600 }).describe("Requests a minute a key may send"),
+    GATEWAY_REQUESTS_PER_MINUTE: env
+      .integer({ min: 1, max: 1_000_000, default: 600 })
+      .describe("Requests a minute a key may send"),
     GATEWAY_FIRST_BYTE_TIMEOUT_MS: env
       .integer({ min: 100, max: 900_000, default: 120_000 })
       .describe("Wait for an upstream's first byte before the next channel is tried"),

@@ -29,7 +29,10 @@ export function gatewayEvents(logger: Logger, meter: Meter): GatewayEvents {
   const requests = createCounter(meter, "gateway_requests", "Requests of /v1 by route and status class");
   const charged = createCounter(meter, "gateway_charged_micro_tokens", "Sum of charges, in micro-tokens");
   const faults = createCounter(meter, "gateway_faults", "Faults of a dependency that a fallback covered");
-  const duration = meter.createHistogram("gateway_request_duration_ms", { description: "Duration of /v1 requests", unit: "ms" });
+  const duration = meter.createHistogram("gateway_request_duration_ms", {
+    description: "Duration of /v1 requests",
+    unit: "ms",
+  });
   return {
     requestEnded(event) {
       const labels = { route: event.route, status: `${Math.floor(event.status / 100)}xx` };
@@ -51,11 +54,17 @@ export function gatewayEvents(logger: Logger, meter: Meter): GatewayEvents {
       logger.warn("usage is not confirmed yet", { error });
     },
     epochRecovered(epoch, records, abandoned) {
-      logger.warn("spool of an earlier life recovered", { epoch: epoch.toString(), count: records, pending: abandoned });
+      logger.warn("spool of an earlier life recovered", {
+        epoch: epoch.toString(),
+        count: records,
+        pending: abandoned,
+      });
     },
     observeUnconfirmed(read) {
       meter
-        .createObservableGauge("gateway_spool_unconfirmed_records", { description: "Usage records that billing has not confirmed" })
+        .createObservableGauge("gateway_spool_unconfirmed_records", {
+          description: "Usage records that billing has not confirmed",
+        })
         .addCallback((result) => {
           result.observe(read());
         });

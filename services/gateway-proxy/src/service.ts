@@ -28,10 +28,18 @@ import { UpstreamClient } from "./upstream/openai.ts";
 export async function start(context: ServiceContext<GatewayConfig>): Promise<RunningService> {
   const { config, scope, logger, health, telemetry } = context;
   const events = gatewayEvents(logger, telemetry.meter);
-  const db = openDb<GatewayTables>({ url: config.databaseUrl, schema: gatewaySchema, applicationName: "gateway-proxy", connectionsMax: 4 });
+  const db = openDb<GatewayTables>({
+    url: config.databaseUrl,
+    schema: gatewaySchema,
+    applicationName: "gateway-proxy",
+    connectionsMax: 4,
+  });
   scope.defer("database", () => db.close());
   await assertMigrated(db, gatewaySchema, gatewayMigrations);
-  const bus = await connectBus({ servers: config.natsServers, name: config.common.instanceId }, { logger, source: "gateway-proxy" });
+  const bus = await connectBus(
+    { servers: config.natsServers, name: config.common.instanceId },
+    { logger, source: "gateway-proxy" },
+  );
   scope.defer("bus", () => bus.drain());
   health.addCheck("nats", () => bus.ping());
 

@@ -16,7 +16,9 @@ export const imageCacheConfig = defineConfig({
     DATABASE_URL: env.url({ protocols: ["postgres", "postgresql"] }).describe("Postgres, role images_app"),
     NATS_URL: env.urls({ protocols: ["nats", "tls"] }).describe("NATS servers, comma separated"),
     PUBLIC_ORIGIN: env.url({ protocols: ["http", "https"] }).describe("Origin of the dashboard, for sessions and CSRF"),
-    TRUSTED_PROXY_COUNT: env.integer({ min: 0, max: 5, default: 0 }).describe("Proxies in front that set x-forwarded-for"),
+    TRUSTED_PROXY_COUNT: env
+      .integer({ min: 0, max: 5, default: 0 })
+      .describe("Proxies in front that set x-forwarded-for"),
     IMAGE_ACCOUNT_MAX_BYTES: env
       .integer({ min: 1_048_576, max: 1_099_511_627_776, default: 536_870_912 })
       .describe("Bytes of images that an account may have in the cache"),

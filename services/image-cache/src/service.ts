@@ -12,12 +12,20 @@ import { imageMigrations } from "./store/migrations/index.ts";
 import { imagesSchema, type ImageTables } from "./store/schema.ts";
 
 /** Builds and starts the image cache; the only file that constructs. */
-export async function start({ config, scope, logger, health }: ServiceContext<ImageCacheConfig>): Promise<RunningService> {
+export async function start({
+  config,
+  scope,
+  logger,
+  health,
+}: ServiceContext<ImageCacheConfig>): Promise<RunningService> {
   const db = openDb<ImageTables>({ url: config.databaseUrl, schema: imagesSchema, applicationName: "image-cache" });
   scope.defer("database", () => db.close());
   await assertMigrated(db, imagesSchema, imageMigrations);
   health.addCheck("postgres", () => db.ping());
-  const bus = await connectBus({ servers: config.natsServers, name: config.common.instanceId }, { logger, source: "image-cache" });
+  const bus = await connectBus(
+    { servers: config.natsServers, name: config.common.instanceId },
+    { logger, source: "image-cache" },
+  );
   scope.defer("bus", () => bus.drain());
   health.addCheck("nats", () => bus.ping());
 

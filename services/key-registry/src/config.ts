@@ -16,7 +16,9 @@ export const keyRegistryConfig = defineConfig({
     DATABASE_URL: env.url({ protocols: ["postgres", "postgresql"] }).describe("Postgres, role keys_app"),
     NATS_URL: env.urls({ protocols: ["nats", "tls"] }).describe("NATS servers, comma separated"),
     PUBLIC_ORIGIN: env.url({ protocols: ["http", "https"] }).describe("Origin of the dashboard, for sessions and CSRF"),
-    TRUSTED_PROXY_COUNT: env.integer({ min: 0, max: 5, default: 0 }).describe("Proxies in front that set x-forwarded-for"),
+    TRUSTED_PROXY_COUNT: env
+      .integer({ min: 0, max: 5, default: 0 })
+      .describe("Proxies in front that set x-forwarded-for"),
     KEY_BRAND: env
       .text({ default: "cx", pattern: /^[a-z][a-z0-9]{1,9}$/ })
       .describe("First part of new keys; old keys keep theirs"),

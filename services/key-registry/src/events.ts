@@ -8,7 +8,11 @@ export interface KeyEvents {
 }
 
 export function keyEvents(logger: Logger, meter: Meter): KeyEvents {
-  const faults = createCounter(meter, "keys_tombstone_faults", "Revocations whose tombstone could not be written at once");
+  const faults = createCounter(
+    meter,
+    "keys_tombstone_faults",
+    "Revocations whose tombstone could not be written at once",
+  );
   return {
     tombstoneFault(error) {
       faults.add();

@@ -15,13 +15,22 @@ import { keysSchema, type KeyTables } from "./store/schema.ts";
 const repairEveryMs = 60_000;
 
 /** Builds and starts the key registry; the only file that constructs. */
-export async function start({ config, scope, logger, health, telemetry }: ServiceContext<KeyRegistryConfig>): Promise<RunningService> {
+export async function start({
+  config,
+  scope,
+  logger,
+  health,
+  telemetry,
+}: ServiceContext<KeyRegistryConfig>): Promise<RunningService> {
   const events = keyEvents(logger, telemetry.meter);
   const db = openDb<KeyTables>({ url: config.databaseUrl, schema: keysSchema, applicationName: "key-registry" });
   scope.defer("database", () => db.close());
   await assertMigrated(db, keysSchema, keyMigrations);
   health.addCheck("postgres", () => db.ping());
-  const bus = await connectBus({ servers: config.natsServers, name: config.common.instanceId }, { logger, source: "key-registry" });
+  const bus = await connectBus(
+    { servers: config.natsServers, name: config.common.instanceId },
+    { logger, source: "key-registry" },
+  );
   scope.defer("bus", () => bus.drain());
   health.addCheck("nats", () => bus.ping());
 
@@ -34,13 +43,19 @@ export async function start({ config, scope, logger, health, telemetry }: Servic
   const relay = await startOutboxRelay({ source: outboxSource(db), bus, logger });
   scope.defer("outbox relay", () => relay.stop());
   const repair = (): void => {
-    repairTombstones(ports).then((count) => events.tombstonesRepaired(count), (error: unknown) => events.tombstoneFault(error));
+    repairTombstones(ports).then(
+      (count) => events.tombstonesRepaired(count),
+      (error: unknown) => events.tombstoneFault(error),
+    );
   };
   repair();
   const repairing = setInterval(repair, repairEveryMs);
   scope.defer("tombstone repair", () => clearInterval(repairing));
 
-  const rpc = await bus.serve({ name: "key-registry", version: "1.0.0", description: "Who owns an API key" }, keyRpcs(ports.store));
+  const rpc = await bus.serve(
+    { name: "key-registry", version: "1.0.0", description: "Who owns an API key" },
+    keyRpcs(ports.store),
+  );
   scope.defer("rpc", () => rpc.stop());
   const { app } = createHttpApp({
     service: "key-registry",

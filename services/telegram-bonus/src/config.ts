@@ -15,7 +15,9 @@ export const telegramBonusConfig = defineConfig({
     DATABASE_URL: env.url({ protocols: ["postgres", "postgresql"] }).describe("Postgres, role bonus_app"),
     NATS_URL: env.urls({ protocols: ["nats", "tls"] }).describe("NATS servers, comma separated"),
     PUBLIC_ORIGIN: env.url({ protocols: ["http", "https"] }).describe("Origin of the dashboard, for sessions and CSRF"),
-    TRUSTED_PROXY_COUNT: env.integer({ min: 0, max: 5, default: 0 }).describe("Proxies in front that set x-forwarded-for"),
+    TRUSTED_PROXY_COUNT: env
+      .integer({ min: 0, max: 5, default: 0 })
+      .describe("Proxies in front that set x-forwarded-for"),
   },
   build: (values): TelegramBonusConfig => ({
     common: commonConfig(values),

@@ -10,17 +10,28 @@ import { bonusMigrations } from "./store/migrations/index.ts";
 import { bonusSchema, type BonusTables } from "./store/schema.ts";
 
 /** Builds and starts telegram-bonus; the only file that constructs. */
-export async function start({ config, scope, logger, health }: ServiceContext<TelegramBonusConfig>): Promise<RunningService> {
+export async function start({
+  config,
+  scope,
+  logger,
+  health,
+}: ServiceContext<TelegramBonusConfig>): Promise<RunningService> {
   const db = openDb<BonusTables>({ url: config.databaseUrl, schema: bonusSchema, applicationName: "telegram-bonus" });
   scope.defer("database", () => db.close());
   await assertMigrated(db, bonusSchema, bonusMigrations);
   health.addCheck("postgres", () => db.ping());
-  const bus = await connectBus({ servers: config.natsServers, name: config.common.instanceId }, { logger, source: "telegram-bonus" });
+  const bus = await connectBus(
+    { servers: config.natsServers, name: config.common.instanceId },
+    { logger, source: "telegram-bonus" },
+  );
   scope.defer("bus", () => bus.drain());
   health.addCheck("nats", () => bus.ping());
 
   const store = referralStore(db);
-  const rpc = await bus.serve({ name: "telegram-bonus", version: "1.0.0", description: "Referral codes" }, bonusRpcs(store));
+  const rpc = await bus.serve(
+    { name: "telegram-bonus", version: "1.0.0", description: "Referral codes" },
+    bonusRpcs(store),
+  );
   scope.defer("rpc", () => rpc.stop());
   const { app } = createHttpApp({
     service: "telegram-bonus",

@@ -4,7 +4,13 @@ import { amount, count, idOf, instant } from "../codecs.ts";
 import { tokenCounts } from "../pricing.ts";
 
 /** `available = paid + bonus − held`. Bonus is spent first, then paid. */
-export const balanceResponse = z.strictObject({ paid: amount, bonus: amount, held: amount, available: amount, updatedAt: instant });
+export const balanceResponse = z.strictObject({
+  paid: amount,
+  bonus: amount,
+  held: amount,
+  available: amount,
+  updatedAt: instant,
+});
 export type Balance = z.infer<typeof balanceResponse>;
 
 export const usageLine = z.strictObject({

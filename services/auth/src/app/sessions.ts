@@ -16,11 +16,15 @@ export async function beginSession(ports: SessionPorts, accountId: AccountId): P
 }
 
 /** The session, if it lives; keeps it alive. */
-export async function checkSession(ports: SessionPorts, sessionId: SessionId): Promise<Result<LiveSession, "session_ended">> {
+export async function checkSession(
+  ports: SessionPorts,
+  sessionId: SessionId,
+): Promise<Result<LiveSession, "session_ended">> {
   const session = await ports.sessions.find(sessionId);
   const now = ports.clock.now();
   if (!session || sessionEndsAt(session) <= now) return refuse("session_ended", "the session has ended");
-  if (now.getTime() - session.lastSeenAt.getTime() < seenEveryMs) return ok({ ...session, expiresAt: sessionEndsAt(session) });
+  if (now.getTime() - session.lastSeenAt.getTime() < seenEveryMs)
+    return ok({ ...session, expiresAt: sessionEndsAt(session) });
   await ports.sessions.seen(sessionId, now);
   return ok({ ...session, expiresAt: sessionEndsAt({ ...session, lastSeenAt: now }) });
 }

@@ -3,7 +3,9 @@ import { Worker } from "node:worker_threads";
 import type { BcryptAnswer, BcryptTask } from "./bcrypt-worker.ts";
 
 /** A task without its number; the pool gives it one. */
-type Ask = { readonly kind: "hash"; readonly input: string; readonly cost: number } | { readonly kind: "verify"; readonly input: string; readonly hash: string };
+type Ask =
+  | { readonly kind: "hash"; readonly input: string; readonly cost: number }
+  | { readonly kind: "verify"; readonly input: string; readonly hash: string };
 
 interface Job {
   readonly ask: Ask;

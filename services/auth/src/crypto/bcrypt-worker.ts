@@ -13,7 +13,8 @@ export type BcryptAnswer =
 parentPort?.on("message", (task: BcryptTask) => {
   const answer = (): BcryptAnswer => {
     try {
-      const value = task.kind === "hash" ? bcrypt.hashSync(task.input, task.cost) : bcrypt.compareSync(task.input, task.hash);
+      const value =
+        task.kind === "hash" ? bcrypt.hashSync(task.input, task.cost) : bcrypt.compareSync(task.input, task.hash);
       return { id: task.id, ok: true, value };
     } catch (error) {
       return { id: task.id, ok: false, message: error instanceof Error ? error.message : "bcrypt failed" };

@@ -18,7 +18,9 @@ const minuteMs = 60_000;
 const hourMs = 60 * minuteMs;
 
 export function sessionLife(role: SessionRole): SessionLife {
-  return role === "user" ? { idleMs: 24 * hourMs, absoluteMs: 30 * 24 * hourMs } : { idleMs: 30 * minuteMs, absoluteMs: 12 * hourMs };
+  return role === "user"
+    ? { idleMs: 24 * hourMs, absoluteMs: 30 * 24 * hourMs }
+    : { idleMs: 30 * minuteMs, absoluteMs: 12 * hourMs };
 }
 
 /** Life of a token; other services refuse older ones, and auth makes a new one (`GET /api/auth/me`). */

@@ -1,5 +1,13 @@
 import { accountResponse, jwksGet, registerBody, signInBody } from "@codex/contracts";
-import { appError, clearedSessionCookie, defineRoute, sessionCookie, sessionCookieName, type Reply, type Route } from "@codex/http";
+import {
+  appError,
+  clearedSessionCookie,
+  defineRoute,
+  sessionCookie,
+  sessionCookieName,
+  type Reply,
+  type Route,
+} from "@codex/http";
 import type { AccountId } from "@codex/kernel";
 import type { AuthPorts, StoredAccount } from "../app/ports.ts";
 import { register } from "../app/register.ts";
@@ -12,10 +20,22 @@ import { expiredTokenSeconds } from "./own-sessions.ts";
 
 /** The API of accounts and sessions, under /api/auth. */
 export function authRoutes(ports: AuthPorts, signer: TokenSigner): readonly Route[] {
-  return [registerRoute(ports, signer), signInRoute(ports, signer), signOutRoute(ports), meRoute(ports, signer), jwksRoute(signer)];
+  return [
+    registerRoute(ports, signer),
+    signInRoute(ports, signer),
+    signOutRoute(ports),
+    meRoute(ports, signer),
+    jwksRoute(signer),
+  ];
 }
 
-const credential = { auth: "public", owner: "none", rateClass: "credential", bodyLimitBytes: 8_192, logClass: "standard" } as const;
+const credential = {
+  auth: "public",
+  owner: "none",
+  rateClass: "credential",
+  bodyLimitBytes: 8_192,
+  logClass: "standard",
+} as const;
 
 async function signedIn(ports: AuthPorts, signer: TokenSigner, account: StoredAccount, status: number): Promise<Reply> {
   const token = await signer.sign(await beginSession(ports, account.accountId));

@@ -38,7 +38,11 @@ export function accountStore(db: Db<AuthTables>, encode: Bus["encode"]): Account
       return row && fromDbAccount(row);
     },
     async findById(accountId) {
-      const row = await db.kysely.selectFrom("account").selectAll().where("id", "=", idToUuid(accountId)).executeTakeFirst();
+      const row = await db.kysely
+        .selectFrom("account")
+        .selectAll()
+        .where("id", "=", idToUuid(accountId))
+        .executeTakeFirst();
       return row && fromDbAccount(row);
     },
     async setPasswordHash(accountId, from, to) {
@@ -52,7 +56,12 @@ export function accountStore(db: Db<AuthTables>, encode: Bus["encode"]): Account
     },
     setRole: (email, role) =>
       db.transaction(async (trx) => {
-        const row = await trx.updateTable("account").set({ role }).where("email", "=", email).returning("id").executeTakeFirst();
+        const row = await trx
+          .updateTable("account")
+          .set({ role })
+          .where("email", "=", email)
+          .returning("id")
+          .executeTakeFirst();
         if (!row) return false;
         await trx
           .updateTable("session")

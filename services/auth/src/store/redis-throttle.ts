@@ -15,7 +15,10 @@ const perAccount = { points: 5, duration: 15 * minuteSeconds };
 const perAddress = { points: 100, duration: 60 * minuteSeconds };
 
 export function redisThrottle(redis: Redis, keySecret: string): SignInThrottle {
-  const limiter = (keyPrefix: string, { points, duration }: { points: number; duration: number }): RateLimiterAbstract =>
+  const limiter = (
+    keyPrefix: string,
+    { points, duration }: { points: number; duration: number },
+  ): RateLimiterAbstract =>
     new RateLimiterRedis({
       storeClient: redis,
       keyPrefix,
@@ -25,8 +28,12 @@ export function redisThrottle(redis: Redis, keySecret: string): SignInThrottle {
     });
   const account = limiter("auth:fail:account", perAccount);
   const address = limiter("auth:fail:address", perAddress);
-  const keyed = (...parts: string[]): string => createHmac("sha256", keySecret).update(parts.join("\u0000")).digest("base64url");
-  const keys = (email: string, clientIp: string): readonly [string, string] => [keyed("account", email, clientIp), keyed("address", clientIp)];
+  const keyed = (...parts: string[]): string =>
+    createHmac("sha256", keySecret).update(parts.join("\u0000")).digest("base64url");
+  const keys = (email: string, clientIp: string): readonly [string, string] => [
+    keyed("account", email, clientIp),
+    keyed("address", clientIp),
+  ];
   return {
     async check(email, clientIp) {
       const [accountKey, addressKey] = keys(email, clientIp);

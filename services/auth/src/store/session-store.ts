@@ -8,14 +8,27 @@ export function sessionStore(db: Db<AuthTables>): SessionStore {
     async create(sessionId, accountId, now) {
       await db.kysely
         .insertInto("session")
-        .values({ id: idToUuid(sessionId), account_id: idToUuid(accountId), created_at: now, last_seen_at: now, ended_at: null })
+        .values({
+          id: idToUuid(sessionId),
+          account_id: idToUuid(accountId),
+          created_at: now,
+          last_seen_at: now,
+          ended_at: null,
+        })
         .execute();
     },
     async find(sessionId) {
       const row = await db.kysely
         .selectFrom("session")
         .innerJoin("account", "account.id", "session.account_id")
-        .select(["session.id", "session.account_id", "account.role", "session.created_at", "session.last_seen_at", "session.ended_at"])
+        .select([
+          "session.id",
+          "session.account_id",
+          "account.role",
+          "session.created_at",
+          "session.last_seen_at",
+          "session.ended_at",
+        ])
         .where("session.id", "=", idToUuid(sessionId))
         .executeTakeFirst();
       if (!row) return undefined;

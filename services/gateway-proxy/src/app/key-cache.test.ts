@@ -3,7 +3,14 @@ import { expect, test } from "@jest/globals";
 import { KeyCache, type ResolvedKey } from "./key-cache.ts";
 
 const secret = generateApiKey("cx", "live");
-const active: ResolvedKey = { keyId: newId("key"), accountId: newId("acc"), status: "active", version: 1, models: null, expiresAt: null };
+const active: ResolvedKey = {
+  keyId: newId("key"),
+  accountId: newId("acc"),
+  status: "active",
+  version: 1,
+  models: null,
+  expiresAt: null,
+};
 
 function setUp(answer: () => Promise<ResolvedKey | undefined>) {
   const clock = new ManualClock();

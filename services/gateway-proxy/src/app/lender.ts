@@ -1,4 +1,12 @@
-import { AppError, formatAmount, type AccountId, type Clock, type LeaseId, type MicroTokens, type Result } from "@codex/kernel";
+import {
+  AppError,
+  formatAmount,
+  type AccountId,
+  type Clock,
+  type LeaseId,
+  type MicroTokens,
+  type Result,
+} from "@codex/kernel";
 import type { Hold } from "../domain/hold.ts";
 import { LeaseBook, type Ticket } from "../domain/lease-book.ts";
 
@@ -140,7 +148,11 @@ export class Lender {
       return undefined;
     }
     if (answer.code === "account_frozen") {
-      throw new AppError({ kind: "forbidden", code: "account_frozen", publicMessage: "This account is frozen. Please contact support." });
+      throw new AppError({
+        kind: "forbidden",
+        code: "account_frozen",
+        publicMessage: "This account is frozen. Please contact support.",
+      });
     }
     return answer.refusal ?? { available: 0n, held: 0n };
   }

@@ -11,7 +11,10 @@ export interface ChannelPorts {
 export type ChannelDraft = Omit<NewChannel, "channelId" | "sealedSecret"> & { readonly secret: string | null };
 
 /** Stores the channel and brings it to every worker. Refuses a name that is taken. */
-export async function createChannel(ports: ChannelPorts, draft: ChannelDraft): Promise<Result<ChannelSnapshot, "conflict">> {
+export async function createChannel(
+  ports: ChannelPorts,
+  draft: ChannelDraft,
+): Promise<Result<ChannelSnapshot, "conflict">> {
   const channelId = newId("chn");
   const { secret, ...rest } = draft;
   const sealedSecret = secret === null ? null : ports.seal(secret, channelId);

@@ -80,10 +80,16 @@ export async function channelPublisher(bus: Bus): Promise<ChannelPublisher> {
         const present = await kv.get(channelsKey);
         if (present && present.value.version >= set.version) return;
         const value = { version: set.version, channels: [...set.channels] };
-        const written = present ? await kv.update(channelsKey, value, present.revision) : await kv.create(channelsKey, value);
+        const written = present
+          ? await kv.update(channelsKey, value, present.revision)
+          : await kv.create(channelsKey, value);
         if (written) return;
       }
-      throw new AppError({ kind: "unavailable", code: "service_unavailable", publicMessage: "The change could not be distributed. Please try again." });
+      throw new AppError({
+        kind: "unavailable",
+        code: "service_unavailable",
+        publicMessage: "The change could not be distributed. Please try again.",
+      });
     },
   };
 }
@@ -94,9 +100,23 @@ export async function watchBuckets(bus: Bus, catalogue: Catalogue, keys: KeyCach
   const channels = await bus.kv(channelsKv);
   const revocations = await bus.kv(keyRevocations);
   const watches = await Promise.all([
-    prices.watch({ key: priceBookKey, onChange: ({ value }) => { if (value) catalogue.setPrices(value); } }),
-    channels.watch({ key: channelsKey, onChange: ({ value }) => { if (value) catalogue.setChannels(value.channels); } }),
-    revocations.watch({ onChange: ({ key, value }) => { if (value) keys.revoke(key, value.version); } }),
+    prices.watch({
+      key: priceBookKey,
+      onChange: ({ value }) => {
+        if (value) catalogue.setPrices(value);
+      },
+    }),
+    channels.watch({
+      key: channelsKey,
+      onChange: ({ value }) => {
+        if (value) catalogue.setChannels(value.channels);
+      },
+    }),
+    revocations.watch({
+      onChange: ({ key, value }) => {
+        if (value) keys.revoke(key, value.version);
+      },
+    }),
   ]);
   for (const watch of watches) scope.defer("bucket watch", () => watch.stop());
 }

@@ -11,7 +11,13 @@ const price: ModelPrice = {
   displayName: "M",
   contextTokens: 100_000,
   outputTokensMax: 4_096,
-  rates: { input: 1_000_000n, cachedInput: 100_000n, cacheWrite: 1_250_000n, output: 4_000_000n, reasoning: 5_000_000n },
+  rates: {
+    input: 1_000_000n,
+    cachedInput: 100_000n,
+    cacheWrite: 1_250_000n,
+    output: 4_000_000n,
+    reasoning: 5_000_000n,
+  },
   perRequest: 10n,
 };
 const base: Outcome = { accepted: true, ending: "finished", usage: undefined, inputBytes: 400, deliveredBytes: 0 };
@@ -19,7 +25,11 @@ const plenty = 10n ** 15n;
 
 test("what the upstream never accepted costs nothing, whatever it claims", () => {
   const usage = { ...noTokens, input: 100, output: 100 };
-  expect(chargeFor({ ...base, accepted: false, usage }, price, plenty)).toEqual({ tokens: noTokens, estimated: false, cost: 0n });
+  expect(chargeFor({ ...base, accepted: false, usage }, price, plenty)).toEqual({
+    tokens: noTokens,
+    estimated: false,
+    cost: 0n,
+  });
 });
 
 test("reported usage is charged, also when the client left", () => {
@@ -31,7 +41,11 @@ test("reported usage is charged, also when the client left", () => {
 
 test("an explicit zero means zero, and is not replaced by an estimate", () => {
   const usage = tokensFromOpenAiUsage({ prompt_tokens: 0, completion_tokens: 0 });
-  expect(chargeFor({ ...base, usage, deliveredBytes: 4_000 }, price, plenty)).toEqual({ tokens: noTokens, estimated: false, cost: 10n });
+  expect(chargeFor({ ...base, usage, deliveredBytes: 4_000 }, price, plenty)).toEqual({
+    tokens: noTokens,
+    estimated: false,
+    cost: 10n,
+  });
 });
 
 test("without usage, input and delivered output are estimated and marked", () => {
@@ -49,7 +63,11 @@ test("the charge never exceeds the hold, never is negative, and does not fall wh
   fc.assert(
     fc.property(amounts, fc.nat(1_000_000), fc.nat(1_000_000), fc.nat(1_000_000), (hold, inputBytes, some, more) => {
       const less = chargeFor({ ...base, ending: "client_closed", inputBytes, deliveredBytes: some }, price, hold).cost;
-      const most = chargeFor({ ...base, ending: "client_closed", inputBytes, deliveredBytes: some + more }, price, hold).cost;
+      const most = chargeFor(
+        { ...base, ending: "client_closed", inputBytes, deliveredBytes: some + more },
+        price,
+        hold,
+      ).cost;
       return less >= 0n && less <= most && most <= hold;
     }),
   );
@@ -75,22 +93,39 @@ test("details move tokens between classes and never add any", () => {
     prompt_tokens_details: { cached_tokens: 60, cache_write_tokens: 10 },
     completion_tokens_details: { reasoning_tokens: 20 },
   };
-  expect(tokensFromOpenAiUsage(usage)).toEqual({ input: 30, cachedInput: 60, cacheWrite: 10, output: 30, reasoning: 20 });
-  const lying = { ...usage, prompt_tokens_details: { cached_tokens: 101 }, completion_tokens_details: { reasoning_tokens: 51 } };
+  expect(tokensFromOpenAiUsage(usage)).toEqual({
+    input: 30,
+    cachedInput: 60,
+    cacheWrite: 10,
+    output: 30,
+    reasoning: 20,
+  });
+  const lying = {
+    ...usage,
+    prompt_tokens_details: { cached_tokens: 101 },
+    completion_tokens_details: { reasoning_tokens: 51 },
+  };
   expect(tokensFromOpenAiUsage(lying)).toEqual({ input: 100, cachedInput: 0, cacheWrite: 0, output: 50, reasoning: 0 });
 });
 
 test("the hold covers any usage within the bounds it was made for", () => {
   fc.assert(
-    fc.property(fc.nat(100_000), fc.integer({ min: 1, max: 8 }), fc.nat(100), fc.nat(100), fc.nat(100), (bodyBytes, answers, a, b, c) => {
-      const hold = holdFor(price, { bodyBytes, imageUrls: 0, outputTokensAsked: undefined, answers });
-      const prompt = Math.floor((bodyBytes * a) / 100);
-      const output = Math.floor((hold.outputTokens * answers * c) / 100);
-      const cached = Math.floor((prompt * b) / 100);
-      const usage = { input: prompt - cached, cachedInput: 0, cacheWrite: cached, output: 0, reasoning: output };
-      const { cost } = chargeFor({ ...base, usage }, price, plenty);
-      return cost <= hold.amount;
-    }),
+    fc.property(
+      fc.nat(100_000),
+      fc.integer({ min: 1, max: 8 }),
+      fc.nat(100),
+      fc.nat(100),
+      fc.nat(100),
+      (bodyBytes, answers, a, b, c) => {
+        const hold = holdFor(price, { bodyBytes, imageUrls: 0, outputTokensAsked: undefined, answers });
+        const prompt = Math.floor((bodyBytes * a) / 100);
+        const output = Math.floor((hold.outputTokens * answers * c) / 100);
+        const cached = Math.floor((prompt * b) / 100);
+        const usage = { input: prompt - cached, cachedInput: 0, cacheWrite: cached, output: 0, reasoning: output };
+        const { cost } = chargeFor({ ...base, usage }, price, plenty);
+        return cost <= hold.amount;
+      },
+    ),
   );
 });
 
@@ -109,6 +144,8 @@ test("a shorter answer is found that just fits, and none when the client set the
 });
 
 test("answer text is measured in every field that carries it, escapes included", () => {
-  const chunk = Buffer.from('{"choices":[{"delta":{"content":"a\\"b","reasoning_content":"да","tool_calls":[{"function":{"arguments":"{}"}}]}}]}');
+  const chunk = Buffer.from(
+    '{"choices":[{"delta":{"content":"a\\"b","reasoning_content":"да","tool_calls":[{"function":{"arguments":"{}"}}]}}]}',
+  );
   expect(answerBytes(chunk)).toBe(4 + 4 + 2);
 });

@@ -15,8 +15,17 @@ function failure(body: unknown): AppError {
 }
 
 test("a plain request is understood", () => {
-  const images = [{ type: "text", text: "?" }, { type: "image_url", image_url: { url: "https://x/y.png" } }];
-  const parsed = parseChatRequest({ ...valid, stream: true, n: 2, max_tokens: 50, messages: [{ role: "user", content: images }] });
+  const images = [
+    { type: "text", text: "?" },
+    { type: "image_url", image_url: { url: "https://x/y.png" } },
+  ];
+  const parsed = parseChatRequest({
+    ...valid,
+    stream: true,
+    n: 2,
+    max_tokens: 50,
+    messages: [{ role: "user", content: images }],
+  });
   expect(parsed).toMatchObject({ model: "demo-small", stream: true, answers: 2, outputTokensAsked: 50, imageUrls: 1 });
 });
 
@@ -31,8 +40,18 @@ test.each([
   ["empty messages", { ...valid, messages: [] }, "invalid_request", "messages"],
   ["a message that is no object", { ...valid, messages: ["hi"] }, "invalid_request", "messages[0]"],
   ["an unknown role", { ...valid, messages: [{ role: "boss", content: "hi" }] }, "invalid_request", "messages[0].role"],
-  ["content of a wrong type", { ...valid, messages: [{ role: "user", content: 5 }] }, "invalid_request", "messages[0].content"],
-  ["a part without type", { ...valid, messages: [{ role: "user", content: [{}] }] }, "invalid_request", "messages[0].content[0]"],
+  [
+    "content of a wrong type",
+    { ...valid, messages: [{ role: "user", content: 5 }] },
+    "invalid_request",
+    "messages[0].content",
+  ],
+  [
+    "a part without type",
+    { ...valid, messages: [{ role: "user", content: [{}] }] },
+    "invalid_request",
+    "messages[0].content[0]",
+  ],
   ["no model", { messages: valid.messages }, "invalid_request", "model"],
   ["an array", [], "invalid_request", ""],
   ["null", null, "invalid_request", ""],
@@ -45,7 +64,16 @@ test("null stands for a field that is not set, as SDKs send it", () => {
 });
 
 test("the upstream gets its own model name, the hold's bound, and none of the fields that identify or store", () => {
-  const request = parseChatRequest({ ...valid, stream: true, user: "u", store: true, metadata: { a: "b" }, service_tier: "flex", safety_identifier: "s", stream_options: { include_obfuscation: false } });
+  const request = parseChatRequest({
+    ...valid,
+    stream: true,
+    user: "u",
+    store: true,
+    metadata: { a: "b" },
+    service_tier: "flex",
+    safety_identifier: "s",
+    stream_options: { include_obfuscation: false },
+  });
   expect(JSON.parse(upstreamBody(request, "up-model", 77))).toEqual({
     model: "up-model",
     messages: valid.messages,

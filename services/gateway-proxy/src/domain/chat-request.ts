@@ -118,7 +118,11 @@ export function parseChatRequest(body: unknown): ChatRequest {
 function checkField(name: string, value: unknown): void {
   const check = Object.hasOwn(fields, name) ? fields[name] : undefined;
   if (!check) {
-    throw invalid(name, `Unknown parameter: '${name.slice(0, 64)}'. Remove it, or check its spelling.`, "unknown_parameter");
+    throw invalid(
+      name,
+      `Unknown parameter: '${name.slice(0, 64)}'. Remove it, or check its spelling.`,
+      "unknown_parameter",
+    );
   }
   // SDKs send null for "not set"; only the two required fields may not be null, and they are checked on their own.
   const expected = value === null ? undefined : check(value);
@@ -145,7 +149,10 @@ function checkMessage(message: unknown, index: number): number {
   }
   return content.reduce((sum: number, part, partIndex) => {
     if (!isObject(part) || typeof part["type"] !== "string") {
-      throw invalid(`${at}.content[${partIndex}]`, `Invalid part '${at}.content[${partIndex}]': expected an object with a type.`);
+      throw invalid(
+        `${at}.content[${partIndex}]`,
+        `Invalid part '${at}.content[${partIndex}]': expected an object with a type.`,
+      );
     }
     return part["type"] === "image_url" || part["type"] === "input_image" ? sum + 1 : sum;
   }, 0);

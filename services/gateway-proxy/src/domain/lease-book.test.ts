@@ -4,7 +4,12 @@ import fc from "fast-check";
 import { LeaseBook } from "./lease-book.ts";
 
 const account: AccountId = newId("acc");
-const lease = (granted: bigint, expiresAtMs = 1_000) => ({ leaseId: newId("lse"), accountId: account, granted, expiresAtMs });
+const lease = (granted: bigint, expiresAtMs = 1_000) => ({
+  leaseId: newId("lse"),
+  accountId: account,
+  granted,
+  expiresAtMs,
+});
 
 test("a request is let in exactly when a live lease has room", () => {
   const book = new LeaseBook();
@@ -55,7 +60,11 @@ test("idle leases of one account can be given back, others stay", () => {
 });
 
 test("for any order of admissions and endings, held + spent never exceeds what was granted", () => {
-  const step = fc.record({ hold: fc.bigInt({ min: 0n, max: 50n }), part: fc.integer({ min: 0, max: 100 }), end: fc.boolean() });
+  const step = fc.record({
+    hold: fc.bigInt({ min: 0n, max: 50n }),
+    part: fc.integer({ min: 0, max: 100 }),
+    end: fc.boolean(),
+  });
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
       const book = new LeaseBook();

@@ -4,7 +4,9 @@ import { eventBytesMax, EventTooLarge, SseScanner } from "./sse-scanner.ts";
 
 function scan(chunks: readonly Uint8Array[]): { name: string; data: string }[] {
   const scanner = new SseScanner();
-  return chunks.flatMap((chunk) => scanner.push(chunk).map(({ name, data }) => ({ name, data: data.toString("utf8") })));
+  return chunks.flatMap((chunk) =>
+    scanner.push(chunk).map(({ name, data }) => ({ name, data: data.toString("utf8") })),
+  );
 }
 
 function split(bytes: Buffer, cuts: readonly number[]): Buffer[] {
@@ -12,7 +14,9 @@ function split(bytes: Buffer, cuts: readonly number[]): Buffer[] {
   return [...points, bytes.length].map((end, index) => bytes.subarray(points[index - 1] ?? 0, end));
 }
 
-const stream = Buffer.from(': keep-alive\r\nevent: delta\r\ndata: {"text":"Привет 👋"}\r\n\r\ndata:two\ndata: lines\n\nid: 7\rretry: 1\rdata: [DONE]\r\r');
+const stream = Buffer.from(
+  ': keep-alive\r\nevent: delta\r\ndata: {"text":"Привет 👋"}\r\n\r\ndata:two\ndata: lines\n\nid: 7\rretry: 1\rdata: [DONE]\r\r',
+);
 const events = [
   { name: "delta", data: '{"text":"Привет 👋"}' },
   { name: "", data: "two\nlines" },
@@ -24,7 +28,9 @@ test("comments, ids and retries are dropped; data lines are joined; every line e
 });
 
 test("the same events come out wherever the bytes are split", () => {
-  fc.assert(fc.property(fc.array(fc.nat(), { maxLength: 40 }), (cuts) => expect(scan(split(stream, cuts))).toEqual(events)));
+  fc.assert(
+    fc.property(fc.array(fc.nat(), { maxLength: 40 }), (cuts) => expect(scan(split(stream, cuts))).toEqual(events)),
+  );
   expect(scan([...stream].map((byte) => Uint8Array.of(byte)))).toEqual(events);
 });
 

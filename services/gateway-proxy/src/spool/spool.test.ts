@@ -161,7 +161,9 @@ test("segments rotate, go when confirmed, and what is alive survives in the newe
     for (const name of before.slice(0, -1)) rmSync(join(directory, name));
     const [leftover] = readLeftovers(directory, now);
     const recovered = leftover?.records ?? [];
-    expect(recovered.find((record) => record.type === "usage" && record.requestId === alive.requestId)).toMatchObject({ seq: 51 });
+    expect(recovered.find((record) => record.type === "usage" && record.requestId === alive.requestId)).toMatchObject({
+      seq: 51,
+    });
     expect(recovered.at(-1)).toMatchObject({ type: "lease_close", seq: 52, settledMicroTokens: 50n });
   });
 });

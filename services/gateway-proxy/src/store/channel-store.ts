@@ -24,7 +24,10 @@ export function channelStore(db: Db<GatewayTables>): ChannelStore {
               enabled: true,
             })
             .execute();
-          await trx.updateTable("channel_version").set({ version: sql`version + 1` }).execute();
+          await trx
+            .updateTable("channel_version")
+            .set({ version: sql`version + 1` })
+            .execute();
           return readAll(trx);
         });
       } catch (error) {

@@ -17,7 +17,8 @@ export function redisWindow(redis: Redis): (keyId: string) => Promise<WindowCoun
     const answer: unknown = await redis.eval(script, 1, `gw:rpm:${keyId}`, windowMs);
     if (!Array.isArray(answer)) throw new Error("unexpected answer of the rate script");
     const [used, resetMs] = answer as unknown[];
-    if (typeof used !== "number" || typeof resetMs !== "number") throw new Error("unexpected answer of the rate script");
+    if (typeof used !== "number" || typeof resetMs !== "number")
+      throw new Error("unexpected answer of the rate script");
     return { used, resetMs };
   };
 }

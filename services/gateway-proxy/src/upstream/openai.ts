@@ -119,7 +119,8 @@ export function errorOfStatus(status: number, retryAfterSeconds: number | undefi
     return new AppError({
       kind: "rate_limited",
       code: "upstream_rate_limited",
-      publicMessage: "The model's provider is limiting requests at the moment. You were not charged. Please try again shortly.",
+      publicMessage:
+        "The model's provider is limiting requests at the moment. You were not charged. Please try again shortly.",
       retryAfterSeconds: Math.max(1, Math.min(retryAfterSeconds ?? 1, 60)),
       detail: { upstreamStatus: status },
     });

@@ -9,7 +9,10 @@ export function assetStore(db: Db<ImageTables>): AssetStore {
     async useOf(accountId, now) {
       const row = await db.kysely
         .selectFrom("asset")
-        .select((eb) => [eb.fn.countAll<bigint>().as("images"), sql<bigint>`coalesce(sum(bytes), 0)::bigint`.as("bytes")])
+        .select((eb) => [
+          eb.fn.countAll<bigint>().as("images"),
+          sql<bigint>`coalesce(sum(bytes), 0)::bigint`.as("bytes"),
+        ])
         .where("account_id", "=", idToUuid(accountId))
         .where("expires_at", ">", now)
         .executeTakeFirstOrThrow();

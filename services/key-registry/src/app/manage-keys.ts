@@ -1,4 +1,14 @@
-import { displayPrefix, generateApiKey, hashApiKey, newId, ok, refuse, type AccountId, type KeyId, type Result } from "@codex/kernel";
+import {
+  displayPrefix,
+  generateApiKey,
+  hashApiKey,
+  newId,
+  ok,
+  refuse,
+  type AccountId,
+  type KeyId,
+  type Result,
+} from "@codex/kernel";
 import type { KeyStore, StoredKey, Tombstones } from "./ports.ts";
 
 export interface KeyPorts {
@@ -20,7 +30,13 @@ export async function createKey(
   name: string,
 ): Promise<Result<{ readonly key: StoredKey; readonly secret: string }, "conflict">> {
   const secret = generateApiKey(ports.brand, "live");
-  const draft = { keyId: newId("key"), accountId, name, displayPrefix: displayPrefix(secret), hash: hashApiKey(secret) };
+  const draft = {
+    keyId: newId("key"),
+    accountId,
+    name,
+    displayPrefix: displayPrefix(secret),
+    hash: hashApiKey(secret),
+  };
   const key = await ports.store.create(draft, activeKeysMax);
   if (!key) return refuse("conflict", `An account can have ${activeKeysMax} active keys. Revoke one first.`);
   return ok({ key, secret });

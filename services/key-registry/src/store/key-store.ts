@@ -13,7 +13,11 @@ export function keyStore(db: Db<KeyTables>, encode: Bus["encode"]): KeyStore {
   const announce: Announce = async (trx, key) => {
     const { keyId, accountId, hash, status, version } = key;
     await insertOutbox(trx, [
-      encode(keyChanged, { id: newId("evt"), params: { keyId }, data: { keyId, accountId, keyHash: hash, status, version } }),
+      encode(keyChanged, {
+        id: newId("evt"),
+        params: { keyId },
+        data: { keyId, accountId, keyHash: hash, status, version },
+      }),
     ]);
   };
   return {
@@ -30,7 +34,11 @@ export function keyStore(db: Db<KeyTables>, encode: Bus["encode"]): KeyStore {
     },
     revoke: (accountId, keyId) => db.transaction((trx) => revokeKey(trx, announce, accountId, keyId)),
     async findByHash(hash) {
-      const row = await db.kysely.selectFrom("api_key").selectAll().where("hash", "=", Buffer.from(hash, "hex")).executeTakeFirst();
+      const row = await db.kysely
+        .selectFrom("api_key")
+        .selectAll()
+        .where("hash", "=", Buffer.from(hash, "hex"))
+        .executeTakeFirst();
       return row && fromDbKey(row);
     },
     async revokedAfter(keyId, limit) {
@@ -47,7 +55,12 @@ export function keyStore(db: Db<KeyTables>, encode: Bus["encode"]): KeyStore {
   };
 }
 
-async function insertKey(trx: Transaction<KeyTables>, announce: Announce, key: NewKey, keysMax: number): Promise<StoredKey | undefined> {
+async function insertKey(
+  trx: Transaction<KeyTables>,
+  announce: Announce,
+  key: NewKey,
+  keysMax: number,
+): Promise<StoredKey | undefined> {
   // Serialises the creations of one account, so that the bound holds under concurrency.
   await sql`select pg_advisory_xact_lock(hashtextextended(${key.accountId}, 0))`.execute(trx);
   const { active } = await trx

@@ -57,7 +57,11 @@ async function forward(
   } catch (error) {
     fail(context, request, error);
   } finally {
-    context.facts.costMicroTokens = request.close({ ending: "upstream_cut", httpStatus: 500, errorCode: "internal_error" }).charge.cost;
+    context.facts.costMicroTokens = request.close({
+      ending: "upstream_cut",
+      httpStatus: 500,
+      errorCode: "internal_error",
+    }).charge.cost;
   }
 }
 
@@ -80,7 +84,11 @@ async function tryRoutes(
       failure = toAppError(error);
       if (failure.kind === "invalid" || failure.kind === "internal") throw failure;
       request.accepted = false;
-      parts.logger.warn("upstream attempt failed", { requestId: context.requestId, code: failure.code, name: route.channelName });
+      parts.logger.warn("upstream attempt failed", {
+        requestId: context.requestId,
+        code: failure.code,
+        name: route.channelName,
+      });
     }
   }
   throw failure ?? overloaded();
@@ -128,7 +136,11 @@ function fail(context: V1Context, request: MeteredRequest, error: unknown): void
   }
   const failure = context.res.headersSent ? midStream(error) : beforeFirstByte(error);
   const rendered = renderError(failure, context.requestId);
-  request.close({ ending: "upstream_cut", httpStatus: context.res.headersSent ? 200 : rendered.status, errorCode: failure.code });
+  request.close({
+    ending: "upstream_cut",
+    httpStatus: context.res.headersSent ? 200 : rendered.status,
+    errorCode: failure.code,
+  });
   context.facts.code = failure.code;
   if (!context.res.headersSent) {
     throw failure;
@@ -142,7 +154,8 @@ function midStream(error: unknown): AppError {
   return new AppError({
     kind: "upstream",
     code: "stream_interrupted",
-    publicMessage: "The model's provider broke off in the middle of the answer. You are charged for what was delivered, at most.",
+    publicMessage:
+      "The model's provider broke off in the middle of the answer. You are charged for what was delivered, at most.",
     cause: error,
   });
 }

@@ -39,6 +39,10 @@ export function listModels(catalogue: Catalogue, allowed: readonly string[] | nu
 }
 
 /** Throws AppError `model_not_found` or `model_not_allowed`. */
-export function oneModel(catalogue: Catalogue, model: string, allowed: readonly string[] | null): Readonly<Record<string, unknown>> {
+export function oneModel(
+  catalogue: Catalogue,
+  model: string,
+  allowed: readonly string[] | null,
+): Readonly<Record<string, unknown>> {
   return modelObject(catalogue.offer(model, allowed));
 }

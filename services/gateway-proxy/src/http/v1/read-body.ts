@@ -26,7 +26,10 @@ export async function readJsonBody(req: IncomingMessage): Promise<JsonBody> {
     throw new AppError({
       kind: "invalid",
       code: "malformed_json",
-      publicMessage: bytes === 0 ? "The request body is empty; send a JSON object." : "We could not parse the JSON body of your request.",
+      publicMessage:
+        bytes === 0
+          ? "The request body is empty; send a JSON object."
+          : "We could not parse the JSON body of your request.",
     });
   }
 }

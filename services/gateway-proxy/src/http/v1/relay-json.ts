@@ -9,7 +9,11 @@ import { costFields, openAiUsage } from "./cost.ts";
 const answerBytesMax = 67_108_864;
 
 /** Reads a plain answer whole, charges it, and sends it with its cost. The charge is spooled before the first byte goes out. */
-export async function relayJson(upstream: UpstreamResponse, request: MeteredRequest, res: ServerResponse): Promise<void> {
+export async function relayJson(
+  upstream: UpstreamResponse,
+  request: MeteredRequest,
+  res: ServerResponse,
+): Promise<void> {
   const answer = await readAnswer(upstream);
   request.firstByte();
   request.usage = tokensFromOpenAiUsage(answer["usage"]);

@@ -159,7 +159,8 @@ function cut(cause?: unknown): AppError {
   return new AppError({
     kind: "upstream",
     code: "stream_interrupted",
-    publicMessage: "The model's provider broke off in the middle of the answer. You are charged for what was delivered, at most.",
+    publicMessage:
+      "The model's provider broke off in the middle of the answer. You are charged for what was delivered, at most.",
     ...(cause === undefined ? {} : { cause: toAppError(cause) }),
   });
 }

@@ -23,7 +23,11 @@ interface V1Route {
 
 export const v1Routes: readonly V1Route[] = [
   { method: "POST", path: "/v1/chat/completions", handle: chatCompletions },
-  { method: "GET", path: "/v1/models", handle: (parts, context, key) => sendJson(context, listModels(parts.catalogue, key.models)) },
+  {
+    method: "GET",
+    path: "/v1/models",
+    handle: (parts, context, key) => sendJson(context, listModels(parts.catalogue, key.models)),
+  },
   {
     method: "GET",
     path: "/v1/models/",
@@ -50,13 +54,18 @@ async function serve(parts: GatewayParts, req: IncomingMessage, res: ServerRespo
   } catch (thrown) {
     const error = toAppError(thrown);
     context.facts.code = error.code;
-    if (error.kind === "internal") parts.logger.error("request failed", { requestId: context.requestId, error: thrown });
+    if (error.kind === "internal")
+      parts.logger.error("request failed", { requestId: context.requestId, error: thrown });
     if (res.headersSent) res.destroy();
     else sendError(req, res, renderError(error, context.requestId));
   }
   const { facts } = context;
   if (facts.status === 0) facts.status = res.statusCode;
-  parts.events.requestEnded({ ...facts, requestId: context.requestId, durationMs: parts.clock.monotonicMs() - startedMs });
+  parts.events.requestEnded({
+    ...facts,
+    requestId: context.requestId,
+    durationMs: parts.clock.monotonicMs() - startedMs,
+  });
 }
 
 function createContext(parts: GatewayParts, req: IncomingMessage, res: ServerResponse): V1Context {
@@ -110,7 +119,9 @@ async function dispatch(parts: GatewayParts, context: V1Context): Promise<void> 
 }
 
 function matchesPath(route: V1Route, path: string): boolean {
-  return route.path.endsWith("/") ? path.startsWith(route.path) && path.length > route.path.length : path === route.path;
+  return route.path.endsWith("/")
+    ? path.startsWith(route.path) && path.length > route.path.length
+    : path === route.path;
 }
 
 function decode(text: string): string {
@@ -131,7 +142,11 @@ function unknownRoute(path: string): AppError {
   const hint = path.startsWith("/v1/v1")
     ? " The path begins with /v1 twice: remove /v1 from the base URL of your client."
     : ` There is: ${v1Routes.map((route) => `${route.method} ${route.path}`).join(", ")}.`;
-  return new AppError({ kind: "not_found", code: "route_not_found", publicMessage: `This URL does not exist here.${hint}` });
+  return new AppError({
+    kind: "not_found",
+    code: "route_not_found",
+    publicMessage: `This URL does not exist here.${hint}`,
+  });
 }
 
 function wrongMethod(context: V1Context, matches: readonly V1Route[]): AppError {
