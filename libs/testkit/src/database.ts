@@ -32,7 +32,7 @@ const templateLock = "hashtextextended('codex.testkit.template', 0)";
 
 /**
  * A database of its own for one test file, migrated, empty of rows but what migrations put there. The first caller with
- * a set of migrations makes a template of it (about half a second), every other clones that. Safe from several workers.
+ * a set of migrations makes a template of it, every other clones that (about 0.1 s). Safe from several workers.
  */
 export async function createDatabase(options: CreateDatabaseOptions): Promise<TestDatabase> {
   const serverUrl = options.postgresUrl ?? testInfra().postgresUrl;

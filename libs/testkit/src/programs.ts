@@ -47,7 +47,7 @@ export interface ProgramSearch {
 const versionTimeoutMs = 10_000;
 
 /** <repository>/.codex/toolchain, from src and from dist alike. */
-export const defaultToolchainDir = path.resolve(import.meta.dirname, "../../../.codex/toolchain");
+const defaultToolchainDir = path.resolve(import.meta.dirname, "../../../.codex/toolchain");
 
 /** Postgres of the npm package, else the newest local one. Throws MissingProgramError. */
 export async function findPostgres(search: ProgramSearch): Promise<PostgresProgram> {

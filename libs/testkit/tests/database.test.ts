@@ -56,6 +56,7 @@ describe("createDatabase", () => {
   });
 
   test("given an edited migration, when made, then the clone has the new content", async () => {
+    await make();
     const edited = [
       { schema: "shelf", migrations: [{ name: "20260101T0000_create_book", up: "create table book (isbn text)" }] },
     ];
