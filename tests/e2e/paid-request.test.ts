@@ -248,6 +248,18 @@ describe("an account without enough balance", () => {
     expect(await customer.browser.available()).toBeGreaterThanOrEqual(0n);
   });
 
+  test("a long prompt is let in when its counted tokens fit, though its bytes would not", async () => {
+    const customer = await world.customer(10n * tokens);
+    const content = "word ".repeat(8_000);
+    const answer = await client(customer).chat.completions.create({
+      model: "demo-small",
+      max_completion_tokens: 10,
+      messages: [{ role: "user", content }],
+    });
+    expect(answer.choices).toHaveLength(1);
+    expect(await customer.browser.available()).toBeGreaterThanOrEqual(0n);
+  });
+
   test("a hundred parallel requests with money for a few: none of the others is served, and the balance never goes below zero", async () => {
     const customer = await world.customer(400_000n);
     const ask = {

@@ -21,6 +21,7 @@ import { channelStore } from "./store/channel-store.ts";
 import { gatewayMigrations } from "./store/migrations/index.ts";
 import { redisWindow } from "./store/redis-window.ts";
 import { gatewaySchema, type GatewayTables } from "./store/schema.ts";
+import { TokenCounter } from "./tokens/token-counter.ts";
 import { seal, unseal } from "./upstream/envelope.ts";
 import { UpstreamClient } from "./upstream/openai.ts";
 
@@ -129,8 +130,11 @@ async function startHotPath(
     { count: redisWindow(redis), onFallback: (error) => events.limiterFellBack(error), clock },
     config.requestsPerMinute,
   );
+  const counter = new TokenCounter(1_000);
+  scope.defer("token counter", () => counter.close());
   return {
     keys,
+    counter,
     catalogue,
     lender,
     limiter,

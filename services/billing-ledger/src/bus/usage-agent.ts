@@ -47,6 +47,7 @@ class PartitionAgent implements UsageAgent {
   private readonly consumers = new Map<number, { stop(): Promise<void> }>();
   private readonly running: Promise<void>;
   private session: WriterSession | undefined;
+  private nap = new AbortController();
 
   constructor(deps: UsageAgentDeps) {
     this.deps = deps;
@@ -62,6 +63,7 @@ class PartitionAgent implements UsageAgent {
 
   private async run(): Promise<void> {
     while (!this.stopping.signal.aborted) {
+      this.nap = new AbortController();
       try {
         this.session ??= await this.deps.openSession();
         await this.round(this.session);
@@ -69,7 +71,8 @@ class PartitionAgent implements UsageAgent {
         this.deps.onFailure(error);
         await this.drop();
       }
-      await delay(this.deps.roundMs, undefined, { signal: this.stopping.signal }).catch(() => undefined);
+      const signal = AbortSignal.any([this.nap.signal, this.stopping.signal]);
+      await delay(this.deps.roundMs, undefined, { signal }).catch(() => undefined);
     }
     await this.drop();
   }
@@ -102,7 +105,11 @@ class PartitionAgent implements UsageAgent {
       maxAckPending: ackPendingMax,
       lingerMs: this.deps.lingerMs,
       onBatch: async (messages) => {
-        await this.deps.apply(session, received(messages, partition));
+        await this.deps.apply(session, received(messages, partition)).catch((error: unknown) => {
+          // Perhaps the connection died: the next round finds out, and the sooner it runs the sooner others take over.
+          this.nap.abort();
+          throw error;
+        });
         // Only now: what is not committed must come again.
         for (const message of messages) message.ack();
       },

@@ -47,6 +47,14 @@ export interface Admission {
   readonly hold: Hold;
 }
 
+/** Ways to make a request cheaper that its first, cheap bound made too dear; tried in this order. */
+export interface Economies {
+  /** A closer bound of the same request; undefined when there is none. */
+  tighten(): Promise<Hold | undefined>;
+  /** The largest answer that fits into what is available; undefined when nothing useful does. */
+  shorten(available: MicroTokens): Hold | undefined;
+}
+
 /** A grant asks for room for several requests like this one; billing gives less to a small balance. */
 const wantFactor = 20n;
 const settleWaitMs = 400;
@@ -62,17 +70,13 @@ export class Lender {
   }
 
   /**
-   * Lets the request in, with `hold`, or with the hold that `shorten` makes of what is available. Throws AppError
+   * Lets the request in, with `hold`, or with a smaller one that `economies` finds. Throws AppError
    * `credit_balance_exhausted` (quota), `account_frozen` (forbidden) or `service_unavailable`.
    */
-  async admit(
-    accountId: AccountId,
-    hold: Hold,
-    shorten: (available: MicroTokens) => Hold | undefined,
-  ): Promise<Admission> {
+  async admit(accountId: AccountId, hold: Hold, economies: Economies): Promise<Admission> {
     const ticket = this.book.admit(accountId, hold.amount, this.ports.clock.monotonicMs());
     if (ticket) return { ticket, hold };
-    return this.inTurn(accountId, () => this.admitByGrant(accountId, hold, shorten));
+    return this.inTurn(accountId, () => this.admitByGrant(accountId, hold, economies));
   }
 
   settle(ticket: Ticket, cost: MicroTokens): void {
@@ -104,11 +108,7 @@ export class Lender {
     }
   }
 
-  private async admitByGrant(
-    accountId: AccountId,
-    hold: Hold,
-    shorten: (available: MicroTokens) => Hold | undefined,
-  ): Promise<Admission> {
+  private async admitByGrant(accountId: AccountId, hold: Hold, economies: Economies): Promise<Admission> {
     const waited = this.book.admit(accountId, hold.amount, this.ports.clock.monotonicMs());
     if (waited) return { ticket: waited, hold };
     let refusal = await this.borrow(accountId, hold.amount, hold.amount * wantFactor);
@@ -117,11 +117,13 @@ export class Lender {
       refusal = await this.borrow(accountId, hold.amount, hold.amount);
     }
     if (!refusal) return { ticket: this.take(accountId, hold.amount), hold };
-    const shorter = shorten(refusal.available);
-    if (!shorter) throw exhausted(hold.amount, refusal);
-    const stillRefused = await this.borrow(accountId, shorter.amount, shorter.amount);
-    if (stillRefused) throw exhausted(hold.amount, stillRefused);
-    return { ticket: this.take(accountId, shorter.amount), hold: shorter };
+    const tighter = await economies.tighten();
+    const fits = tighter && tighter.amount <= refusal.available;
+    const smaller = fits ? tighter : economies.shorten(refusal.available);
+    if (!smaller) throw exhausted((tighter ?? hold).amount, refusal);
+    const stillRefused = await this.borrow(accountId, smaller.amount, smaller.amount);
+    if (stillRefused) throw exhausted(smaller.amount, stillRefused);
+    return { ticket: this.take(accountId, smaller.amount), hold: smaller };
   }
 
   private take(accountId: AccountId, amount: MicroTokens): Ticket {

@@ -129,6 +129,12 @@ test("the hold covers any usage within the bounds it was made for", () => {
   );
 });
 
+test("a count replaces the bytes as the bound, with a margin, and never makes the hold larger", () => {
+  const input = { bodyBytes: 1_000, imageUrls: 0, outputTokensAsked: 1, answers: 1 };
+  expect(holdFor(price, { ...input, countedTokens: 100 }).amount).toBe((125n * 125n) / 100n + 1n + 5n + 10n);
+  expect(holdFor(price, { ...input, countedTokens: 5_000 })).toEqual(holdFor(price, input));
+});
+
 test("the client's own bound is kept, up to the model's maximum", () => {
   const input = { bodyBytes: 0, imageUrls: 0, answers: 1 };
   expect(holdFor(price, { ...input, outputTokensAsked: 10 })).toEqual({ amount: 60n, outputTokens: 10 });

@@ -10,8 +10,16 @@ import { maxBigint, type MicroTokens } from "@codex/kernel";
 /** Tokens one referenced image can cost at most: high detail, 16 tiles and the base (vendors' pages, 2026-11). */
 export const imageTokensMax = 4_096;
 
+/**
+ * A count by one tokenizer stands in for all; other vendors' tokenizers find up to a quarter more tokens in the same text.
+ * Erring low costs the operator, never the customer: the charge stays within the hold.
+ */
+const countMargin = { numerator: 5, denominator: 4 };
+
 export interface HoldInput {
   readonly bodyBytes: number;
+  /** Tokens of the text and of the messages' frames, when they were counted; undefined leaves the bytes as the bound. */
+  readonly countedTokens?: number;
   readonly imageUrls: number;
   /** What the client asked for, already validated; undefined when it set no bound. */
   readonly outputTokensAsked: number | undefined;
@@ -26,7 +34,12 @@ export interface Hold {
 }
 
 function inputTokensBound(input: HoldInput): number {
-  return input.bodyBytes + input.imageUrls * imageTokensMax;
+  const { countedTokens, bodyBytes, imageUrls } = input;
+  const counted =
+    countedTokens === undefined
+      ? bodyBytes
+      : Math.ceil((countedTokens * countMargin.numerator) / countMargin.denominator);
+  return Math.min(counted, bodyBytes) + imageUrls * imageTokensMax;
 }
 
 /** Prices the dearest class a token can turn out to be: a prompt token may be a cache write, an answer token reasoning. */

@@ -1,9 +1,12 @@
+import type { ModelPrice } from "@codex/contracts";
 import { AppError, toAppError, type MicroTokens } from "@codex/kernel";
 import type { ResolvedKey } from "../../app/key-cache.ts";
+import type { Admission } from "../../app/lender.ts";
 import { MeteredRequest } from "../../app/metered-request.ts";
 import type { Route } from "../../app/catalogue.ts";
 import { parseChatRequest, upstreamBody, type ChatRequest } from "../../domain/chat-request.ts";
-import { holdFor, shortenedHold, type Hold } from "../../domain/hold.ts";
+import { holdFor, shortenedHold, type Hold, type HoldInput } from "../../domain/hold.ts";
+import { requestText } from "../../domain/request-text.ts";
 import { errorOfStatus, type UpstreamResponse } from "../../upstream/openai.ts";
 import type { GatewayParts, V1Context } from "./context.ts";
 import { renderError } from "./errors.ts";
@@ -18,15 +21,7 @@ export async function chatCompletions(parts: GatewayParts, context: V1Context, k
   context.facts.model = chat.model.slice(0, 128);
   const offer = parts.catalogue.offer(chat.model, key.models);
   if (parts.spool().full) throw overloaded();
-  const input = {
-    bodyBytes: body.bytes,
-    imageUrls: chat.imageUrls,
-    outputTokensAsked: chat.outputTokensAsked,
-    answers: chat.answers,
-  };
-  const admission = await parts.lender.admit(key.accountId, holdFor(offer.price, input), (available: MicroTokens) =>
-    shortenedHold(offer.price, input, available),
-  );
+  const admission = await admit(parts, key, chat, body.bytes, offer.price);
   const request = new MeteredRequest(
     {
       requestId: context.requestId,
@@ -41,6 +36,33 @@ export async function chatCompletions(parts: GatewayParts, context: V1Context, k
     { spool: parts.spool(), settle: (ticket, cost) => parts.lender.settle(ticket, cost), clock: parts.clock },
   );
   await forward(parts, context, request, chat, admission.hold);
+}
+
+/** Holds the worst case by the cheap bound; only when it does not fit is the text counted, and then the answer shortened. */
+function admit(
+  parts: GatewayParts,
+  key: ResolvedKey,
+  chat: ChatRequest,
+  bodyBytes: number,
+  price: ModelPrice,
+): Promise<Admission> {
+  let input: HoldInput = {
+    bodyBytes,
+    imageUrls: chat.imageUrls,
+    outputTokensAsked: chat.outputTokensAsked,
+    answers: chat.answers,
+  };
+  return parts.lender.admit(key.accountId, holdFor(price, input), {
+    async tighten() {
+      const text = requestText(chat.body);
+      if (!text) return undefined;
+      const counted = await parts.counter.count(text.pieces);
+      if (counted === undefined) return undefined;
+      input = { ...input, countedTokens: counted + text.overheadTokens };
+      return holdFor(price, input);
+    },
+    shorten: (available: MicroTokens) => shortenedHold(price, input, available),
+  });
 }
 
 async function forward(

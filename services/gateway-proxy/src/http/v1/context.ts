@@ -7,6 +7,7 @@ import type { Lender } from "../../app/lender.ts";
 import type { RequestLimiter } from "../../app/request-limiter.ts";
 import type { GatewayEvents } from "../../events.ts";
 import type { Spool } from "../../spool/spool.ts";
+import type { TokenCounter } from "../../tokens/token-counter.ts";
 import type { UpstreamClient } from "../../upstream/openai.ts";
 
 /** What the handlers of /v1 need; built once by service.ts. */
@@ -15,6 +16,7 @@ export interface GatewayParts {
   readonly catalogue: Catalogue;
   readonly lender: Lender;
   readonly limiter: RequestLimiter;
+  readonly counter: TokenCounter;
   readonly upstream: UpstreamClient;
   /** A function, because the spool belongs to the epoch and is opened after the handlers exist. */
   readonly spool: () => Spool;
