@@ -32,7 +32,10 @@ export interface FetchBatchesOptions {
   readonly maxAckPending: number;
   /** How long a batch that is not full waits for more after its first message; 10 by default. */
   readonly lingerMs?: number | undefined;
-  /** One call at a time. What it leaves unanswered when it throws is delivered again after a growing delay. */
+  /**
+   * One call at a time. What it leaves unanswered when it throws is delivered again after a growing delay. Not called after
+   * a stop: what arrives then is given back for another receiver to have at once.
+   */
   readonly onBatch: (messages: readonly BatchMessage[]) => Promise<void>;
 }
 
@@ -106,10 +109,20 @@ async function* batchesOf(
   }
 }
 
+function giveBack(batch: readonly RawMessage[], delayMs: number): void {
+  for (const message of batch) if (!message.isAnswered) message.nak(delayMs);
+}
+
+async function giveBackToOthers(loop: PullLoop, batch: readonly RawMessage[]): Promise<void> {
+  await loop.withdrawn();
+  giveBack(batch, 0);
+}
+
 /** The raw loop: no parsing, no dead letters, no order between batches of replicas. For consumers that commit many messages at once. */
 export async function fetchBatches(deps: PullDeps, options: FetchBatchesOptions): Promise<{ stop(): Promise<void> }> {
   const { stream, durable, subject, batchMax, ackWaitMs, maxAckPending, lingerMs = 10 } = options;
   let failures = 0;
+  let loop: PullLoop | undefined;
   const deliver = async (batch: readonly RawMessage[]): Promise<void> => {
     try {
       await options.onBatch(batch);
@@ -117,16 +130,20 @@ export async function fetchBatches(deps: PullDeps, options: FetchBatchesOptions)
     } catch (error) {
       failures += 1;
       deps.logger.error("bus.batch.failed", { stream, name: durable, count: batch.length, attempt: failures, error });
-      const delayMs = backoffMs(failures, 100, 10_000);
-      for (const message of batch) if (!message.isAnswered) message.nak(delayMs);
+      if (loop?.isStopping === true) await giveBackToOthers(loop, batch);
+      else giveBack(batch, backoffMs(failures, 100, 10_000));
     }
   };
-  return PullLoop.start(deps, {
+  loop = await PullLoop.start(deps, {
     spec: { stream, durable, filterSubjects: subject === ">" ? [] : [subject], ackWaitMs, maxAckPending },
     batchMax,
     expiresMs: options.expiresMs,
     onMessages: async (messages) => {
-      for await (const batch of batchesOf(messages, batchMax, lingerMs)) await deliver(batch);
+      for await (const batch of batchesOf(messages, batchMax, lingerMs)) {
+        if (loop?.isStopping === true) await giveBackToOthers(loop, batch);
+        else await deliver(batch);
+      }
     },
   });
+  return loop;
 }

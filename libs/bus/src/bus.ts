@@ -5,7 +5,7 @@ import { Kvm } from "@nats-io/kv";
 import type { NatsConnection } from "@nats-io/nats-core";
 import type { z } from "zod";
 import { fetchBatches, type FetchBatchesOptions } from "./batches.ts";
-import { ConnectionState, openConnection, type BusConfig, type BusStatus } from "./connection.ts";
+import { ConnectionState, openConnection, serverUrl, type BusConfig, type BusStatus } from "./connection.ts";
 import { EventConsumer, type ConsumeOptions, type ConsumerStats } from "./consumer.ts";
 import type { EncodedEvent, EventMessage } from "./envelope.ts";
 import { busUnavailable } from "./errors.ts";
@@ -154,6 +154,6 @@ export async function connectBus(config: BusConfig, { logger, source }: BusDeps)
   const js = jetstream(nc, { timeout: apiTimeoutMs });
   const jsm = await jetstreamManager(nc, { timeout: apiTimeoutMs, checkAPI: false });
   const state = new ConnectionState(nc, logger);
-  logger.info("bus.connected", { url: nc.getServer(), name: nc.info?.version ?? "unknown" });
+  logger.info("bus.connected", { url: serverUrl(nc.getServer()), name: nc.info?.version ?? "unknown" });
   return new NatsBus({ nc, js, jsm, state, logger }, source, config.replicas ?? 1);
 }

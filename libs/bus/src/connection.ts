@@ -7,7 +7,8 @@ import { pause } from "./timing.ts";
 export interface BusConfig {
   /**
    * `nats://host:port` of one or more servers of one cluster. Credentials may stand in the first that has any, as
-   * `nats://user:password@host:port` or `nats://token@host:port`; the fields below win.
+   * `nats://user:password@host:port` or `nats://token@host:port`; the fields below win. One `tls://` makes TLS with a
+   * verified certificate a condition for every server, those that the cluster announces included.
    */
   readonly servers: readonly string[];
   /** Shown in the server's monitoring. */
@@ -37,19 +38,34 @@ function parseServer(server: string): URL {
   const text = server.includes("://") ? server : `nats://${server}`;
   // The address itself may hold a password, so it is not repeated in the message.
   if (!URL.canParse(text)) throw new Error("a NATS server address is not a URL");
-  return new URL(text);
+  const url = new URL(text);
+  if (!["nats:", "tls:"].includes(url.protocol)) throw new Error("a NATS server address begins with nats:// or tls://");
+  return url;
+}
+
+/** The client's words for it name neither the server nor the reason. */
+function explained(error: unknown, servers: readonly string[]): unknown {
+  if (!(error instanceof Error) || !error.message.includes("does not support 'tls'")) return error;
+  return new Error(
+    `NATS at ${servers.join(", ")} offers no TLS, which tls:// in an address demands; nothing was sent to it`,
+    { cause: error },
+  );
 }
 
 /**
  * Opens the connection. The client's own defaults would give up after ten attempts and notice a dead peer after four
- * minutes; these never give up and notice within 15 s. Rejects when no server answers at start.
+ * minutes; these never give up and notice within 15 s. Rejects when no server answers at start, or without TLS where an
+ * address demands it.
  */
 export async function openConnection(config: BusConfig): Promise<NatsConnection> {
   const urls = config.servers.map(parseServer);
+  const servers = urls.map((url) => (url.port === "" ? `${url.hostname}:4222` : url.host));
   return connect({
-    servers: urls.map((url) => (url.port === "" ? `${url.hostname}:4222` : url.host)),
+    servers,
     name: config.name,
     ...credentialsOf(config, urls),
+    // Present, it refuses a server without TLS before anything is sent. Absent, TLS is used where the server offers it.
+    ...(urls.some((url) => url.protocol === "tls:") ? { tls: {} } : {}),
     maxReconnectAttempts: -1,
     reconnectTimeWait: 250,
     reconnectJitter: 100,
@@ -59,7 +75,14 @@ export async function openConnection(config: BusConfig): Promise<NatsConnection>
     // A restarting cluster may refuse credentials for a moment; giving up would need a restart of every service.
     ignoreAuthErrorAbort: true,
     noAsyncTraces: true,
+  }).catch((error: unknown) => {
+    throw explained(error, servers);
   });
+}
+
+/** The client speaks of servers as "host:port", which is no URL for a log. */
+export function serverUrl(server: string): string {
+  return `nats://${server}`;
 }
 
 /** Follows the connection's life, for those who must wait for it or act when it comes back. */
@@ -123,10 +146,10 @@ export class ConnectionState {
     for await (const status of this.nc.status()) {
       if (status.type === "disconnect") {
         this.current = "reconnecting";
-        this.logger.warn("bus.disconnected", { url: status.server });
+        this.logger.warn("bus.disconnected", { url: serverUrl(status.server) });
       } else if (status.type === "reconnect") {
         this.current = "connected";
-        this.logger.info("bus.reconnected", { url: status.server });
+        this.logger.info("bus.reconnected", { url: serverUrl(status.server) });
         this.wake();
         for (const listener of this.reconnectListeners) listener();
       } else if (status.type === "error") {

@@ -140,6 +140,7 @@ export class EventConsumer {
     for await (const message of messages) {
       if (this.loop?.isStopping === true) {
         // Another replica may have it at once.
+        await this.loop.withdrawn();
         message.nak();
         continue;
       }

@@ -9,11 +9,11 @@ import type {
   JetStreamManager,
 } from "@nats-io/jetstream";
 import { AckPolicy, DeliverPolicy, ReplayPolicy } from "@nats-io/jetstream";
-import { nanos, type NatsConnection } from "@nats-io/nats-core";
+import { nanos, type NatsConnection, type Subscription } from "@nats-io/nats-core";
 import type { ConnectionState } from "./connection.ts";
 import { isMissingConsumer } from "./jetstream-errors.ts";
 import type { BusLogger } from "./logger.ts";
-import { backoffMs, pause } from "./timing.ts";
+import { backoffMs, pause, settled, settledWithin } from "./timing.ts";
 import { TopologyDrift } from "./topology.ts";
 
 export interface PullDeps {
@@ -127,6 +127,26 @@ async function ensureConsumer(deps: PullDeps, spec: DurableSpec): Promise<Consum
   return js.consumers.getConsumerFromInfo(found);
 }
 
+/** Longest wait for each of two round trips when a pull request is ended; a second means that the connection is bad. */
+const withdrawMs = 1_000;
+
+/**
+ * Ends a pull request without losing what is on its way. Closing it would drop what the server has sent and nobody has read
+ * yet, and each of those messages would wait out the ack wait. So first only the interest is withdrawn: what was sent before
+ * still arrives, and what was not, the server gives to another receiver at once.
+ *
+ * Servers of 2.9 lose a message for the ack wait when it is given back while the only request they have is one that nobody
+ * listens to any more. A question about the consumer makes them clean up first, so nothing may be given back before this
+ * resolves. At most two seconds. Never rejects.
+ */
+async function withdraw(messages: ConsumerMessages, consumer: Consumer | undefined): Promise<void> {
+  // The client ends the iteration in order when this subscription drains, but its type does not show the subscription.
+  const { sub } = messages as ConsumerMessages & { readonly sub?: Subscription };
+  const drained = !sub || sub.isClosed() || (await settledWithin(sub.drain(), withdrawMs));
+  if (drained && consumer) await settledWithin(consumer.info(), withdrawMs);
+  void messages.close();
+}
+
 interface PullLoopOptions {
   readonly spec: DurableSpec;
   /** Messages of one pull request. */
@@ -147,7 +167,8 @@ export class PullLoop {
   private readonly stopping = new AbortController();
   private consumer: Consumer | undefined;
   private current: ConsumerMessages | undefined;
-  private running: Promise<void> = Promise.resolve();
+  private receiving: Promise<void> = Promise.resolve();
+  private withdrawal: Promise<void> = Promise.resolve();
   private readonly unsubscribe: () => void;
 
   private constructor(deps: PullDeps, options: PullLoopOptions) {
@@ -155,7 +176,7 @@ export class PullLoop {
     this.options = options;
     this.unsubscribe = deps.state.onReconnect(() => {
       this.consumer = undefined;
-      void this.current?.close();
+      if (this.current) void withdraw(this.current, undefined);
     });
   }
 
@@ -164,7 +185,7 @@ export class PullLoop {
     const consumer = await ensureConsumer(deps, options.spec);
     const loop = new PullLoop(deps, options);
     loop.consumer = consumer;
-    loop.running = loop.run();
+    void loop.run();
     return loop;
   }
 
@@ -172,12 +193,23 @@ export class PullLoop {
     return this.stopping.signal.aborted;
   }
 
-  /** Asks for nothing more and resolves when the last `onMessages` has returned. Idempotent. */
+  /**
+   * Asks for nothing more and resolves when the last `onMessages` has returned: it still gets what is on its way, and should
+   * give it back once `withdrawn` has resolved. Idempotent, never rejects.
+   */
   async stop(): Promise<void> {
     this.unsubscribe();
-    this.stopping.abort();
-    void this.current?.close();
-    await this.running;
+    if (!this.isStopping) {
+      this.stopping.abort();
+      if (this.current) this.withdrawal = withdraw(this.current, this.consumer);
+    }
+    await this.withdrawal;
+    await settled(this.receiving);
+  }
+
+  /** After a stop, resolves within two seconds when the server gives nothing more to this loop. */
+  withdrawn(): Promise<void> {
+    return this.withdrawal;
   }
 
   private async run(): Promise<void> {
@@ -203,10 +235,15 @@ export class PullLoop {
     await this.deps.state.ready(expiresMs, this.stopping.signal);
     this.consumer ??= await ensureConsumer(this.deps, spec);
     const messages = await this.consumer.fetch({ max_messages: batchMax, expires: expiresMs });
+    // The request leaves with the first look at the messages, so up to here nothing can be on its way.
+    if (this.isStopping) {
+      void messages.close();
+      return;
+    }
     this.current = messages;
-    if (this.isStopping) void messages.close();
     try {
-      await onMessages(messages);
+      this.receiving = onMessages(messages);
+      await this.receiving;
     } finally {
       this.current = undefined;
       void messages.close();

@@ -36,6 +36,15 @@ export async function settledWithin(work: Promise<unknown>, ms: number): Promise
   }
 }
 
+/** Resolves when the work has ended, well or badly. */
+export async function settled(work: Promise<unknown>): Promise<void> {
+  await work.then(ignore, ignore);
+}
+
+function ignore(): void {
+  // Whoever started the work looks at how it ended.
+}
+
 /** A counting semaphore in arrival order. */
 export class Slots {
   private readonly max: number;

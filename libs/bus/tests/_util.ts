@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from "node:fs";
+import net from "node:net";
 import os from "node:os";
 import path from "node:path";
 import { defineEvent, defineKv, defineRpc } from "@codex/contracts";
@@ -74,7 +75,7 @@ export interface TestBus {
   readonly nats: PrivateNats;
   readonly logger: RecordingLogger;
   /** Connections opened here are closed with the server. */
-  connect(source?: string): Promise<Bus>;
+  connect(source?: string, url?: string): Promise<Bus>;
   stop(): Promise<void>;
 }
 
@@ -86,8 +87,8 @@ export async function startTestBus(): Promise<TestBus> {
   return {
     nats,
     logger,
-    connect: async (source = "test") => {
-      const bus = await connectBus({ servers: [nats.url], name: source }, { logger, source });
+    connect: async (source = "test", url = nats.url) => {
+      const bus = await connectBus({ servers: [url], name: source }, { logger, source });
       open.push(bus);
       return bus;
     },
@@ -122,4 +123,62 @@ export function storeFolder(nats: PrivateNats): string {
     }
   }
   throw new Error("the private server's folder was not found");
+}
+
+export interface Link {
+  /** The server's address through this link. */
+  readonly url: string;
+  /** Bytes that went to the server. */
+  readonly sentBytes: () => number;
+  /** From now on what the server says stays on the way; what is said to it passes. */
+  hold(): void;
+  /** Lets everything through, in order. */
+  letGo(): void;
+  /** Breaks the connections through it, as a network would. */
+  cut(): void;
+  stop(): Promise<void>;
+}
+
+/** A network in front of the private server that can be slow when a test needs it. */
+export async function startLink(nats: PrivateNats): Promise<Link> {
+  const pairs = new Set<{ readonly near: net.Socket; readonly far: net.Socket }>();
+  let sentBytes = 0;
+  const server = net.createServer((near) => {
+    const far = net.connect(nats.port, "127.0.0.1");
+    const pair = { near, far };
+    pairs.add(pair);
+    const end = (): void => {
+      pairs.delete(pair);
+      near.destroy();
+      far.destroy();
+    };
+    for (const socket of [near, far]) socket.on("error", end).on("close", end);
+    near.on("data", (bytes: Buffer) => {
+      sentBytes += bytes.length;
+      far.write(bytes);
+    });
+    far.on("data", (bytes: Buffer) => near.write(bytes));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const url = new URL(nats.url);
+  url.port = String((server.address() as net.AddressInfo).port);
+  const cut = (): void => {
+    for (const { near } of pairs) near.destroy();
+  };
+  return {
+    url: url.href,
+    sentBytes: () => sentBytes,
+    hold: () => {
+      for (const { far } of pairs) far.pause();
+    },
+    letGo: () => {
+      for (const { far } of pairs) far.resume();
+    },
+    cut,
+    stop: async () => {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      cut();
+      await closed;
+    },
+  };
 }

@@ -1,3 +1,4 @@
+export { findChromium, type ChromiumSearch } from "./chromium.ts";
 export type { InfraUrls } from "./config.ts";
 export { createDatabase, type CreateDatabaseOptions, type ServiceSchema, type TestDatabase } from "./database.ts";
 export { removeInfraData } from "./data-folder.ts";

@@ -10,6 +10,7 @@ export interface AuthConfig {
   readonly signingSecret: Secret;
   readonly previousSigningSecret: Secret | undefined;
   readonly pepper: Secret;
+  readonly previousPepper: Secret | undefined;
   readonly throttleKey: Secret;
   readonly bcryptCost: number;
   readonly hashThreads: number;
@@ -35,6 +36,9 @@ export const authConfig = defineConfig({
     AUTH_PASSWORD_PEPPER: env
       .secret({ bytesMin: 32 })
       .describe("Enters every password hash; losing it loses every password"),
+    AUTH_PASSWORD_PEPPER_PREVIOUS: env
+      .optional(env.secret({ bytesMin: 32 }))
+      .describe("The pepper before the last change; keep it until everybody has signed in once, which renews the hash"),
     AUTH_THROTTLE_KEY: env
       .secret({ bytesMin: 32 })
       .describe("Turns addresses into the keys of the throttle; may change at any time"),
@@ -53,6 +57,7 @@ export const authConfig = defineConfig({
     signingSecret: values.AUTH_SIGNING_SECRET,
     previousSigningSecret: values.AUTH_SIGNING_SECRET_PREVIOUS,
     pepper: values.AUTH_PASSWORD_PEPPER,
+    previousPepper: values.AUTH_PASSWORD_PEPPER_PREVIOUS,
     throttleKey: values.AUTH_THROTTLE_KEY,
     bcryptCost: values.AUTH_BCRYPT_COST,
     hashThreads: values.AUTH_HASH_THREADS,

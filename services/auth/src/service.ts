@@ -8,7 +8,7 @@ import type { AuthPorts } from "./app/ports.ts";
 import { authRpcs } from "./bus/rpc.ts";
 import type { AuthConfig } from "./config.ts";
 import { BcryptPool } from "./crypto/bcrypt-pool.ts";
-import { passwordHasher } from "./crypto/password-hasher.ts";
+import { passwordHasher, pepperOf } from "./crypto/password-hasher.ts";
 import { createTokenSigner } from "./crypto/token-signer.ts";
 import { ownSessions } from "./http/own-sessions.ts";
 import { authRoutes } from "./http/routes.ts";
@@ -35,10 +35,16 @@ export async function start(context: ServiceContext<AuthConfig>): Promise<Runnin
 
   const pool = new BcryptPool(config.hashThreads);
   scope.defer("hashing threads", () => pool.close());
+  const previousPepper = config.previousPepper;
+  const oldPeppers = previousPepper === undefined ? [] : [pepperOf(previousPepper.reveal())];
   const ports: AuthPorts = {
     accounts: accountStore(db, bus.encode.bind(bus)),
     sessions: sessionStore(db),
-    hasher: passwordHasher({ pool, peppers: [{ id: "p1", secret: config.pepper.reveal() }], cost: config.bcryptCost }),
+    hasher: passwordHasher({
+      pool,
+      peppers: [pepperOf(config.pepper.reveal()), ...oldPeppers],
+      cost: config.bcryptCost,
+    }),
     throttle: redisThrottle(redis, config.throttleKey.reveal()),
     clock: systemClock,
   };

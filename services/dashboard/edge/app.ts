@@ -3,13 +3,14 @@ import { newId } from "@codex/kernel";
 import express from "express";
 import type { EdgeConfig } from "./config.ts";
 import { page, pageAssets } from "./page.ts";
-import { proxyTo } from "./proxy.ts";
+import { ownForwarding, proxyTo } from "./proxy.ts";
 import { edgeRoutes } from "./routes.ts";
 
 /** APIs first, then files, then the page; what is left is a 404 in the form of the service APIs. */
 export function createEdgeApp(targets: EdgeConfig["targets"], pageDirectory: string): express.Express {
   const app = express();
   app.disable("x-powered-by");
+  app.use(ownForwarding);
   for (const route of edgeRoutes) app.use(proxyTo(route, targets[route.target]));
   app.use(pageAssets(pageDirectory));
   app.use(page(pageDirectory));

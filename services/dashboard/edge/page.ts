@@ -1,12 +1,16 @@
-import type { RequestHandler } from "express";
+import express, { type RequestHandler } from "express";
 import { randomBytes } from "node:crypto";
-import { readFileSync } from "node:fs";
-import sirv from "sirv";
+import { readdirSync, readFileSync } from "node:fs";
+import type { ServerResponse } from "node:http";
+import { join } from "node:path";
 
 /**
  * The built page. Scripts and styles come from our own origin only; Mantine's style tags carry a nonce that is new with
  * every page (SEC-29), which is why index.html is not served as a plain file.
  */
+
+/** Paths below these are answered by somebody else, or not at all. */
+const notThePage = /^\/(api|assets|v1|images)(\/|$)/i;
 
 const noncePlaceholder = "__CSP_NONCE__";
 
@@ -35,28 +39,38 @@ const commonHeaders: Readonly<Record<string, string>> = {
   "x-frame-options": "DENY",
 };
 
-/** Files with a hash in their name, kept by browsers for ever. */
-export function pageAssets(directory: string): RequestHandler {
-  const serve = sirv(directory, {
-    etag: true,
-    extensions: [],
-    setHeaders: (res, path) => {
+/**
+ * Files with a hash in their name, kept by browsers for ever, and the few beside the page. The page itself is not among
+ * them under any spelling: as a plain file it would have no policy.
+ */
+export function pageAssets(directory: string): express.Router {
+  const router = express.Router();
+  const options = (cacheControl: string) => ({
+    index: false as const,
+    redirect: false,
+    cacheControl: false,
+    setHeaders: (res: ServerResponse) => {
       for (const [name, value] of Object.entries(commonHeaders)) res.setHeader(name, value);
-      res.setHeader("cache-control", path.startsWith("/assets/") ? "public, max-age=31536000, immutable" : "no-cache");
+      res.setHeader("cache-control", cacheControl);
     },
   });
-  return (req, res, next) => {
-    if (req.path === "/index.html" || req.path === "/") next();
-    else serve(req, res, next);
-  };
+  router.use("/assets", express.static(join(directory, "assets"), options("public, max-age=31536000, immutable")));
+  for (const entry of readdirSync(directory, { withFileTypes: true })) {
+    if (!entry.isFile() || entry.name === "index.html") continue;
+    router.use(`/${entry.name}`, express.static(join(directory, entry.name), options("no-cache")));
+  }
+  return router;
 }
 
-/** Every path that is neither an API nor a file is the page: its router knows the rest. Throws at start when the page was not built. */
+/**
+ * Every path that is neither an API nor a file is the page: its router knows the rest. A script of an older build is not:
+ * a page in its place would be a syntax error. Throws at start when the page was not built.
+ */
 export function page(directory: string): RequestHandler {
   const html = readFileSync(`${directory}/index.html`, "utf8");
   if (!html.includes(noncePlaceholder)) throw new Error(`${directory}/index.html has no place for the nonce`);
   return (req, res, next) => {
-    if ((req.method !== "GET" && req.method !== "HEAD") || req.path.startsWith("/api/")) {
+    if ((req.method !== "GET" && req.method !== "HEAD") || notThePage.test(req.path)) {
       next();
       return;
     }

@@ -1,11 +1,28 @@
 import { appError, renderProblem, toOpenAiError } from "@codex/http";
 import { newId } from "@codex/kernel";
-import { createProxyMiddleware, type RequestHandler } from "http-proxy-middleware";
-import { ServerResponse } from "node:http";
+import type { RequestHandler } from "express";
+import { createProxyMiddleware } from "http-proxy-middleware";
+import { Agent, ServerResponse } from "node:http";
 import { identityHeaders, matches, type EdgeRoute } from "./routes.ts";
 
 /** A silent upstream service is given up after this; running streams send bytes and are not touched. */
 const inactivityTimeoutMs = 600_000;
+
+/** Running requests to one service; streams last long, so the proxy's own bound of 256 would make others wait in silence. */
+const agent = new Agent({ keepAlive: true, maxSockets: 10_000, maxFreeSockets: 64 });
+
+/**
+ * Before every hop: what only a proxy may say is said by us. The address of the connection goes behind what the client
+ * claims, so that a service with one trusted proxy reads ours. Done on the request itself: the proxy's own `xfwd` leaves a
+ * claimed address as it is, and its `proxyReq` event does not come for a request with `Expect` (httpxy 0.5.6).
+ */
+export const ownForwarding: RequestHandler = (req, _res, next) => {
+  for (const name of identityHeaders) Reflect.deleteProperty(req.headers, name);
+  const claimed = req.headers["x-forwarded-for"];
+  const address = req.socket.remoteAddress ?? "unknown";
+  req.headers["x-forwarded-for"] = claimed === undefined ? address : `${String(claimed)}, ${address}`;
+  next();
+};
 
 /**
  * Passes a path on to its service, bodies and streams untouched. http-proxy-middleware 4 (MIT, 2026-11) does the hop:
@@ -14,14 +31,11 @@ const inactivityTimeoutMs = 600_000;
 export function proxyTo(route: EdgeRoute, target: string): RequestHandler {
   return createProxyMiddleware({
     target,
+    agent,
     pathFilter: (path) => matches(route, path),
-    xfwd: true,
     changeOrigin: false,
     proxyTimeout: inactivityTimeoutMs,
     on: {
-      proxyReq: (outgoing) => {
-        for (const name of identityHeaders) outgoing.removeHeader(name);
-      },
       error: (_error, _req, res) => {
         if (res instanceof ServerResponse) answerUnavailable(route, res);
         else res.destroy();

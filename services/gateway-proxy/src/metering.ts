@@ -77,7 +77,7 @@ export class Metering {
 }
 
 function recoverAll(options: MeteringOptions): EpochPublisher[] {
-  return readLeftovers(options.directory, options.clock.now()).map((leftover) => {
+  return readLeftovers(options.directory).map((leftover) => {
     options.events.epochRecovered(leftover.epoch, leftover.records.length, leftover.abandoned);
     const publisher = createPublisher(options, leftover.epoch, () => {
       if (publisher.unconfirmed > 0) return;

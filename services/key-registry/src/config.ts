@@ -7,6 +7,7 @@ export interface KeyRegistryConfig {
   readonly publicOrigin: string;
   readonly trustedProxyCount: number;
   readonly brand: string;
+  readonly repairIntervalMs: number;
 }
 
 export const keyRegistryConfig = defineConfig({
@@ -22,6 +23,9 @@ export const keyRegistryConfig = defineConfig({
     KEY_BRAND: env
       .text({ default: "cx", pattern: /^[a-z][a-z0-9]{1,9}$/ })
       .describe("First part of new keys; old keys keep theirs"),
+    KEY_REPAIR_INTERVAL_MS: env
+      .integer({ min: 50, max: 3_600_000, default: 60_000 })
+      .describe("Pause between two looks for revocations that the bucket lacks"),
   },
   build: (values): KeyRegistryConfig => ({
     common: commonConfig(values),
@@ -30,5 +34,6 @@ export const keyRegistryConfig = defineConfig({
     publicOrigin: values.PUBLIC_ORIGIN,
     trustedProxyCount: values.TRUSTED_PROXY_COUNT,
     brand: values.KEY_BRAND,
+    repairIntervalMs: values.KEY_REPAIR_INTERVAL_MS,
   }),
 });

@@ -4,19 +4,20 @@ import type { Meter } from "@opentelemetry/api";
 /** Business telemetry of the key registry: one function an event. */
 export interface KeyEvents {
   tombstoneFault(error: unknown): void;
+  repairFault(error: unknown): void;
   tombstonesRepaired(count: number): void;
 }
 
 export function keyEvents(logger: Logger, meter: Meter): KeyEvents {
-  const faults = createCounter(
-    meter,
-    "keys_tombstone_faults",
-    "Revocations whose tombstone could not be written at once",
-  );
+  const faults = createCounter(meter, "keys_tombstone_faults", "Tombstones that could not be written or compared");
   return {
     tombstoneFault(error) {
       faults.add();
       logger.error("revocation is not in the bucket yet", { error });
+    },
+    repairFault(error) {
+      faults.add();
+      logger.error("revocations could not be compared with the bucket", { error });
     },
     tombstonesRepaired(count) {
       if (count > 0) logger.warn("revocations put back into the bucket", { count });

@@ -2,17 +2,16 @@ import { connectBus, startOutboxRelay } from "@codex/bus";
 import { assertMigrated, openDb, outboxSource } from "@codex/db";
 import { createBusSessionVerifier, createHttpApp, listen } from "@codex/http";
 import type { RunningService, ServiceContext } from "@codex/runtime";
+import { setTimeout as delay } from "node:timers/promises";
 import { repairTombstones, type KeyPorts } from "./app/manage-keys.ts";
 import { keyRpcs } from "./bus/rpc.ts";
 import { tombstoneBucket } from "./bus/tombstones.ts";
 import type { KeyRegistryConfig } from "./config.ts";
-import { keyEvents } from "./events.ts";
+import { keyEvents, type KeyEvents } from "./events.ts";
 import { keyRoutes } from "./http/routes.ts";
 import { keyStore } from "./store/key-store.ts";
 import { keyMigrations } from "./store/migrations/index.ts";
 import { keysSchema, type KeyTables } from "./store/schema.ts";
-
-const repairEveryMs = 60_000;
 
 /** Builds and starts the key registry; the only file that constructs. */
 export async function start({
@@ -42,15 +41,8 @@ export async function start({
   };
   const relay = await startOutboxRelay({ source: outboxSource(db), bus, logger });
   scope.defer("outbox relay", () => relay.stop());
-  const repair = (): void => {
-    repairTombstones(ports).then(
-      (count) => events.tombstonesRepaired(count),
-      (error: unknown) => events.tombstoneFault(error),
-    );
-  };
-  repair();
-  const repairing = setInterval(repair, repairEveryMs);
-  scope.defer("tombstone repair", () => clearInterval(repairing));
+  const repair = repairRepeatedly(ports, events, config.repairIntervalMs);
+  scope.defer("tombstone repair", () => repair.stop());
 
   const rpc = await bus.serve(
     { name: "key-registry", version: "1.0.0", description: "Who owns an API key" },
@@ -69,4 +61,23 @@ export async function start({
   const server = await listen(app, { host: config.common.httpHost, port: config.common.httpPort });
   scope.defer("http", () => server.close());
   return { httpPort: server.port, httpUrl: `http://${config.common.httpHost}:${server.port}` };
+}
+
+/** At once, and then with pauses between, never two at a time. `stop` resolves when the one under way has ended. */
+function repairRepeatedly(ports: KeyPorts, events: KeyEvents, intervalMs: number): { stop(): Promise<void> } {
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  const run = async (): Promise<void> => {
+    while (!signal.aborted) {
+      await repairTombstones(ports, signal).then(events.tombstonesRepaired, events.repairFault);
+      await delay(intervalMs, undefined, { signal }).catch(() => undefined);
+    }
+  };
+  const running = run();
+  return {
+    stop: () => {
+      stopping.abort();
+      return running;
+    },
+  };
 }

@@ -45,12 +45,17 @@ export interface PasswordHasher {
   needsUpgrade(hash: string): boolean;
 }
 
-/** Counts failed sign-ins before any hashing is done. */
+/**
+ * Counts sign-ins before any hashing is done. An attempt counts as failed from the start, in one step with the check, so
+ * that many at once get no more tries than one after the other.
+ */
 export interface SignInThrottle {
   /** Rejects with AppError `too_many_attempts` and `retry-after`. */
-  check(email: string, clientIp: string): Promise<void>;
-  failed(email: string, clientIp: string): Promise<void>;
+  admit(email: string, clientIp: string): Promise<void>;
+  /** Forgets the failures of the account from this address, and this attempt. */
   succeeded(email: string, clientIp: string): Promise<void>;
+  /** Forgets this attempt: the password was not looked at. */
+  unjudged(email: string, clientIp: string): Promise<void>;
 }
 
 export interface AuthPorts {

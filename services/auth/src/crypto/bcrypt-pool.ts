@@ -55,9 +55,11 @@ export class BcryptPool {
     });
   }
 
+  /** Waiting and running tasks reject. */
   async close(): Promise<void> {
     this.closed = true;
-    for (const job of this.waiting.splice(0)) job.reject(new Error("the pool is closed"));
+    const running = this.lanes.flatMap((lane) => lane.job ?? []);
+    for (const job of [...running, ...this.waiting.splice(0)]) job.reject(new Error("the pool is closed"));
     await Promise.all(this.lanes.map((lane) => lane.worker.terminate()));
   }
 

@@ -1,4 +1,4 @@
-import { createHmac } from "node:crypto";
+import { createHmac, randomInt } from "node:crypto";
 import type { PasswordHasher } from "../app/ports.ts";
 import type { BcryptPool } from "./bcrypt-pool.ts";
 
@@ -24,27 +24,40 @@ export interface HasherOptions {
   readonly cost: number;
 }
 
+/**
+ * A pepper under an id that follows from it, so that a changed setting is a new id, and a hash of the pepper before it is
+ * still told apart. Eight bytes of an HMAC say nothing about a secret of 32 bytes or more.
+ */
+export function pepperOf(secret: string): Pepper {
+  return { id: createHmac("sha256", secret).update("codex pepper id v1").digest("hex").slice(0, 16), secret };
+}
+
+const bcryptLetters = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+
+/** The form of a bcrypt string of this cost that no password made: checking against it is the same work as against a real one. */
+function nobodysHash(cost: number): string {
+  const letters = Array.from({ length: 53 }, () => bcryptLetters.charAt(randomInt(bcryptLetters.length)));
+  return `$2b$${String(cost).padStart(2, "0")}$${letters.join("")}`;
+}
+
 function prehash(password: string, pepper: Pepper): string {
   return createHmac("sha384", pepper.secret).update(password, "utf8").digest("base64");
 }
 
 export function passwordHasher({ pool, peppers, cost }: HasherOptions): PasswordHasher {
   const [current] = peppers;
-  // A hash of nothing anybody knows, of the current cost: what an unknown account is checked against.
-  let nobody: Promise<string> | undefined;
-  const makeHash = async (password: string): Promise<string> => {
-    const hashed = await pool.run({ kind: "hash", input: prehash(password, current), cost });
-    return `${algorithm}$${current.id}$${String(hashed)}`;
-  };
+  // What an unknown account is checked against.
+  const nobody = nobodysHash(cost);
   return {
-    hash: makeHash,
+    async hash(password) {
+      const hashed = await pool.run({ kind: "hash", input: prehash(password, current), cost });
+      return `${algorithm}$${current.id}$${String(hashed)}`;
+    },
     async verify(password, hash) {
       const known = hash === undefined ? undefined : formPattern.exec(hash);
       const pepper = known && peppers.find((candidate) => candidate.id === known[1]);
       if (!known || !pepper) {
-        nobody ??= makeHash("");
-        const stored = formPattern.exec(await nobody)?.[2] ?? "";
-        await pool.run({ kind: "verify", input: prehash(password, current), hash: stored });
+        await pool.run({ kind: "verify", input: prehash(password, current), hash: nobody });
         return false;
       }
       return (await pool.run({ kind: "verify", input: prehash(password, pepper), hash: known[2] ?? "" })) === true;

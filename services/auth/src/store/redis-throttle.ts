@@ -35,38 +35,34 @@ export function redisThrottle(redis: Redis, keySecret: string): SignInThrottle {
     keyed("address", clientIp),
   ];
   return {
-    async check(email, clientIp) {
+    async admit(email, clientIp) {
       const [accountKey, addressKey] = keys(email, clientIp);
-      const [onAccount, onAddress] = await Promise.all([account.get(accountKey), address.get(addressKey)]);
-      refuseAbove(onAccount, perAccount.points);
-      refuseAbove(onAddress, perAddress.points);
-    },
-    async failed(email, clientIp) {
-      const [accountKey, addressKey] = keys(email, clientIp);
-      await Promise.all([count(account, accountKey), count(address, addressKey)]);
+      // One after the other: what the account's limit refuses must not use up the limit of a shared address.
+      await take(account, accountKey);
+      await take(address, addressKey);
     },
     async succeeded(email, clientIp) {
-      await account.delete(keys(email, clientIp)[0]);
+      const [accountKey, addressKey] = keys(email, clientIp);
+      await Promise.all([account.delete(accountKey), address.reward(addressKey)]);
+    },
+    async unjudged(email, clientIp) {
+      const [accountKey, addressKey] = keys(email, clientIp);
+      await Promise.all([account.reward(accountKey), address.reward(addressKey)]);
     },
   };
 }
 
-/** Going over the limit rejects with the state; it is the next check that refuses. */
-async function count(limiter: RateLimiterAbstract, key: string): Promise<void> {
+async function take(limiter: RateLimiterAbstract, key: string): Promise<void> {
   try {
     await limiter.consume(key);
   } catch (rejected) {
     if (!(rejected instanceof RateLimiterRes)) throw rejected;
+    const seconds = Math.max(1, Math.ceil(rejected.msBeforeNext / 1_000));
+    throw new AppError({
+      kind: "rate_limited",
+      code: "too_many_attempts",
+      publicMessage: `Too many failed attempts. Try again in ${seconds} s.`,
+      retryAfterSeconds: seconds,
+    });
   }
-}
-
-function refuseAbove(state: RateLimiterRes | null, points: number): void {
-  if (!state || state.consumedPoints < points) return;
-  const seconds = Math.max(1, Math.ceil(state.msBeforeNext / 1_000));
-  throw new AppError({
-    kind: "rate_limited",
-    code: "too_many_attempts",
-    publicMessage: `Too many failed attempts. Try again in ${seconds} s.`,
-    retryAfterSeconds: seconds,
-  });
 }

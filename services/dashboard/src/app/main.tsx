@@ -1,24 +1,38 @@
+import { nonce } from "./policy.ts";
 import "@mantine/core/styles.css";
 import "./page.css";
 import { MantineProvider } from "@mantine/core";
-import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
+import { MutationCache, QueryCache, QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { RouterProvider } from "@tanstack/react-router";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
+import { forgetSession } from "../features/session/api/session.ts";
 import { ApiError } from "../shared/api-client.ts";
 import { startI18n } from "../shared/i18n.ts";
 import { createAppRouter } from "./router.tsx";
 import { theme } from "./theme.ts";
 
+/** The session ended elsewhere, or was closed: what it showed goes, and the guard of the routes leads to the sign-in page. */
+function onError(error: unknown): void {
+  if (!(error instanceof ApiError) || error.code !== "session_required") return;
+  forgetSession(queryClient);
+  void router.invalidate();
+}
+
 const queryClient = new QueryClient({
+  queryCache: new QueryCache({ onError }),
+  mutationCache: new MutationCache({ onError }),
   defaultOptions: {
     // A refusal does not become a yes by asking again; a lost connection may.
-    queries: { retry: (failures, error) => failures < 2 && !(error instanceof ApiError && error.status >= 400 && error.status < 500) },
+    queries: {
+      retry: (failures, error) =>
+        failures < 2 && !(error instanceof ApiError && error.status >= 400 && error.status < 500),
+    },
+    // What was sent and answered (passwords, new keys) is forgotten with the form that sent it.
+    mutations: { gcTime: 0 },
   },
 });
 const router = createAppRouter(queryClient);
-// The edge puts a new nonce into the page each time; Mantine's style tags carry it, so that the policy needs no 'unsafe-inline'.
-const nonce = document.querySelector<HTMLMetaElement>('meta[name="csp-nonce"]')?.content ?? "";
 
 await startI18n();
 const root = document.getElementById("root");

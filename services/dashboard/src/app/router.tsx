@@ -1,75 +1,81 @@
-import { Alert, Group } from "@mantine/core";
-import { useQuery, type QueryClient } from "@tanstack/react-query";
-import { createRootRouteWithContext, createRoute, createRouter, Outlet, redirect, useNavigate } from "@tanstack/react-router";
-import type { ReactNode } from "react";
-import { useTranslation } from "react-i18next";
-import { HomePage } from "../features/balance/components/home-page.tsx";
-import { KeysPage } from "../features/keys/components/keys-page.tsx";
+import type { QueryClient } from "@tanstack/react-query";
+import {
+  createRootRouteWithContext,
+  createRoute,
+  createRouter,
+  lazyRouteComponent,
+  redirect,
+} from "@tanstack/react-router";
 import { sessionQuery } from "../features/session/api/session.ts";
-import { CredentialsForm } from "../features/session/components/credentials-form.tsx";
-import { UsagePage } from "../features/usage/components/usage-page.tsx";
-import { LanguageSwitch, Shell } from "./shell.tsx";
+import { BrokenPage, Frame, NoSuchPage } from "./frame.tsx";
+import { pagePath, type PagePath } from "./pages.ts";
 
 interface RouterContext {
   readonly queryClient: QueryClient;
 }
 
-const root = createRootRouteWithContext<RouterContext>()({ component: Outlet });
+const root = createRootRouteWithContext<RouterContext>()({ component: Frame });
 
-/** What follows needs a session; without one the way leads to the sign-in page. */
+/** What follows needs a session; without one the way leads to the sign-in page, and from there back. */
 const signedIn = createRoute({
   getParentRoute: () => root,
   id: "signed-in",
-  beforeLoad: async ({ context }) => {
+  beforeLoad: async ({ context, location }) => {
     const account = await context.queryClient.query({ ...sessionQuery, staleTime: "static" });
+    if (account) return;
+    const next = pagePath(location.pathname);
     // eslint-disable-next-line @typescript-eslint/only-throw-error -- the router's own way to redirect
-    if (!account) throw redirect({ to: "/sign-in" });
+    throw redirect({ to: "/sign-in", search: next === undefined || next === "/" ? {} : { next } });
   },
-  component: SignedIn,
+  component: lazyRouteComponent(() => import("./shell.tsx"), "SignedInShell"),
 });
 
-function SignedIn(): ReactNode {
-  const { data } = useQuery(sessionQuery);
-  return <Shell email={data?.email ?? ""} />;
-}
-
-function Credentials({ mode }: { readonly mode: "sign-in" | "sign-up" }): ReactNode {
-  const navigate = useNavigate();
-  return (
-    <>
-      <Group justify="end" p="md" component="header">
-        <LanguageSwitch />
-      </Group>
-      <CredentialsForm mode={mode} onDone={() => void navigate({ to: "/" })} />
-    </>
-  );
-}
-
-function BrokenPage(): ReactNode {
-  const { t } = useTranslation();
-  return (
-    <Alert color="red" m="lg" role="alert" title={t("error.title")}>
-      {t("error.page")}
-    </Alert>
-  );
-}
+/** `?next=` is one of our pages or nothing. */
+const nextPage = (search: Readonly<Record<string, unknown>>): { next?: PagePath } => {
+  const next = pagePath(search["next"]);
+  return next === undefined ? {} : { next };
+};
 
 const routeTree = root.addChildren([
   signedIn.addChildren([
-    createRoute({ getParentRoute: () => signedIn, path: "/", component: HomePage }),
-    createRoute({ getParentRoute: () => signedIn, path: "/keys", component: KeysPage }),
-    createRoute({ getParentRoute: () => signedIn, path: "/usage", component: UsagePage }),
+    createRoute({
+      getParentRoute: () => signedIn,
+      path: "/",
+      component: lazyRouteComponent(() => import("../features/balance/components/home-page.tsx"), "HomePage"),
+    }),
+    createRoute({
+      getParentRoute: () => signedIn,
+      path: "/keys",
+      component: lazyRouteComponent(() => import("../features/keys/components/keys-page.tsx"), "KeysPage"),
+    }),
+    createRoute({
+      getParentRoute: () => signedIn,
+      path: "/usage",
+      component: lazyRouteComponent(() => import("../features/usage/components/usage-page.tsx"), "UsagePage"),
+    }),
   ]),
-  createRoute({ getParentRoute: () => root, path: "/sign-in", component: () => <Credentials mode="sign-in" /> }),
-  createRoute({ getParentRoute: () => root, path: "/sign-up", component: () => <Credentials mode="sign-up" /> }),
+  createRoute({
+    getParentRoute: () => root,
+    path: "/sign-in",
+    validateSearch: nextPage,
+    component: lazyRouteComponent(() => import("./credentials-pages.tsx"), "SignInPage"),
+  }),
+  createRoute({
+    getParentRoute: () => root,
+    path: "/sign-up",
+    validateSearch: nextPage,
+    component: lazyRouteComponent(() => import("./credentials-pages.tsx"), "SignUpPage"),
+  }),
 ]);
 
 export function createAppRouter(queryClient: QueryClient) {
   return createRouter({
     routeTree,
     context: { queryClient },
+    defaultPreload: "intent",
+    // Every route is wrapped, so a broken page leaves the navigation standing.
     defaultErrorComponent: BrokenPage,
-    defaultNotFoundComponent: BrokenPage,
+    defaultNotFoundComponent: NoSuchPage,
   });
 }
 

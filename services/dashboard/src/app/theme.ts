@@ -1,4 +1,4 @@
-import { createTheme } from "@mantine/core";
+import { createTheme, Modal } from "@mantine/core";
 
 /** The settings with which every page passes WCAG 2.2 AA contrast in both colour schemes (design/ux.md §2.0). */
 export const theme = createTheme({
@@ -7,4 +7,8 @@ export const theme = createTheme({
   primaryShade: { light: 8, dark: 8 },
   fontFamily: "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif",
   defaultRadius: "md",
+  respectReducedMotion: true,
+  components: {
+    Modal: Modal.extend({ defaultProps: { padding: "lg" }, styles: { title: { fontWeight: 700 } } }),
+  },
 });

@@ -8,12 +8,12 @@ export function ErrorBlock({ error, onRetry }: { readonly error: unknown; readon
   const { t, i18n } = useTranslation();
   const code = error instanceof ApiError ? error.code : "unknown";
   const requestId = error instanceof ApiError ? error.requestId : undefined;
-  const key = `error.${code}`;
+  const key = `error.code.${code}`;
   return (
     <Alert color="red" variant="light" role="alert" title={t("error.title")}>
-      <Text size="sm">{i18n.exists(key) ? t(key) : t("error.unknown")}</Text>
+      <Text size="sm">{i18n.exists(key) ? t(key) : t("error.code.unknown")}</Text>
       <Group gap="sm" mt="xs">
-        {requestId !== undefined && <Code>{requestId}</Code>}
+        {requestId !== undefined && <Code className="wrap">{requestId}</Code>}
         {onRetry && (
           <Button size="xs" variant="default" onClick={onRetry}>
             {t("error.retry")}

@@ -11,6 +11,11 @@ export function savedLanguage(): Language {
   return localStorage.getItem(storageKey) === "en" ? "en" : "ru";
 }
 
+/** Also after sign-out, whose answer tells the browser to forget everything it stores for this site. */
+export function saveLanguage(): void {
+  localStorage.setItem(storageKey, i18next.language);
+}
+
 export async function startI18n(): Promise<i18n> {
   await i18next.use(initReactI18next).init({
     lng: savedLanguage(),
@@ -20,7 +25,7 @@ export async function startI18n(): Promise<i18n> {
   });
   document.documentElement.lang = i18next.language;
   i18next.on("languageChanged", (language) => {
-    localStorage.setItem(storageKey, language);
+    saveLanguage();
     document.documentElement.lang = language;
   });
   return i18next;

@@ -8,7 +8,7 @@ import {
   type Result,
 } from "@codex/kernel";
 import type { Hold } from "../domain/hold.ts";
-import { LeaseBook, type Ticket } from "../domain/lease-book.ts";
+import { LeaseBook, type Lease, type Ticket } from "../domain/lease-book.ts";
 
 /**
  * Admission: a request is let in when a lease has room for its hold, else billing is asked for a lease. Grants of one
@@ -47,6 +47,10 @@ export interface Admission {
   readonly hold: Hold;
 }
 
+type Borrowed =
+  | { readonly ok: true; readonly value: Admission }
+  | { readonly ok: false; readonly refusal: Refusal };
+
 /** Ways to make a request cheaper that its first, cheap bound made too dear; tried in this order. */
 export interface Economies {
   /** A closer bound of the same request; undefined when there is none. */
@@ -58,12 +62,19 @@ export interface Economies {
 /** A grant asks for room for several requests like this one; billing gives less to a small balance. */
 const wantFactor = 20n;
 const settleWaitMs = 400;
+/** A lease closed longer ago than this has been freed by billing, or billing is not well and waiting would not help. */
+const closedLatelyMs = 2_000;
+/** Pause before a lost ask is repeated for its own sake. */
+const askAgainMs = 5_000;
 
 export class Lender {
   private readonly book = new LeaseBook();
   private readonly ports: LenderPorts;
   private readonly queue = new Map<AccountId, Promise<unknown>>();
   private requestNo = 0;
+  /** Asks whose answer was lost: billing may have granted them, so their number is used again. */
+  private readonly unanswered = new Map<AccountId, { readonly requestNo: number; readonly lostAtMs: number }>();
+  private readonly closedAtMs = new Map<AccountId, number>();
 
   constructor(ports: LenderPorts) {
     this.ports = ports;
@@ -84,16 +95,20 @@ export class Lender {
     if (ticket.lease.running === 0) this.sweep();
   }
 
-  /** Closes what is expired or used up. Called at every settle and by a timer, so that idle money goes back. */
+  /** Closes what is expired or used up, and asks after lost answers. Called at every settle and by a timer. */
   sweep(): void {
-    for (const lease of this.book.takeFinished(this.ports.clock.monotonicMs())) {
-      this.ports.leaseClosed(lease.leaseId, lease.accountId);
+    const nowMs = this.ports.clock.monotonicMs();
+    for (const lease of this.book.takeFinished(nowMs)) this.close(lease);
+    for (const [accountId, closedAtMs] of this.closedAtMs) {
+      if (nowMs - closedAtMs <= closedLatelyMs) break;
+      this.closedAtMs.delete(accountId);
     }
+    this.recoverLost(nowMs);
   }
 
   /** Gives everything back that is not in use; returns how many leases are still in use. */
   closeAll(): number {
-    for (const lease of this.book.takeAll()) this.ports.leaseClosed(lease.leaseId, lease.accountId);
+    for (const lease of this.book.takeAll()) this.close(lease);
     return this.book.size;
   }
 
@@ -111,24 +126,36 @@ export class Lender {
   private async admitByGrant(accountId: AccountId, hold: Hold, economies: Economies): Promise<Admission> {
     const waited = this.book.admit(accountId, hold.amount, this.ports.clock.monotonicMs());
     if (waited) return { ticket: waited, hold };
-    let refusal = await this.borrow(accountId, hold.amount, hold.amount * wantFactor);
-    if (refusal && this.giveBackIdle(accountId)) {
+    const first = await this.borrow(accountId, hold, hold.amount * wantFactor);
+    if (first.ok) return first.value;
+    let { refusal } = first;
+    if (this.giveBackIdle(accountId)) {
       await this.ports.settled(settleWaitMs);
-      refusal = await this.borrow(accountId, hold.amount, hold.amount);
+      const second = await this.borrow(accountId, hold, hold.amount);
+      if (second.ok) return second.value;
+      refusal = second.refusal;
     }
-    if (!refusal) return { ticket: this.take(accountId, hold.amount), hold };
     const tighter = await economies.tighten();
     const fits = tighter && tighter.amount <= refusal.available;
     const smaller = fits ? tighter : economies.shorten(refusal.available);
     if (!smaller) throw exhausted((tighter ?? hold).amount, refusal);
-    const stillRefused = await this.borrow(accountId, smaller.amount, smaller.amount);
-    if (stillRefused) throw exhausted(smaller.amount, stillRefused);
-    return { ticket: this.take(accountId, smaller.amount), hold: smaller };
+    const last = await this.borrow(accountId, smaller, smaller.amount);
+    if (last.ok) return last.value;
+    throw exhausted(smaller.amount, last.refusal);
   }
 
-  private take(accountId: AccountId, amount: MicroTokens): Ticket {
-    const ticket = this.book.admit(accountId, amount, this.ports.clock.monotonicMs());
-    if (ticket) return ticket;
+  /**
+   * Asks for a lease and admits on it in the same step, so that nobody else can take its room in between. An ask whose
+   * answer is lost keeps its number: the next one of the account gets the lease that billing may have granted.
+   */
+  private async borrow(accountId: AccountId, hold: Hold, want: MicroTokens): Promise<Borrowed> {
+    const asksMax = this.unanswered.has(accountId) ? 2 : 1;
+    for (let ask = 1; ask <= asksMax; ask += 1) {
+      const refusal = await this.askGrant(accountId, hold.amount, want);
+      if (refusal) return { ok: false, refusal };
+      const ticket = this.book.admit(accountId, hold.amount, this.ports.clock.monotonicMs());
+      if (ticket) return { ok: true, value: { ticket, hold } };
+    }
     throw new AppError({
       kind: "unavailable",
       code: "service_unavailable",
@@ -138,14 +165,19 @@ export class Lender {
     });
   }
 
-  /** Undefined = there is a lease now. */
-  private async borrow(accountId: AccountId, minimum: MicroTokens, want: MicroTokens): Promise<Refusal | undefined> {
-    this.requestNo += 1;
+  /** Undefined = there is one more lease in the book. */
+  private async askGrant(
+    accountId: AccountId,
+    minimum: MicroTokens,
+    want: MicroTokens,
+  ): Promise<Refusal | undefined> {
     const askedAtMs = this.ports.clock.monotonicMs();
-    const answer = await this.ports.grant({ requestNo: this.requestNo, accountId, minimum, want });
+    const answer = await this.numbered(accountId, (requestNo) =>
+      this.ports.grant({ requestNo, accountId, minimum, want }),
+    );
     if (answer.ok) {
       const { leaseId, granted, ttlMs } = answer.value;
-      this.ports.leaseGranted(leaseId, accountId);
+      this.journal(leaseId, accountId);
       this.book.add({ leaseId, accountId, granted, expiresAtMs: askedAtMs + ttlMs });
       return undefined;
     }
@@ -159,10 +191,56 @@ export class Lender {
     return answer.refusal ?? { available: 0n, held: 0n };
   }
 
+  /** Runs the ask under the account's unanswered number, or a new one; keeps the number when no answer comes. */
+  private async numbered<T>(accountId: AccountId, ask: (requestNo: number) => Promise<T>): Promise<T> {
+    const requestNo = this.unanswered.get(accountId)?.requestNo ?? this.requestNo + 1;
+    this.requestNo = Math.max(this.requestNo, requestNo);
+    try {
+      const answer = await ask(requestNo);
+      this.unanswered.delete(accountId);
+      return answer;
+    } catch (error) {
+      this.unanswered.set(accountId, { requestNo, lostAtMs: this.ports.clock.monotonicMs() });
+      throw error;
+    }
+  }
+
+  /** For an account that does not come back: asks for nothing under the lost number, and closes what that brings to light. */
+  private recoverLost(nowMs: number): void {
+    for (const [accountId, { lostAtMs }] of this.unanswered) {
+      if (nowMs - lostAtMs < askAgainMs || this.queue.has(accountId)) continue;
+      const work = async (): Promise<void> => {
+        await this.askGrant(accountId, 0n, 0n);
+        this.giveBackIdle(accountId);
+      };
+      // Still no answer, or a frozen account: the number stays, or there was nothing to give back.
+      this.inTurn(accountId, work).catch(() => undefined);
+      return;
+    }
+  }
+
+  /** A lease that the disk refuses is given back at once: the closing reaches billing without the disk. */
+  private journal(leaseId: LeaseId, accountId: AccountId): void {
+    try {
+      this.ports.leaseGranted(leaseId, accountId);
+    } catch (error) {
+      this.ports.leaseClosed(leaseId, accountId);
+      throw error;
+    }
+  }
+
+  /** True when waiting can help: money of this account has just been given back, or was a moment ago. */
   private giveBackIdle(accountId: AccountId): boolean {
-    const idle = this.book.takeIdle(accountId);
-    for (const lease of idle) this.ports.leaseClosed(lease.leaseId, lease.accountId);
-    return idle.length > 0;
+    for (const lease of this.book.takeIdle(accountId)) this.close(lease);
+    const closedAtMs = this.closedAtMs.get(accountId);
+    return closedAtMs !== undefined && this.ports.clock.monotonicMs() - closedAtMs <= closedLatelyMs;
+  }
+
+  private close(lease: Lease): void {
+    this.ports.leaseClosed(lease.leaseId, lease.accountId);
+    // Set anew at the end of the map, which is thereby in the order of time.
+    this.closedAtMs.delete(lease.accountId);
+    this.closedAtMs.set(lease.accountId, this.ports.clock.monotonicMs());
   }
 }
 

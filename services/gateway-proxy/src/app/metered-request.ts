@@ -109,6 +109,13 @@ export class MeteredRequest {
     }
   }
 
+  /** The channel failed before anything of it was passed on: what it said does not count, the next one starts anew. */
+  leaveChannel(): void {
+    this.accepted = false;
+    this.usage = undefined;
+    this.deliveredBytes = 0;
+  }
+
   firstByte(): void {
     this.firstByteAtMs ??= this.ports.clock.monotonicMs();
   }

@@ -5,16 +5,12 @@
 
 const usageMark = Buffer.from('"usage"');
 const errorMark = Buffer.from('"error"');
-const finishMark = Buffer.from('"finish_reason":"');
-/** String fields of a delta that are answer text the customer pays for. */
-const textMarks = [
-  Buffer.from('"content":"'),
-  Buffer.from('"reasoning_content":"'),
-  Buffer.from('"reasoning":"'),
-  Buffer.from('"refusal":"'),
-  Buffer.from('"arguments":"'),
-  Buffer.from('"text":"'),
-];
+const finishMark = Buffer.from('"finish_reason"');
+/** Fields of a delta whose string values are answer text the customer pays for. */
+const textMarks = ["content", "reasoning_content", "reasoning", "refusal", "arguments", "text"].map((name) =>
+  Buffer.from(`"${name}"`),
+);
+const colon = 0x3a;
 const quote = 0x22;
 const backslash = 0x5c;
 
@@ -27,8 +23,12 @@ export function needsParsing(data: Buffer): boolean {
   return data.includes(usageMark) || data.includes(errorMark);
 }
 
+/** True when a finish reason is given, which is a string; `null` is "not yet". */
 export function mayFinish(data: Buffer): boolean {
-  return data.includes(finishMark);
+  for (let at = data.indexOf(finishMark); at >= 0; at = data.indexOf(finishMark, at + finishMark.length)) {
+    if (startOfString(data, at + finishMark.length) >= 0) return true;
+  }
+  return false;
 }
 
 /** UTF-8 bytes of answer text in the event, escapes counted as written: a deterministic measure of what was delivered. */
@@ -37,12 +37,30 @@ export function answerBytes(data: Buffer): number {
   for (const mark of textMarks) {
     let at = data.indexOf(mark);
     while (at >= 0) {
-      const end = endOfString(data, at + mark.length);
-      total += end - at - mark.length;
+      let end = at + mark.length;
+      const start = startOfString(data, end);
+      if (start >= 0) {
+        end = endOfString(data, start);
+        total += end - start;
+      }
       at = data.indexOf(mark, end);
     }
   }
   return total;
+}
+
+/** Where the text of a field's string value begins, after its colon; -1 when the value is no string. Some servers write spaces. */
+function startOfString(data: Buffer, from: number): number {
+  const separator = skipSpace(data, from);
+  if (data[separator] !== colon) return -1;
+  const value = skipSpace(data, separator + 1);
+  return data[value] === quote ? value + 1 : -1;
+}
+
+function skipSpace(data: Buffer, from: number): number {
+  let at = from;
+  while (data[at] === 0x20 || data[at] === 0x0a || data[at] === 0x0d || data[at] === 0x09) at += 1;
+  return at;
 }
 
 function endOfString(data: Buffer, from: number): number {

@@ -27,8 +27,9 @@ export interface PublisherPorts {
 
 interface Sent {
   readonly envelope: Envelope;
-  acknowledged: boolean;
-  attempts: number;
+  /** Tries since the last acknowledgement that had none. */
+  failures: number;
+  acknowledgements: number;
   dueAtMs: number;
   sending: boolean;
 }
@@ -112,25 +113,25 @@ export class EpochPublisher {
     const last = records.at(-1)?.seq ?? 0;
     const id = `${this.epoch}-${partition}-${first}-${last}`;
     const envelope: Envelope = { id, epoch: this.epoch, partition, first, last, records };
-    const sent: Sent = { envelope, acknowledged: false, attempts: 0, dueAtMs: 0, sending: false };
+    const sent: Sent = { envelope, failures: 0, acknowledgements: 0, dueAtMs: 0, sending: false };
     this.sent.set(id, sent);
     return sent;
   }
 
   private send(sent: Sent): void {
     sent.sending = true;
-    sent.attempts += 1;
     this.inFlight += 1;
     this.ports
       .publish(sent.envelope)
       .then(
         () => {
-          sent.dueAtMs = this.ports.monotonicMs() + unconfirmedDelay(sent);
-          sent.acknowledged = true;
+          sent.failures = 0;
+          sent.acknowledgements += 1;
+          sent.dueAtMs = this.ports.monotonicMs() + unconfirmedDelay(sent.acknowledgements);
         },
         (error: unknown) => {
-          const delay = unacknowledgedDelaysMs[Math.min(sent.attempts, unacknowledgedDelaysMs.length) - 1] ?? 15_000;
-          sent.dueAtMs = this.ports.monotonicMs() + delay;
+          sent.failures += 1;
+          sent.dueAtMs = this.ports.monotonicMs() + unacknowledgedDelay(sent.failures);
           this.ports.onFault(error);
         },
       )
@@ -161,13 +162,18 @@ export class EpochPublisher {
           if ((watermarks.get(envelope.partition) ?? 0) >= envelope.last) this.sent.delete(id);
         }
         this.ports.onConfirmed(watermarks);
-      }, this.ports.onFault)
+      })
+      .catch((error: unknown) => this.ports.onFault(error))
       .finally(() => {
         this.confirming = false;
       });
   }
 }
 
-function unconfirmedDelay(sent: Sent): number {
-  return Math.min(unconfirmedDelayMs * 2 ** Math.max(0, sent.attempts - 1), unconfirmedDelayMaxMs);
+function unacknowledgedDelay(failures: number): number {
+  return unacknowledgedDelaysMs[Math.min(failures, unacknowledgedDelaysMs.length) - 1] ?? 15_000;
+}
+
+function unconfirmedDelay(acknowledgements: number): number {
+  return Math.min(unconfirmedDelayMs * 2 ** (acknowledgements - 1), unconfirmedDelayMaxMs);
 }

@@ -15,7 +15,8 @@ import {
  * What a dead worker left behind, made whole. A request that was open is settled by its last progress record, which is a
  * lower bound in the customer's favour and 0 when nothing was delivered; every lease of the epoch that was not closed is
  * closed after its requests. The result is the complete sequence of records of the epoch, to be sent again from the
- * beginning: billing drops what it has.
+ * beginning: billing drops what it has. The same files always give the same records, for a recovery may itself be killed and
+ * repeated, and billing takes a record that has changed for damage.
  */
 
 export interface RecoveredEpoch {
@@ -25,7 +26,7 @@ export interface RecoveredEpoch {
   readonly abandoned: number;
 }
 
-export function recoverEpoch(entries: readonly SpoolEntry[], now: Date): RecoveredEpoch | undefined {
+export function recoverEpoch(entries: readonly SpoolEntry[], endedAt: Date): RecoveredEpoch | undefined {
   const state = readState(entries);
   if (state.epoch === undefined) return undefined;
   const records: SpoolRecord[] = [...state.records];
@@ -36,7 +37,7 @@ export function recoverEpoch(entries: readonly SpoolEntry[], now: Date): Recover
     return seq;
   };
   for (const open of state.open.values()) {
-    const record = abandonedRecord(open, state.progress.get(open.requestId), nextSeq(open.accountId), now);
+    const record = abandonedRecord(open, state.progress.get(open.requestId), nextSeq(open.accountId), endedAt);
     records.push(record);
     addSettled(state, record);
   }
@@ -127,7 +128,7 @@ function addSettled(state: State, record: UsageRecord): void {
   state.settled.set(record.leaseId, (state.settled.get(record.leaseId) ?? 0n) + record.costMicroTokens);
 }
 
-function abandonedRecord(open: OpenRequest, progress: Progress | undefined, seq: number, now: Date): UsageRecord {
+function abandonedRecord(open: OpenRequest, progress: Progress | undefined, seq: number, endedAt: Date): UsageRecord {
   return {
     type: "usage",
     seq,
@@ -149,6 +150,6 @@ function abandonedRecord(open: OpenRequest, progress: Progress | undefined, seq:
     costMicroTokens: progress?.costMicroTokens ?? 0n,
     startedAt: open.startedAt,
     firstByteMs: null,
-    durationMs: Math.max(0, now.getTime() - Date.parse(open.startedAt)),
+    durationMs: Math.max(0, endedAt.getTime() - Date.parse(open.startedAt)),
   };
 }

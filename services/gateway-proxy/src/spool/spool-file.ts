@@ -1,4 +1,4 @@
-import { closeSync, fdatasync, openSync, writeSync } from "node:fs";
+import { closeSync, fdatasync, ftruncateSync, openSync, writeSync } from "node:fs";
 import { encodeRecord, type SpoolEntry } from "./record-codec.ts";
 
 /**
@@ -8,16 +8,22 @@ import { encodeRecord, type SpoolEntry } from "./record-codec.ts";
 
 const syncEveryMs = 10;
 
+/** Brings what was written to a descriptor onto the disk; `fdatasync` but in tests. */
+export type Flush = (descriptor: number, done: (error: Error | null) => void) => void;
+
 export class SpoolFile {
   readonly path: string;
   private readonly descriptor: number;
   private bytesWritten = 0;
   private timer: NodeJS.Timeout | undefined;
   private syncing: Promise<void> | undefined;
+  private syncingNext: Promise<void> | undefined;
   private readonly onSyncError: (error: Error) => void;
+  private readonly flush: Flush;
 
-  constructor(path: string, onSyncError: (error: Error) => void) {
+  constructor(path: string, onSyncError: (error: Error) => void, flush: Flush = fdatasync) {
     this.path = path;
+    this.flush = flush;
     this.descriptor = openSync(path, "ax", 0o600);
     this.onSyncError = onSyncError;
   }
@@ -26,7 +32,13 @@ export class SpoolFile {
   append(entry: SpoolEntry): void {
     const record = encodeRecord(entry);
     let written = 0;
-    while (written < record.length) written += writeSync(this.descriptor, record, written);
+    try {
+      while (written < record.length) written += writeSync(this.descriptor, record, written);
+    } catch (error) {
+      // Half a record would hide everything written after it from the next reader.
+      if (written > 0) ftruncateSync(this.descriptor, this.bytesWritten);
+      throw error;
+    }
     this.bytesWritten += record.length;
     this.timer ??= setTimeout(() => {
       this.timer = undefined;
@@ -40,8 +52,18 @@ export class SpoolFile {
 
   /** Resolves when everything appended so far is on the disk, or the failure was reported. */
   sync(): Promise<void> {
-    this.syncing ??= new Promise((resolve) => {
-      fdatasync(this.descriptor, (error) => {
+    if (!this.syncing) return this.syncNow();
+    // The one under way may have begun before the latest record: another must follow it.
+    this.syncingNext ??= this.syncing.then(() => {
+      this.syncingNext = undefined;
+      return this.syncNow();
+    });
+    return this.syncingNext;
+  }
+
+  private syncNow(): Promise<void> {
+    this.syncing = new Promise((resolve) => {
+      this.flush(this.descriptor, (error) => {
         this.syncing = undefined;
         if (error) this.onSyncError(error);
         resolve();

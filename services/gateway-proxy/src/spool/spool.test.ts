@@ -129,7 +129,7 @@ test("kill -9 in the middle: closed requests are kept, open ones are settled by 
     spool.progress({ requestId: running.requestId, deliveredBytes: 40, costMicroTokens: 30n, outputTokens: 10 });
     spool.requestClosed(usageOf(closed, 12n));
     // No close of the spool: this is what a killed process leaves.
-    const [leftover] = readLeftovers(directory, now);
+    const [leftover] = readLeftovers(directory);
     expect(leftover).toMatchObject({ epoch: 7, abandoned: 2 });
     expect(leftover?.records.map((record) => record.seq)).toEqual([1, 2, 3, 4]);
     expect(leftover?.records.slice(0, 3)).toMatchObject([
@@ -159,7 +159,7 @@ test("segments rotate, go when confirmed, and what is alive survives in the newe
     expect(before.length).toBeGreaterThan(3);
     // What only the newest segment holds is enough to recover what is alive.
     for (const name of before.slice(0, -1)) rmSync(join(directory, name));
-    const [leftover] = readLeftovers(directory, now);
+    const [leftover] = readLeftovers(directory);
     const recovered = leftover?.records ?? [];
     expect(recovered.find((record) => record.type === "usage" && record.requestId === alive.requestId)).toMatchObject({
       seq: 51,
@@ -197,7 +197,7 @@ test("a torn tail after a power cut loses only the torn record", () => {
     const path = join(directory, name);
     const file = readFileSync(path);
     writeFileSync(path, file.subarray(0, file.length - 3));
-    const [leftover] = readLeftovers(directory, now);
+    const [leftover] = readLeftovers(directory);
     expect(leftover?.records).toMatchObject([{ requestId: open.requestId, status: "abandoned", costMicroTokens: 0n }]);
   });
 });

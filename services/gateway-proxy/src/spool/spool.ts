@@ -71,14 +71,25 @@ export class Spool {
 
   /** Throws the file system's error; the lease is then not usable. */
   leaseGranted(leaseId: LeaseId, accountId: AccountId): void {
-    this.append(leaseEntry({ leaseId, accountId, settledMicroTokens: 0n }));
+    // Known before it is written: a rotation by this very record must carry it into the new segment.
     this.leases.set(leaseId, { accountId, settled: 0n });
+    try {
+      this.append(leaseEntry({ leaseId, accountId, settledMicroTokens: 0n }));
+    } catch (error) {
+      this.leases.delete(leaseId);
+      throw error;
+    }
   }
 
   /** Before the upstream is called. Throws the file system's error; the request must then be refused. */
   requestOpened(open: OpenRequest): void {
-    this.append(openEntry(open));
     this.openRequests.set(open.requestId, open);
+    try {
+      this.append(openEntry(open));
+    } catch (error) {
+      this.openRequests.delete(open.requestId);
+      throw error;
+    }
   }
 
   /** While a stream runs. A failure is reported and otherwise ignored: progress is only a better guess for a crash. */
@@ -123,9 +134,10 @@ export class Spool {
       const done = [...oldest.lastSeqs].every(([partition, seq]) => (watermarks.get(partition) ?? 0) >= seq);
       if (!done) return;
       this.segments.shift();
-      void oldest.file.close().then(() => {
-        unlinkSync(oldest.file.path);
-      }, this.options.onFault);
+      oldest.file
+        .close()
+        .then(() => unlinkSync(oldest.file.path))
+        .catch((error: unknown) => this.options.onFault(error));
     }
   }
 

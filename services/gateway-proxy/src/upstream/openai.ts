@@ -73,7 +73,7 @@ export class UpstreamClient {
       };
     } catch (error) {
       if (call.signal.aborted) throw error;
-      throw unreachable(error);
+      throw transportFailure(error) ?? unreachable(error);
     }
   }
 
@@ -90,7 +90,11 @@ function wholeSeconds(text: string): number | undefined {
   return /^\d{1,5}$/.test(text) ? Number.parseInt(text, 10) : undefined;
 }
 
-function unreachable(error: unknown): AppError {
+/**
+ * The client's error for what the connection to an upstream throws, also in the middle of an answer of which nothing was
+ * passed on; undefined for any other error, which is a defect of ours.
+ */
+export function transportFailure(error: unknown): AppError | undefined {
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
   if (code === "UND_ERR_HEADERS_TIMEOUT" || code === "UND_ERR_BODY_TIMEOUT") {
     return new AppError({
@@ -101,6 +105,10 @@ function unreachable(error: unknown): AppError {
       retryAfterSeconds: 1,
     });
   }
+  return /^(UND_ERR_|HPE_|E[A-Z]+$)/.test(code) ? unreachable(error) : undefined;
+}
+
+function unreachable(error: unknown): AppError {
   return new AppError({
     kind: "unavailable",
     code: "upstream_unavailable",

@@ -57,13 +57,21 @@ export async function revokeKey(
 
 const repairPage = 500;
 
-/** Puts every revocation that the bucket lacks into it: after an outage, and when the bucket was lost. Returns how many. */
-export async function repairTombstones(ports: Pick<KeyPorts, "store" | "tombstones">): Promise<number> {
+/**
+ * Puts every revocation that the bucket lacks into it: after an outage, and when the bucket was lost. Answers how many;
+ * ends early on `signal`.
+ */
+export async function repairTombstones(
+  ports: Pick<KeyPorts, "store" | "tombstones">,
+  signal?: AbortSignal,
+): Promise<number> {
+  await ports.tombstones.restore();
   let repaired = 0;
   let last: KeyId | undefined;
   for (;;) {
     const page = await ports.store.revokedAfter(last, repairPage);
     for (const key of page) {
+      if (signal?.aborted === true) return repaired;
       if (await ports.tombstones.has(key.hash)) continue;
       await ports.tombstones.put(key);
       repaired += 1;

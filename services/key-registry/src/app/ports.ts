@@ -36,6 +36,8 @@ export interface KeyStore {
 
 /** Brings a revocation to every gateway at once, beside the event that travels by the outbox. */
 export interface Tombstones {
+  /** Makes the bucket again when it is gone, as after the loss of a server's disk. Idempotent. */
+  restore(): Promise<void>;
   put(key: StoredKey): Promise<void>;
   has(hash: string): Promise<boolean>;
 }

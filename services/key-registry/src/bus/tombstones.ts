@@ -4,8 +4,11 @@ import type { Tombstones } from "../app/ports.ts";
 
 /** Revocations in the watched bucket, under the key's hash. Writing the same one twice changes nothing that matters. */
 export async function tombstoneBucket(bus: Bus): Promise<Tombstones> {
-  const kv = await bus.kv(keyRevocations);
+  let kv = await bus.kv(keyRevocations);
   return {
+    async restore() {
+      kv = await bus.kv(keyRevocations);
+    },
     async put({ hash, keyId, version, revokedAt }) {
       await kv.put(hash, { keyId, version, revokedAt: (revokedAt ?? new Date()).toISOString() });
     },

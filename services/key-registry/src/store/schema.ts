@@ -1,5 +1,5 @@
 import type { Generated } from "kysely";
-import type { InboxTable, OutboxTable } from "@codex/db";
+import type { OutboxTable } from "@codex/db";
 
 /** Columns of `keys.api_key`. The key itself is nowhere: its hash finds it, its prefix lets the owner recognise it. */
 export interface ApiKeyTable {
@@ -21,7 +21,6 @@ export interface ApiKeyTable {
 export interface KeyTables {
   api_key: ApiKeyTable;
   outbox: OutboxTable;
-  inbox: InboxTable;
 }
 
 export const keysSchema = "keys";

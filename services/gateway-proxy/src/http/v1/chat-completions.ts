@@ -7,7 +7,7 @@ import type { Route } from "../../app/catalogue.ts";
 import { parseChatRequest, upstreamBody, type ChatRequest } from "../../domain/chat-request.ts";
 import { holdFor, shortenedHold, type Hold, type HoldInput } from "../../domain/hold.ts";
 import { requestText } from "../../domain/request-text.ts";
-import { errorOfStatus, type UpstreamResponse } from "../../upstream/openai.ts";
+import { errorOfStatus, transportFailure, type UpstreamResponse } from "../../upstream/openai.ts";
 import type { GatewayParts, V1Context } from "./context.ts";
 import { renderError } from "./errors.ts";
 import { readJsonBody } from "./read-body.ts";
@@ -103,9 +103,9 @@ async function tryRoutes(
       return;
     } catch (error) {
       if (context.clientGone.aborted || context.res.headersSent) throw error;
-      failure = toAppError(error);
+      failure = transportFailure(error) ?? toAppError(error);
       if (failure.kind === "invalid" || failure.kind === "internal") throw failure;
-      request.accepted = false;
+      request.leaveChannel();
       parts.logger.warn("upstream attempt failed", {
         requestId: context.requestId,
         code: failure.code,
@@ -156,7 +156,7 @@ function fail(context: V1Context, request: MeteredRequest, error: unknown): void
     context.facts.code = "client_closed_request";
     return;
   }
-  const failure = context.res.headersSent ? midStream(error) : beforeFirstByte(error);
+  const failure = context.res.headersSent ? midStream(error) : toAppError(error);
   const rendered = renderError(failure, context.requestId);
   request.close({
     ending: "upstream_cut",
@@ -178,17 +178,6 @@ function midStream(error: unknown): AppError {
     code: "stream_interrupted",
     publicMessage:
       "The model's provider broke off in the middle of the answer. You are charged for what was delivered, at most.",
-    cause: error,
-  });
-}
-
-/** What a socket or parser throws before the first byte is the upstream's failure, not ours. */
-function beforeFirstByte(error: unknown): AppError {
-  if (error instanceof AppError) return error;
-  return new AppError({
-    kind: "upstream",
-    code: "upstream_error",
-    publicMessage: "The model's provider failed to answer this request. You were not charged. Please try again.",
     cause: error,
   });
 }

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import type { ServerResponse } from "node:http";
 import type { MeteredRequest } from "../../app/metered-request.ts";
 import { answerBytes, isDone, mayFinish, needsParsing } from "../../domain/chat-chunk.ts";
-import { SseScanner } from "../../domain/sse-scanner.ts";
+import { EventTooLarge, SseScanner, type SseEvent } from "../../domain/sse-scanner.ts";
 import { tokensFromOpenAiUsage } from "../../domain/usage.ts";
 import type { UpstreamResponse } from "../../upstream/openai.ts";
 import { costFields, openAiUsage } from "./cost.ts";
@@ -17,42 +17,57 @@ import { costFields, openAiUsage } from "./cost.ts";
 const dataPrefix = Buffer.from("data: ");
 const eventEnd = Buffer.from("\n\n");
 const done = Buffer.from("data: [DONE]\n\n");
+/** A client that takes nothing for this long is gone: its hold and its upstream connection are wanted elsewhere. */
+const stalledReaderMsDefault = 120_000;
 
 export async function relayStream(
   upstream: UpstreamResponse,
   request: MeteredRequest,
   res: ServerResponse,
   checkAlive: () => void,
+  stalledReaderMs = stalledReaderMsDefault,
 ): Promise<void> {
   const relay = new StreamRelay(request, res);
   const scanner = new SseScanner();
   for await (const chunk of upstream.body as AsyncIterable<Buffer>) {
     checkAlive();
-    for (const event of scanner.push(chunk)) {
+    for (const event of eventsOf(scanner, chunk)) {
       relay.event(event.data);
       if (relay.ended) break;
     }
     if (relay.ended) break;
-    if (res.writableNeedDrain) await drained(res);
+    if (res.writableNeedDrain) await drained(res, stalledReaderMs);
   }
   relay.upstreamEnded();
 }
 
-/** Resolves when the client has read on, or is gone. */
-async function drained(res: ServerResponse): Promise<void> {
+function eventsOf(scanner: SseScanner, chunk: Buffer): SseEvent[] {
+  try {
+    return scanner.push(chunk);
+  } catch (error) {
+    throw error instanceof EventTooLarge ? cut(error) : error;
+  }
+}
+
+/** Resolves when the client has read on, or is gone; one that does not read on is cut off. */
+async function drained(res: ServerResponse, stalledReaderMs: number): Promise<void> {
   if (res.destroyed) return;
   const stop = new AbortController();
+  const timer = setTimeout(() => res.destroy(), stalledReaderMs);
   await Promise.race([
     once(res, "drain", { signal: stop.signal }),
     once(res, "close", { signal: stop.signal }),
-  ]).finally(() => stop.abort());
+  ]).finally(() => {
+    clearTimeout(timer);
+    stop.abort();
+  });
 }
 
 class StreamRelay {
   ended = false;
   private readonly request: MeteredRequest;
   private readonly res: ServerResponse;
-  private heldBack: Record<string, unknown> | undefined;
+  private heldBack: { readonly chunk: Record<string, unknown>; readonly believed: boolean } | undefined;
   private finishSeen = false;
   private head: { id: unknown; created: unknown; model: unknown } | undefined;
 
@@ -62,7 +77,6 @@ class StreamRelay {
   }
 
   event(data: Buffer): void {
-    if (!this.res.headersSent) this.begin();
     if (isDone(data)) {
       this.finish();
       return;
@@ -86,7 +100,9 @@ class StreamRelay {
     throw cut();
   }
 
+  /** Late, so that an upstream whose first word is an error can still be left for the next one. */
   private begin(): void {
+    if (this.res.headersSent) return;
     this.request.firstByte();
     this.res.writeHead(200, {
       "content-type": "text/event-stream; charset=utf-8",
@@ -99,32 +115,35 @@ class StreamRelay {
     const chunk = parseObject(data);
     this.head ??= { id: chunk["id"], created: chunk["created"], model: chunk["model"] };
     if (chunk["error"] != null) throw cut();
-    const tokens = tokensFromOpenAiUsage(chunk["usage"]);
-    if (tokens) this.request.usage = tokens;
     if (chunk["usage"] == null) {
       this.forward(data);
       return;
     }
+    const tokens = tokensFromOpenAiUsage(chunk["usage"]);
+    if (tokens) this.request.usage = tokens;
     this.request.delivered(answerBytes(data));
-    this.heldBack = chunk;
+    this.heldBack = { chunk, believed: tokens !== undefined };
   }
 
   private forward(data: Buffer): void {
     this.request.delivered(answerBytes(data));
+    this.begin();
     this.res.write(Buffer.concat([dataPrefix, oneLine(data), eventEnd]));
   }
 
   private flushHeldBack(): void {
     if (!this.heldBack) return;
-    this.writeChunk(this.heldBack);
+    const { chunk } = this.heldBack;
     this.heldBack = undefined;
+    this.writeChunk({ ...chunk, usage: withoutCost(chunk["usage"]) });
   }
 
   private finish(): void {
     this.ended = true;
     const { charge } = this.request.close({ ending: "finished", httpStatus: 200, errorCode: null });
-    const chunk = this.heldBack ?? this.usageChunk();
-    const usage = this.request.usage ? chunk["usage"] : openAiUsage(charge.tokens);
+    const chunk = this.heldBack?.chunk ?? this.usageChunk();
+    // What the charge was made from: the upstream's own object only when that is it.
+    const usage = this.heldBack?.believed === true ? chunk["usage"] : openAiUsage(charge.tokens);
     const cost = costFields(charge, this.request.init.offer.priceVersion);
     this.writeChunk({ ...chunk, usage: { ...(usage as object), ...cost } });
     this.heldBack = undefined;
@@ -132,12 +151,19 @@ class StreamRelay {
   }
 
   private usageChunk(): Record<string, unknown> {
-    return { ...this.head, object: "chat.completion.chunk", choices: [], usage: {} };
+    return { ...this.head, object: "chat.completion.chunk", choices: [] };
   }
 
   private writeChunk(chunk: Record<string, unknown>): void {
+    this.begin();
     this.res.write(`data: ${JSON.stringify(chunk)}\n\n`);
   }
+}
+
+/** Some upstreams say what the request cost us; that is not what it costs the customer. */
+function withoutCost(usage: unknown): unknown {
+  if (typeof usage !== "object" || usage === null || Array.isArray(usage)) return usage;
+  return Object.fromEntries(Object.entries(usage).filter(([name]) => name !== "cost" && name !== "cost_details"));
 }
 
 function parseObject(data: Buffer): Record<string, unknown> {

@@ -1,32 +1,39 @@
-import { Button, Code, CopyButton, Group, Modal, Text } from "@mantine/core";
+import { Button, Code, Group, Modal, Text } from "@mantine/core";
 import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
+import { Copy } from "../../../shared/copy.tsx";
 
-/** Shows a new key, once. It does not close by a click beside it: who closes it says that the key is saved. */
-export function SecretDialog({ secret, onClose }: { readonly secret: string | undefined; readonly onClose: () => void }): ReactNode {
+interface Props {
+  readonly secret: string | undefined;
+  readonly onClose: () => void;
+  /** The dialog is gone, and the focus may move on. */
+  readonly onClosed: () => void;
+}
+
+/** Shows a new key, once. It does not close by Escape or a click beside it: who closes it says that the key is saved. */
+export function SecretDialog({ secret, onClose, onClosed }: Props): ReactNode {
   const { t } = useTranslation();
   return (
     <Modal
       opened={secret !== undefined}
       onClose={onClose}
+      onExitTransitionEnd={onClosed}
       title={t("keys.secretTitle")}
       closeOnClickOutside={false}
       closeOnEscape={false}
       withCloseButton={false}
+      returnFocus={false}
       size="lg"
     >
       <Text mb="sm">{t("keys.secretText")}</Text>
-      <Code block data-testid="secret" tabIndex={0} role="region" aria-label={t("keys.secretTitle")}>
+      <Code block className="secret" data-testid="secret" tabIndex={0} role="region" aria-label={t("keys.secretTitle")}>
         {secret ?? ""}
       </Code>
+      <Text size="sm" mt="sm">
+        {t("keys.baseUrl")}: <Code className="wrap">{`${window.location.origin}/v1`}</Code>
+      </Text>
       <Group justify="end" mt="md">
-        <CopyButton value={secret ?? ""}>
-          {({ copied, copy }) => (
-            <Button variant="default" onClick={copy}>
-              {t(copied ? "keys.copied" : "keys.copy")}
-            </Button>
-          )}
-        </CopyButton>
+        <Copy value={secret ?? ""} />
         <Button onClick={onClose}>{t("keys.saved")}</Button>
       </Group>
     </Modal>

@@ -1,6 +1,13 @@
 import { accountResponse, type Account } from "@codex/contracts";
-import { queryOptions, useMutation, useQueryClient, type UseMutationResult } from "@tanstack/react-query";
+import {
+  queryOptions,
+  useMutation,
+  useQueryClient,
+  type QueryClient,
+  type UseMutationResult,
+} from "@tanstack/react-query";
 import { ApiError, request } from "../../../shared/api-client.ts";
+import { saveLanguage } from "../../../shared/i18n.ts";
 
 /** Who is signed in; null when nobody is. */
 export const sessionQuery = queryOptions({
@@ -15,6 +22,12 @@ export const sessionQuery = queryOptions({
     }
   },
 });
+
+/** Nobody is signed in any more: nothing of the account stays in memory. */
+export function forgetSession(client: QueryClient): void {
+  client.clear();
+  client.setQueryData(sessionQuery.queryKey, null);
+}
 
 export interface Credentials {
   readonly email: string;
@@ -42,13 +55,20 @@ export function useSignUp(): UseMutationResult<Account, Error, Credentials> {
   return useCredentials("/api/auth/register");
 }
 
+/** A session that is already gone is signed out. Any other failure is shown: the session may still be alive. */
 export function useSignOut(): UseMutationResult<unknown, Error, undefined> {
   const client = useQueryClient();
   return useMutation({
-    mutationFn: () => request({ method: "POST", path: "/api/auth/sign-out" }),
-    onSettled: () => {
-      client.clear();
-      client.setQueryData(sessionQuery.queryKey, null);
+    mutationFn: async () => {
+      try {
+        await request({ method: "POST", path: "/api/auth/sign-out" });
+      } catch (error) {
+        if (!(error instanceof ApiError && error.status === 401)) throw error;
+      }
+    },
+    onSuccess: () => {
+      forgetSession(client);
+      saveLanguage();
     },
   });
 }

@@ -1,9 +1,12 @@
-import { Modal, Skeleton, Stack, Table, Text } from "@mantine/core";
+import type { UsageReceipt } from "@codex/contracts";
+import { Alert, Code, Divider, Group, Modal, Stack, Table, Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import { ErrorBlock } from "../../../shared/error-block.tsx";
-import { amountText, countText } from "../../../shared/format.ts";
+import { amountText, countText, decimalText, timeText } from "../../../shared/format.ts";
+import { Loading } from "../../../shared/query-states.tsx";
+import { useNarrow } from "../../../shared/use-narrow.ts";
 import { receiptQuery } from "../api/usage.ts";
 
 interface Props {
@@ -15,7 +18,13 @@ interface Props {
 export function ReceiptDialog({ requestId, onClose }: Props): ReactNode {
   const { t } = useTranslation();
   return (
-    <Modal opened={requestId !== undefined} onClose={onClose} title={t("usage.detailsTitle")} size="xl" closeButtonProps={{ "aria-label": t("usage.close") }}>
+    <Modal
+      opened={requestId !== undefined}
+      onClose={onClose}
+      title={t("usage.detailsTitle")}
+      size="lg"
+      closeButtonProps={{ "aria-label": t("app.close") }}
+    >
       {requestId !== undefined && <Receipt requestId={requestId} />}
     </Modal>
   );
@@ -23,43 +32,94 @@ export function ReceiptDialog({ requestId, onClose }: Props): ReactNode {
 
 function Receipt({ requestId }: { readonly requestId: string }): ReactNode {
   const { t, i18n } = useTranslation();
+  const narrow = useNarrow();
   const { data, error, refetch } = useQuery(receiptQuery(requestId));
   if (error) return <ErrorBlock error={error} onRetry={() => void refetch()} />;
-  if (!data) return <Skeleton height={160} />;
+  if (!data) return <Loading height={240} />;
+  const facts = [
+    { name: t("usage.priceVersion"), value: data.priceVersion },
+    { name: t("usage.transfer"), value: data.transferId },
+    { name: t("usage.request"), value: data.usage.requestId },
+  ];
   return (
     <Stack gap="sm">
-      <Table>
-        <Table.Thead>
-          <Table.Tr>
-            {(["class", "quantity", "rate", "exact"] as const).map((column) => (
-              <Table.Th key={column}>{t(`usage.${column}`)}</Table.Th>
-            ))}
-          </Table.Tr>
-        </Table.Thead>
-        <Table.Tbody>
-          {data.lines.map((line) => (
-            <Table.Tr key={line.class}>
-              <Table.Td>{line.class}</Table.Td>
-              <Table.Td>{countText(line.quantity, i18n.language)}</Table.Td>
-              <Table.Td>{amountText(line.rate, i18n.language)}</Table.Td>
-              <Table.Td ff="monospace">{line.exact}</Table.Td>
-            </Table.Tr>
-          ))}
-        </Table.Tbody>
-      </Table>
-      <Text fw={700}>
-        {t("usage.charged")}: {amountText(data.charged, i18n.language)} {t("home.tokens")}
+      <Text size="sm" className="wrap">
+        {data.usage.model} · {timeText(data.usage.startedAt, i18n.language)}
       </Text>
+      {data.usage.estimated && <Alert color="yellow">{t("usage.estimatedText")}</Alert>}
+      {data.lines.length > 0 && (narrow ? <Sums lines={data.lines} /> : <SumTable lines={data.lines} />)}
+      <Group justify="space-between" wrap="nowrap">
+        <Text fw={700}>{t("usage.charged")}</Text>
+        <Text fw={700} className="number" data-testid="receipt-charged">
+          {amountText(data.charged, i18n.language)} {t("app.tokens")}
+        </Text>
+      </Group>
       <Text size="sm">{t("usage.rounding")}</Text>
-      <Text size="sm">
-        {t("usage.priceVersion")}: <code>{data.priceVersion}</code>
-      </Text>
-      <Text size="sm">
-        {t("usage.transfer")}: {data.transferId === null ? t("usage.noTransfer") : <code>{data.transferId}</code>}
-      </Text>
-      <Text size="sm">
-        {t("usage.request")}: <code>{data.usage.requestId}</code>
-      </Text>
+      <Divider />
+      {facts.map(({ name, value }) => (
+        <Text size="sm" key={name}>
+          {name}: {value === null ? t("usage.noTransfer") : <Code className="wrap">{value}</Code>}
+        </Text>
+      ))}
+    </Stack>
+  );
+}
+
+type Lines = UsageReceipt["lines"];
+
+function SumTable({ lines }: { readonly lines: Lines }): ReactNode {
+  const { t, i18n } = useTranslation();
+  return (
+    <Table>
+      <Table.Thead>
+        <Table.Tr>
+          <Table.Th>{t("usage.class")}</Table.Th>
+          <Table.Th ta="right">{t("usage.quantity")}</Table.Th>
+          <Table.Th ta="right">{t("usage.rate")}</Table.Th>
+          <Table.Th ta="right">{t("usage.exact")}</Table.Th>
+        </Table.Tr>
+      </Table.Thead>
+      <Table.Tbody>
+        {lines.map((line) => (
+          <Table.Tr key={line.class}>
+            <Table.Td>{t(`usage.tokenClass.${line.class}`)}</Table.Td>
+            <Table.Td ta="right" className="number">
+              {countText(line.quantity, i18n.language)}
+            </Table.Td>
+            <Table.Td ta="right" className="number">
+              {amountText(line.rate, i18n.language)}
+            </Table.Td>
+            <Table.Td ta="right" className="number" data-testid="exact" data-exact={line.exact}>
+              {decimalText(line.exact, i18n.language)}
+            </Table.Td>
+          </Table.Tr>
+        ))}
+      </Table.Tbody>
+    </Table>
+  );
+}
+
+/** The same on a phone: one sum a class. */
+function Sums({ lines }: { readonly lines: Lines }): ReactNode {
+  const { t, i18n } = useTranslation();
+  return (
+    <Stack gap="xs">
+      {lines.map((line) => (
+        <div key={line.class}>
+          <Group justify="space-between" wrap="nowrap">
+            <Text size="sm" fw={600}>
+              {t(`usage.tokenClass.${line.class}`)}
+            </Text>
+            <Text size="sm" className="number" data-testid="exact" data-exact={line.exact}>
+              {decimalText(line.exact, i18n.language)}
+            </Text>
+          </Group>
+          <Text size="sm" className="number">
+            {countText(line.quantity, i18n.language)} × {amountText(line.rate, i18n.language)}
+            {line.class === "request" ? "" : ` / ${countText(1_000_000, i18n.language)}`}
+          </Text>
+        </div>
+      ))}
     </Stack>
   );
 }

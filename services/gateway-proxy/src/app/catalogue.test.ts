@@ -1,0 +1,122 @@
+import type { ChannelSnapshot, PriceBook } from "@codex/contracts";
+import { AppError, newId } from "@codex/kernel";
+import { describe, expect, test } from "@jest/globals";
+import { Catalogue } from "./catalogue.ts";
+
+function book(...models: string[]): PriceBook {
+  return {
+    version: newId("prc"),
+    effectiveAt: "2026-11-23T12:00:00.000Z",
+    models: models.map((model) => ({
+      model,
+      displayName: model,
+      contextTokens: 1_000,
+      outputTokensMax: 100,
+      rates: { input: 1n, cachedInput: 1n, cacheWrite: 1n, output: 1n, reasoning: 1n },
+      perRequest: 0n,
+    })),
+  };
+}
+
+function channel(name: string, more: Partial<ChannelSnapshot> = {}): ChannelSnapshot {
+  return {
+    channelId: newId("chn"),
+    name,
+    kind: "openai",
+    baseUrl: "https://up.example/v1",
+    sealedSecret: null,
+    models: { "demo-small": "small-2026" },
+    priority: 0,
+    enabled: true,
+    ...more,
+  };
+}
+
+function catalogue(prices: PriceBook, channels: readonly ChannelSnapshot[]): Catalogue {
+  const made = new Catalogue();
+  made.setPrices(prices);
+  made.setChannels(channels);
+  return made;
+}
+
+function refusalOf(work: () => unknown): AppError {
+  try {
+    work();
+  } catch (error) {
+    if (error instanceof AppError) return error;
+    throw error;
+  }
+  throw new Error("was offered");
+}
+
+describe("routes of a model", () => {
+  test("given several channels, then the highest priority comes first, and equal ones by name", () => {
+    const { routes } = catalogue(book("demo-small"), [
+      channel("b", { priority: 5 }),
+      channel("z", { priority: 9 }),
+      channel("a", { priority: 5 }),
+      channel("other", { models: { "demo-large": "large" } }),
+    ]).offer("demo-small", null);
+    expect(routes.map((route) => route.channelName)).toEqual(["z", "a", "b"]);
+    expect(routes[0]).toMatchObject({ upstreamModel: "small-2026", baseUrl: "https://up.example/v1" });
+  });
+
+  test("given a base URL that ends in slashes, then they are dropped", () => {
+    const { routes } = catalogue(book("demo-small"), [channel("a", { baseUrl: "https://up.example/v1//" })]).offer(
+      "demo-small",
+      null,
+    );
+    expect(routes[0]?.baseUrl).toBe("https://up.example/v1");
+  });
+
+  test("given a disabled channel, then it delivers nothing; the model of a lone one does not exist", () => {
+    const made = catalogue(book("demo-small"), [channel("on"), channel("off", { priority: 9, enabled: false })]);
+    expect(made.offer("demo-small", null).routes.map((route) => route.channelName)).toEqual(["on"]);
+    made.setChannels([channel("off", { enabled: false })]);
+    expect(refusalOf(() => made.offer("demo-small", null)).code).toBe("model_not_found");
+    expect(made.models()).toEqual([]);
+  });
+
+  test("given no price, then a model with a channel does not exist; given the price arrives, it does", () => {
+    const made = new Catalogue();
+    made.setChannels([channel("a")]);
+    expect(made.priced).toBe(false);
+    expect(refusalOf(() => made.offer("demo-small", null)).code).toBe("model_not_found");
+    const prices = book("demo-small");
+    made.setPrices(prices);
+    expect(made.priced).toBe(true);
+    expect(made.offer("demo-small", null).priceVersion).toBe(prices.version);
+  });
+
+  test("given a model named like a property of every object, then it does not exist", () => {
+    const made = catalogue(book("constructor", "demo-small"), [channel("a")]);
+    expect(refusalOf(() => made.offer("constructor", null)).code).toBe("model_not_found");
+  });
+});
+
+describe("a key's allow-list", () => {
+  const made = catalogue(book("demo-small", "demo-large"), [
+    channel("a", { models: { "demo-small": "s", "demo-large": "l" } }),
+  ]);
+
+  test("given the model is on it, then it is offered", () => {
+    expect(made.offer("demo-large", ["demo-large"]).price.model).toBe("demo-large");
+  });
+
+  test("given it is not on it, then 403 says what is", () => {
+    const refusal = refusalOf(() => made.offer("demo-small", ["demo-large"]));
+    expect(refusal).toMatchObject({ kind: "forbidden", code: "model_not_allowed", param: "model" });
+    expect(refusal.publicMessage).toContain("demo-large");
+  });
+
+  test("given an empty one, then nothing is allowed", () => {
+    expect(refusalOf(() => made.offer("demo-small", [])).code).toBe("model_not_allowed");
+  });
+
+  test("given an unknown model, then 404 names the nearest of those the key may use, and no other", () => {
+    const refusal = refusalOf(() => made.offer("demo-smal", ["demo-large"]));
+    expect(refusal).toMatchObject({ kind: "not_found", code: "model_not_found" });
+    expect(refusal.metadata).toEqual({ nearest: ["demo-large"] });
+    expect(refusalOf(() => made.offer("demo-smal", null)).metadata).toEqual({ nearest: ["demo-small", "demo-large"] });
+  });
+});

@@ -1,0 +1,222 @@
+import { usagePartitionOf, type SpoolRecord } from "@codex/contracts";
+import { ManualClock, newId, type AccountId } from "@codex/kernel";
+import { afterEach, beforeEach, describe, expect, jest, test } from "@jest/globals";
+import { EpochPublisher, type Envelope } from "./publisher.ts";
+
+beforeEach(() => {
+  jest.useFakeTimers();
+});
+
+afterEach(() => {
+  jest.useRealTimers();
+});
+
+const accounts = new Map<number, AccountId>();
+while (accounts.size < 16) {
+  const accountId = newId("acc");
+  accounts.set(usagePartitionOf(accountId), accountId);
+}
+
+function accountIn(partition: number): AccountId {
+  return accounts.get(partition) ?? newId("acc");
+}
+
+function record(seq: number, partition = 3): SpoolRecord {
+  return { type: "lease_close", seq, accountId: accountIn(partition), leaseId: newId("lse"), settledMicroTokens: 0n };
+}
+
+interface Sending {
+  readonly atMs: number;
+  readonly envelope: Envelope;
+}
+
+/** `publish` answers as the test says at the time of the call; the watermark is what the test sets. */
+function setUp(publish: (envelope: Envelope) => Promise<void>) {
+  const clock = new ManualClock();
+  const sent: Sending[] = [];
+  const watermark = new Map<number, number>();
+  const confirmed: ReadonlyMap<number, number>[] = [];
+  const faults: unknown[] = [];
+  const billing = { up: true };
+  const publisher = new EpochPublisher(7, {
+    publish: (envelope) => {
+      sent.push({ atMs: clock.monotonicMs(), envelope });
+      return publish(envelope);
+    },
+    watermarks: (epoch) =>
+      billing.up && epoch === 7 ? Promise.resolve(new Map(watermark)) : Promise.reject(new Error("billing is away")),
+    onConfirmed: (watermarks) => confirmed.push(watermarks),
+    onFault: (error) => faults.push(error),
+    monotonicMs: () => clock.monotonicMs(),
+  });
+  const pass = async (ms: number): Promise<void> => {
+    for (let passed = 0; passed < ms; passed += 50) {
+      clock.advance(50);
+      await jest.advanceTimersByTimeAsync(50);
+    }
+  };
+  return { publisher, sent, watermark, confirmed, faults, billing, pass };
+}
+
+const refuse = (): Promise<void> => Promise.reject(new Error("no acknowledgement"));
+const acknowledge = (): Promise<void> => Promise.resolve();
+
+describe("sending again", () => {
+  test("given no acknowledgement, then the same envelope goes out after 1, 2, 4, 8, 15, 15 s, under the same id", async () => {
+    const { publisher, sent, faults, pass } = setUp(refuse);
+    publisher.add(record(1));
+    await pass(50_000);
+    publisher.stop();
+    const pauses = sent.slice(1).map(({ atMs }, index) => atMs - (sent[index]?.atMs ?? 0));
+    expect(pauses).toEqual([1_000, 2_000, 4_000, 8_000, 15_000, 15_000]);
+    expect(new Set(sent.map(({ envelope }) => envelope.id))).toEqual(new Set(["7-3-1-1"]));
+    for (const { envelope } of sent) expect(envelope).toEqual(sent[0]?.envelope);
+    expect(faults).toHaveLength(sent.length);
+  });
+
+  test("given an acknowledgement without confirmation, then nothing goes out before a minute, and then after two more", async () => {
+    const { publisher, sent, pass } = setUp(acknowledge);
+    publisher.add(record(1));
+    await pass(59_000);
+    expect(sent).toHaveLength(1);
+    await pass(2_000);
+    expect(sent).toHaveLength(2);
+    await pass(118_000);
+    expect(sent).toHaveLength(2);
+    await pass(3_000);
+    publisher.stop();
+    expect(sent).toHaveLength(3);
+  });
+
+  test("given a long outage of the bus before the acknowledgement, then the wait for confirmation is still a minute", async () => {
+    let up = false;
+    const { publisher, sent, pass } = setUp(() => (up ? acknowledge() : refuse()));
+    publisher.add(record(1));
+    await pass(40_000);
+    up = true;
+    await pass(15_100);
+    const tries = sent.length;
+    await pass(58_000);
+    expect(sent).toHaveLength(tries);
+    await pass(5_000);
+    publisher.stop();
+    expect(sent).toHaveLength(tries + 1);
+  });
+});
+
+describe("envelopes", () => {
+  test("given 950 records of two partitions, then they go out without gaps, at most 200 each, in the order of their numbers", async () => {
+    const { publisher, sent, pass } = setUp(acknowledge);
+    for (let seq = 1; seq <= 475; seq += 1) {
+      publisher.add(record(seq, 3));
+      publisher.add(record(seq, 9));
+    }
+    await pass(100);
+    publisher.stop();
+    for (const partition of [3, 9]) {
+      const envelopes = sent.map(({ envelope }) => envelope).filter((envelope) => envelope.partition === partition);
+      expect(envelopes.map(({ first, last }) => [first, last])).toEqual([
+        [1, 200],
+        [201, 400],
+        [401, 475],
+      ]);
+      for (const { id, first, last, records, epoch } of envelopes) {
+        expect(epoch).toBe(7);
+        expect(id).toBe(`7-${String(partition)}-${String(first)}-${String(last)}`);
+        expect(records.map(({ seq }) => seq)).toEqual(
+          Array.from({ length: last - first + 1 }, (_value, at) => first + at),
+        );
+      }
+    }
+  });
+
+  test("given a bus that does not answer, then at most 64 are in flight, and the others follow as answers come", async () => {
+    const answers: (() => void)[] = [];
+    const { publisher, sent, pass } = setUp(() => new Promise((resolve) => answers.push(resolve)));
+    for (let seq = 1; seq <= 200 * 70; seq += 1) publisher.add(record(seq));
+    await pass(30_000);
+    expect(sent).toHaveLength(64);
+    expect(publisher.unconfirmed).toBe(14_000);
+    for (const answer of answers.splice(0)) answer();
+    await pass(100);
+    publisher.stop();
+    expect(sent).toHaveLength(70);
+    expect(new Set(sent.map(({ envelope }) => envelope.id)).size).toBe(70);
+  });
+});
+
+describe("forgetting", () => {
+  test("given a watermark, then exactly the envelopes below it are forgotten, by partition", async () => {
+    const { publisher, watermark, confirmed, pass } = setUp(acknowledge);
+    for (let seq = 1; seq <= 300; seq += 1) publisher.add(record(seq, 3));
+    publisher.add(record(1, 9));
+    watermark.set(3, 200);
+    await pass(400);
+    expect(publisher.unconfirmed).toBe(101);
+    // In the middle of the second envelope: it stays as a whole.
+    watermark.set(3, 299);
+    await pass(400);
+    expect(publisher.unconfirmed).toBe(101);
+    watermark.set(9, 1);
+    await pass(400);
+    expect(publisher.unconfirmed).toBe(100);
+    watermark.set(3, 300);
+    await pass(400);
+    publisher.stop();
+    expect(publisher.unconfirmed).toBe(0);
+    expect(confirmed.at(-1)).toEqual(new Map([...watermark]));
+  });
+
+  test("given a billing that does not answer, then nothing is forgotten, and each failure is told", async () => {
+    const { publisher, billing, faults, pass } = setUp(acknowledge);
+    billing.up = false;
+    publisher.add(record(1));
+    await pass(1_000);
+    expect(publisher.unconfirmed).toBe(1);
+    expect(faults.length).toBeGreaterThanOrEqual(3);
+    publisher.stop();
+  });
+});
+
+describe("draining", () => {
+  test("given billing confirms, then it says true, and at once", async () => {
+    const { publisher, watermark, sent, pass } = setUp(acknowledge);
+    publisher.add(record(1));
+    watermark.set(3, 1);
+    let drained: boolean | undefined;
+    void publisher.drain(5_000).then((value) => (drained = value));
+    await pass(200);
+    publisher.stop();
+    expect(drained).toBe(true);
+    expect(sent).toHaveLength(1);
+  });
+
+  test("given billing does not confirm, then it says false at the deadline", async () => {
+    const { publisher, pass } = setUp(acknowledge);
+    publisher.add(record(1));
+    let drained: boolean | undefined;
+    void publisher.drain(1_000).then((value) => (drained = value));
+    await pass(950);
+    expect(drained).toBeUndefined();
+    await pass(100);
+    publisher.stop();
+    expect(drained).toBe(false);
+  });
+
+  test("given nothing was ever sent, then it says true without asking anybody", async () => {
+    const { publisher, billing } = setUp(acknowledge);
+    billing.up = false;
+    expect(await publisher.drain(1_000)).toBe(true);
+    publisher.stop();
+  });
+});
+
+test("given it is stopped, then nothing goes out any more", async () => {
+  const { publisher, sent, pass } = setUp(refuse);
+  publisher.add(record(1));
+  await pass(50);
+  publisher.stop();
+  publisher.add(record(2));
+  await pass(20_000);
+  expect(sent).toHaveLength(1);
+});

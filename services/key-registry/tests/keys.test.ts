@@ -1,0 +1,267 @@
+import { keyChanged, keyCreated, keyList, keyResolve, keyResponse, keyRevocations, problem } from "@codex/contracts";
+import { checkApiKey, hashApiKey, idToUuid, newId, type AccountId, type KeyId } from "@codex/kernel";
+import { eventually } from "@codex/testkit";
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import {
+  comparable,
+  recordTraffic,
+  watchEvents,
+  type Answer,
+  type Harness,
+  type SeenEvent,
+} from "../../auth/tests/_harness.ts";
+import { startKeyRegistry } from "./_util.ts";
+
+let world: Harness;
+let events: readonly SeenEvent<{ keyId: KeyId; keyHash: string; status: string; version: number }>[];
+let traffic: readonly string[];
+let accountId: AccountId;
+let cookie: string;
+
+beforeAll(async () => {
+  world = await startKeyRegistry();
+  events = await watchEvents(world.bus, keyChanged);
+  traffic = recordTraffic(world.bus);
+  accountId = newId("acc");
+  cookie = await world.auth.signIn(accountId);
+});
+afterAll(() => world.stop());
+
+interface Created {
+  readonly keyId: KeyId;
+  readonly secret: string;
+  readonly answer: Answer;
+}
+
+async function create(of: string = cookie, name = "a key"): Promise<Created> {
+  const answer = await world.send("POST", "/api/keys", { cookie: of, body: { name } });
+  if (answer.status !== 201) throw new Error(`no key: ${answer.text}`);
+  const { key, secret } = keyCreated.parse(answer.body);
+  return { keyId: key.keyId, secret, answer };
+}
+
+const revoke = (keyId: string, of: string = cookie): Promise<Answer> =>
+  world.send("POST", `/api/keys/${keyId}/revoke`, { cookie: of });
+const eventsOf = (keyId: KeyId) => events.filter(({ data }) => data.keyId === keyId).map(({ data }) => data);
+
+describe("POST /api/keys", () => {
+  test("201: given a session, when a key is made, then the answer alone holds the secret, the row its hash and prefix", async () => {
+    const { keyId, secret, answer } = await create(cookie, "  laptop ");
+    expect(checkApiKey(secret)).toEqual({ brand: "cx", environment: "live" });
+    expect(answer.headers.get("cache-control")).toBe("no-store");
+    expect(answer.body).toMatchObject({ key: { name: "laptop", status: "active", revokedAt: null } });
+    const rows = await world.query(
+      "select account_id, name, display_prefix, encode(hash, 'hex') as hash, status, version from api_key where id = $1",
+      [idToUuid(keyId)],
+    );
+    expect(rows).toEqual([
+      {
+        account_id: idToUuid(accountId),
+        name: "laptop",
+        display_prefix: secret.slice(0, 12),
+        hash: hashApiKey(secret),
+        status: "active",
+        version: 1,
+      },
+    ]);
+    await eventually(() => eventsOf(keyId).length > 0, { what: "the key's event" });
+    expect(eventsOf(keyId)).toEqual([{ keyId, accountId, keyHash: hashApiKey(secret), status: "active", version: 1 }]);
+  });
+
+  test.each([
+    ["no name", {}],
+    ["an empty name", { name: "  " }],
+    ["a name of 101 letters", { name: "x".repeat(101) }],
+    ["a field that is not declared", { name: "a", accountId: newId("acc") }],
+    ["a name of another type", { name: 7 }],
+  ])("400: given %s, when a key is made, then it is refused", async (_what, body) => {
+    const answer = await world.send("POST", "/api/keys", { cookie, body });
+    expect(problem.parse(answer.body)).toMatchObject({ status: 400, code: "invalid_request" });
+  });
+
+  test("401, 403, 405, 413 and 415: given what each refuses, when it is sent, then it has its status and no key is made", async () => {
+    const before = await world.query("select count(*) from api_key");
+    const body = { name: "a" };
+    const answers = [
+      await world.send("POST", "/api/keys", { body }),
+      await world.send("POST", "/api/keys", { cookie, body, headers: { "x-cx-csrf": null } }),
+      await world.send("PUT", "/api/keys", { cookie, body }),
+      await world.send("POST", "/api/keys", { cookie, body: { name: "x".repeat(5_000) } }),
+      await world.send("POST", "/api/keys", { cookie, text: "name=a", headers: { "content-type": "text/plain" } }),
+    ];
+    expect(answers.map(({ status, body: refusal }) => [status, refusal["code"]])).toEqual([
+      [401, "session_required"],
+      [403, "csrf_rejected"],
+      [405, "method_not_allowed"],
+      [413, "request_too_large"],
+      [415, "unsupported_media_type"],
+    ]);
+    expect(answers[2]?.headers.get("allow")).toBe("GET, HEAD, POST");
+    expect(await world.query("select count(*) from api_key")).toEqual(before);
+  });
+
+  test("409: given 120 creations at once, when they end, then an account has 100 active keys, and one revoked makes room for one", async () => {
+    const crowded = newId("acc");
+    const own = await world.auth.signIn(crowded);
+    const answers = await Promise.all(
+      Array.from({ length: 120 }, (_none, index) =>
+        world.send("POST", "/api/keys", { cookie: own, body: { name: `key ${String(index)}` } }),
+      ),
+    );
+    expect(answers.filter(({ status }) => status === 201)).toHaveLength(100);
+    const refused = answers.filter(({ status }) => status === 409);
+    expect(refused).toHaveLength(20);
+    expect(refused[0]).toMatchObject({ body: { code: "conflict" } });
+    const active = "select count(*)::int as count from api_key where account_id = $1 and status = 'active'";
+    expect(await world.query(active, [idToUuid(crowded)])).toEqual([{ count: 100 }]);
+    const first = keyCreated.parse(answers.find(({ status }) => status === 201)?.body).key.keyId;
+    expect((await revoke(first, own)).status).toBe(200);
+    expect((await world.send("POST", "/api/keys", { cookie: own, body: { name: "one more" } })).status).toBe(201);
+    expect((await world.send("POST", "/api/keys", { cookie: own, body: { name: "too many" } })).status).toBe(409);
+  }, 60_000);
+});
+
+describe("GET /api/keys", () => {
+  test("200: given two keys, when they are listed, then the newest is first, the secret nowhere, and no other account's key", async () => {
+    const own = await world.auth.signIn(newId("acc"));
+    const [older, newer] = [await create(own, "older"), await create(own, "newer")];
+    const answer = await world.send("GET", "/api/keys", { cookie: own });
+    expect(answer.status).toBe(200);
+    const { keys } = keyList.parse(answer.body);
+    expect(keys.map(({ keyId }) => keyId)).toEqual([newer.keyId, older.keyId]);
+    expect(keys.map(({ prefix }) => prefix)).toEqual([newer.secret.slice(0, 12), older.secret.slice(0, 12)]);
+    expect(answer.text).not.toContain(newer.secret);
+    expect(answer.text).not.toContain(hashApiKey(newer.secret));
+  });
+
+  test("400 and 401: given a query, a strange cookie and an ended session, when keys are listed, then it is refused", async () => {
+    const ended = await world.auth.signIn(newId("acc"));
+    expect((await world.send("GET", "/api/keys?limit=1", { cookie })).status).toBe(400);
+    expect((await world.send("GET", "/api/keys")).status).toBe(401);
+    expect((await world.send("GET", "/api/keys", { cookie: `${ended.slice(0, -4)}AAAA` })).status).toBe(401);
+  });
+});
+
+describe("POST /api/keys/:keyId/revoke", () => {
+  test("200: given a key, when it is revoked, then row, RPC, event and tombstone say so, with a higher version", async () => {
+    const { keyId, secret } = await create();
+    const keyHash = hashApiKey(secret);
+    const answer = await revoke(keyId);
+    expect(answer.status).toBe(200);
+    const { key } = keyResponse.parse(answer.body);
+    expect(key).toMatchObject({ keyId, status: "revoked", revokedAt: expect.any(String) });
+    expect(await world.bus.call(keyResolve, { keyHash })).toMatchObject({
+      ok: true,
+      value: { keyId, accountId, status: "revoked", version: 2 },
+    });
+    const tombstones = await world.bus.kv(keyRevocations);
+    expect((await tombstones.get(keyHash))?.value).toEqual({ keyId, version: 2, revokedAt: key.revokedAt });
+    await eventually(() => eventsOf(keyId).length === 2, { what: "both events of the key" });
+    expect(eventsOf(keyId).map(({ status, version }) => [status, version])).toEqual([
+      ["active", 1],
+      ["revoked", 2],
+    ]);
+  });
+
+  test("200: given a revoked key, when it is revoked again, also ten times at once, then nothing changes", async () => {
+    const { keyId } = await create();
+    const answers = await Promise.all(Array.from({ length: 10 }, () => revoke(keyId)));
+    const last = await revoke(keyId);
+    expect(new Set([...answers, last].map(({ status, text }) => `${String(status)} ${text}`)).size).toBe(1);
+    expect(last.status).toBe(200);
+    const rows = await world.query("select version from api_key where id = $1", [idToUuid(keyId)]);
+    expect(rows).toEqual([{ version: 2 }]);
+    await eventually(() => eventsOf(keyId).length >= 2, { what: "both events of the key" });
+    const marker = await create();
+    await eventually(() => eventsOf(marker.keyId).length > 0, { what: "the event of a later key" });
+    expect(eventsOf(keyId)).toHaveLength(2);
+  });
+
+  test("404: given another's key, a missing one and no id at all, when they are revoked, then the answers are equal in every byte", async () => {
+    const { keyId, secret } = await create(await world.auth.signIn(newId("acc")));
+    const foreign = await revoke(keyId);
+    expect(foreign).toMatchObject({ status: 404, body: { code: "not_found" } });
+    expect(comparable(await revoke(newId("key")))).toEqual(comparable(foreign));
+    expect(comparable(await revoke("nonsense"))).toEqual(comparable(foreign));
+    expect(await world.bus.call(keyResolve, { keyHash: hashApiKey(secret) })).toMatchObject({
+      value: { status: "active", version: 1 },
+    });
+  });
+
+  test("401, 403 and 405: given no session, no header of ours and a wrong method, when a key would be revoked, then it stays active", async () => {
+    const { keyId, secret } = await create();
+    const path = `/api/keys/${keyId}/revoke`;
+    const answers = [
+      await world.send("POST", path),
+      await world.send("POST", path, { cookie, headers: { origin: "https://evil.example" } }),
+      await world.send("GET", path, { cookie }),
+    ];
+    expect(answers.map(({ status }) => status)).toEqual([401, 403, 405]);
+    expect(await world.bus.call(keyResolve, { keyHash: hashApiKey(secret) })).toMatchObject({
+      value: { status: "active" },
+    });
+  });
+});
+
+describe("RPC keys.resolve", () => {
+  test("given an active key, when its hash is asked for, then owner and rights come back", async () => {
+    const { keyId, secret } = await create();
+    expect(await world.bus.call(keyResolve, { keyHash: hashApiKey(secret) })).toEqual({
+      ok: true,
+      value: { keyId, accountId, status: "active", version: 1, models: null, expiresAt: null },
+    });
+  });
+
+  test("given a key with limits, when its hash is asked for, then models and end come along", async () => {
+    const { keyId, secret } = await create();
+    const expiresAt = "2030-01-02T03:04:05.000Z";
+    await world.query("update api_key set models = $1, expires_at = $2 where id = $3", [
+      ["demo-small"],
+      expiresAt,
+      idToUuid(keyId),
+    ]);
+    expect(await world.bus.call(keyResolve, { keyHash: hashApiKey(secret) })).toMatchObject({
+      value: { models: ["demo-small"], expiresAt },
+    });
+  });
+
+  test("given a hash of no key, when it is asked for, then it is unknown", async () => {
+    expect(await world.bus.call(keyResolve, { keyHash: "0".repeat(64) })).toMatchObject({
+      ok: false,
+      code: "unknown_key",
+    });
+  });
+});
+
+describe("the secret", () => {
+  test("given keys in all states, when every row and every message is read, then no secret is in them", async () => {
+    const made = [await create(), await create(), await create()];
+    await revoke(made[0]?.keyId ?? "");
+    await eventually(() => made.every(({ keyId }) => eventsOf(keyId).length > 0), { what: "their events" });
+    const tables = await world.query<{ name: string }>(
+      "select tablename as name from pg_tables where schemaname = 'keys'",
+    );
+    expect(tables.map(({ name }) => name).toSorted()).toEqual(["api_key", "outbox", "schema_migration"]);
+    const dumps = await Promise.all(
+      tables.map(({ name }) => world.query<{ row: string }>(`select t::text as row from "${name}" t`)),
+    );
+    const rows = dumps.flat().map(({ row }) => row);
+    // Both searches would find what is there: the hash is.
+    const [hash, prefix] = [hashApiKey(made[1]?.secret ?? ""), made[1]?.secret.slice(0, 12) ?? ""];
+    expect(rows.filter((row) => row.includes(hash) && row.includes(prefix))).toHaveLength(1);
+    expect(traffic.filter((message) => message.includes(hash)).length).toBeGreaterThan(0);
+    for (const { secret } of made) {
+      const forms = [
+        secret,
+        secret.slice(8),
+        Buffer.from(secret).toString("hex"),
+        Buffer.from(secret).toString("base64"),
+      ];
+      expect([...rows, ...traffic].filter((text) => forms.some((form) => text.includes(form)))).toEqual([]);
+    }
+  });
+});
+
+test("given the migrated schema, when it is migrated again, then nothing changes", async () => {
+  expect(await world.migrateAgain()).toEqual([]);
+});
