@@ -1,0 +1,2 @@
+export { schemas, setupConfig, type SetupConfig } from "./config.ts";
+export { setUp } from "./setup.ts";

@@ -1,0 +1,71 @@
+import { connectBus } from "@codex/bus";
+import { authMigrations, authSchema } from "@codex/auth";
+import { migrate, openDb } from "@codex/db";
+import { loadConfig, silentLogger } from "@codex/runtime";
+import { startNats, testInfra, type PrivateNats } from "@codex/testkit";
+import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { randomBytes } from "node:crypto";
+import pg from "pg";
+import { schemas, setupConfig } from "../src/config.ts";
+import { setUp } from "../src/setup.ts";
+
+const name = `setup_${randomBytes(6).toString("hex")}`;
+const settings: Record<string, string> = {};
+let nats: PrivateNats;
+let admin: pg.Client;
+
+beforeAll(async () => {
+  nats = await startNats();
+  admin = new pg.Client(testInfra().postgresUrl);
+  await admin.connect();
+  await admin.query(`create database ${name}`);
+  const url = new URL(testInfra().postgresUrl);
+  url.pathname = `/${name}`;
+  settings["ADMIN_DATABASE_URL"] = url.href;
+  settings["NATS_URL"] = nats.url;
+  for (const schema of schemas) {
+    for (const role of ["OWNER", "APP"])
+      settings[`${schema.toUpperCase()}_${role}_PASSWORD`] = randomBytes(16).toString("hex");
+  }
+});
+
+afterAll(async () => {
+  await admin.query(`drop database if exists ${name} with (force)`);
+  await admin.end();
+  await nats.stop();
+});
+
+function urlOf(schema: string, role: "owner" | "app"): string {
+  const url = new URL(settings["ADMIN_DATABASE_URL"] ?? "");
+  url.username = `${schema}_${role}`;
+  url.password = settings[`${schema.toUpperCase()}_${role.toUpperCase()}_PASSWORD`] ?? "";
+  return url.href;
+}
+
+test("twice in a row it gives the same: roles that can migrate and run, streams and buckets", async () => {
+  const config = loadConfig(setupConfig, settings);
+  await setUp(config, silentLogger);
+  await setUp(config, silentLogger);
+
+  const { applied } = await migrate({ url: urlOf("auth", "owner"), schema: authSchema, migrations: authMigrations });
+  expect(applied).toHaveLength(authMigrations.length);
+  const db = openDb<{ account: { id: string } }>({
+    url: urlOf("auth", "app"),
+    schema: authSchema,
+    applicationName: "setup test",
+  });
+  expect(await db.kysely.selectFrom("account").select("id").execute()).toEqual([]);
+  await db.close();
+
+  const bus = await connectBus({ servers: [nats.url], name: "check" }, { logger: silentLogger, source: "check" });
+  // Creates nothing when everything is there; a difference would throw.
+  await expect(bus.ensureTopology()).resolves.toBeUndefined();
+  await bus.drain();
+});
+
+test.each(["AUTH_APP_PASSWORD", "NATS_URL", "ADMIN_DATABASE_URL"])(
+  "without %s it refuses and names the variable",
+  (variable) => {
+    expect(() => loadConfig(setupConfig, { ...settings, [variable]: "" })).toThrow(variable);
+  },
+);
