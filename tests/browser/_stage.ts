@@ -1,7 +1,13 @@
 import { grantCommand } from "@codex/contracts";
 import { newId, type AccountId } from "@codex/kernel";
 import { eventually, findChromium } from "@codex/testkit";
-import { chromium, type Browser as Chromium, type BrowserContext, type BrowserContextOptions, type Page } from "playwright-core";
+import {
+  chromium,
+  type Browser as Chromium,
+  type BrowserContext,
+  type BrowserContextOptions,
+  type Page,
+} from "playwright-core";
 import { password } from "../e2e/_browser.ts";
 import { startWorld, type World } from "../e2e/_world.ts";
 
@@ -49,7 +55,13 @@ export async function startStage(): Promise<Stage> {
     visitor: (options) => newVisitor(browser, world.origin, options),
     async grant(accountId, amountMicroTokens) {
       const idempotencyKey = newId("evt");
-      const data = { accountId, bucket: "paid" as const, amountMicroTokens, reason: "operator_grant" as const, idempotencyKey };
+      const data = {
+        accountId,
+        bucket: "paid" as const,
+        amountMicroTokens,
+        reason: "operator_grant" as const,
+        idempotencyKey,
+      };
       await world.bus.publish(grantCommand, { params: { accountId }, data });
     },
     async stop() {
@@ -81,7 +93,11 @@ export interface Visitor {
 
 async function newVisitor(browser: Chromium, origin: string, options: VisitorOptions = {}): Promise<Visitor> {
   const { language, ...contextOptions } = options;
-  const context = await browser.newContext({ reducedMotion: "reduce", viewport: { width: 1280, height: 800 }, ...contextOptions });
+  const context = await browser.newContext({
+    reducedMotion: "reduce",
+    viewport: { width: 1280, height: 800 },
+    ...contextOptions,
+  });
   const faults: string[] = [];
   const allowed: RegExp[] = [signedOut];
   const fault = (text: string): void => {
@@ -90,7 +106,9 @@ async function newVisitor(browser: Chromium, origin: string, options: VisitorOpt
   await watch(context, origin, fault);
   if (language !== undefined) {
     // Only when nothing is stored yet: a later choice of the reader stays.
-    await context.addInitScript(`localStorage.getItem("codex.language") ?? localStorage.setItem("codex.language", "${language}")`);
+    await context.addInitScript(
+      `if (location.protocol === "http:") localStorage.getItem("codex.language") ?? localStorage.setItem("codex.language", "${language}")`,
+    );
   }
   const page = await context.newPage();
   page.setDefaultTimeout(10_000);
@@ -106,7 +124,9 @@ async function newVisitor(browser: Chromium, origin: string, options: VisitorOpt
     page,
     faults,
     allow: (pattern) => void allowed.push(pattern),
-    open: async (path) => void (await page.goto(`${origin}${path}`, { waitUntil: "load" })),
+    async open(path) {
+      await page.goto(`${origin}${path}`, { waitUntil: "load" });
+    },
     async signUp(email) {
       await page.goto(`${origin}/sign-up`);
       const [answer] = await Promise.all([
@@ -137,11 +157,13 @@ async function watch(context: BrowserContext, origin: string, fault: (text: stri
     `addEventListener("securitypolicyviolation", (event) => codexViolation(event.effectiveDirective + " " + event.blockedURI + " " + event.sourceFile));`,
   );
   context.on("console", (message) => {
-    if (message.type() === "error" || message.type() === "warning") fault(`console: ${message.text()} ${message.location().url}`);
+    if (message.type() === "error" || message.type() === "warning")
+      fault(`console: ${message.text()} ${message.location().url}`);
   });
   context.on("weberror", (error) => fault(`uncaught: ${error.error().message}`));
   context.on("request", (request) => {
     const url = new URL(request.url());
-    if (url.origin !== origin && url.protocol !== "data:" && url.protocol !== "blob:") fault(`foreign request: ${request.url()}`);
+    if (url.origin !== origin && url.protocol !== "data:" && url.protocol !== "blob:")
+      fault(`foreign request: ${request.url()}`);
   });
 }

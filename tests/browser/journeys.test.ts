@@ -31,7 +31,9 @@ afterEach(async () => {
 
 const path = (): string => new URL(visitor.page.url()).pathname;
 const focused = (): Promise<string> =>
-  visitor.page.evaluate<string>(`(document.activeElement?.getAttribute("aria-label") ?? document.activeElement?.textContent) || document.activeElement?.tagName`);
+  visitor.page.evaluate<string>(
+    `(document.activeElement?.getAttribute("aria-label") ?? document.activeElement?.textContent) || document.activeElement?.tagName`,
+  );
 
 test("from sign-up to receipt: balance, key, request, charge, and a revoked key is refused", async () => {
   const { page } = visitor;
@@ -60,7 +62,9 @@ test("from sign-up to receipt: balance, key, request, charge, and a revoked key 
 
   const client = new OpenAI({ baseURL: `${stage.world.origin}/v1`, apiKey, maxRetries: 0, timeout: 20_000 });
   const ask = () =>
-    client.chat.completions.create({ model: "demo-large", messages: [{ role: "user", content: "Привет" }] }).withResponse();
+    client.chat.completions
+      .create({ model: "demo-large", messages: [{ role: "user", content: "Привет" }] })
+      .withResponse();
   const { data, request_id: requestId } = await ask();
   const { amount } = (data.usage as unknown as { cost_details: { amount: string } }).cost_details;
 
@@ -71,7 +75,8 @@ test("from sign-up to receipt: balance, key, request, charge, and a revoked key 
   await line.getByRole("button").click();
   const receipt = page.getByRole("dialog", { name: "Как посчитано" });
   await receipt.getByTestId("exact").first().waitFor();
-  const exact = await receipt.getByTestId("exact").evaluateAll((cells) => cells.map((cell) => String(cell.getAttribute("data-exact"))));
+  const cells = await receipt.getByTestId("exact").all();
+  const exact = await Promise.all(cells.map(async (cell) => String(await cell.getAttribute("data-exact"))));
   expect(exact.length).toBeGreaterThanOrEqual(2);
   const sum = exact.reduce((total, text) => total + picoTokens(text), 0n);
   expect((sum + 500_000n) / 1_000_000n).toBe(parseAmount(amount));
@@ -145,8 +150,16 @@ describe("the session", () => {
     await page.getByText("EN", { exact: true }).click();
     const cookies = await context.cookies();
     expect(cookies).toHaveLength(1);
-    expect(cookies[0]).toMatchObject({ name: "__Host-cx", httpOnly: true, secure: true, sameSite: "Strict", path: "/" });
-    const stored = await page.evaluate("({ cookie: document.cookie, local: { ...localStorage }, session: { ...sessionStorage } })");
+    expect(cookies[0]).toMatchObject({
+      name: "__Host-cx",
+      httpOnly: true,
+      secure: true,
+      sameSite: "Strict",
+      path: "/",
+    });
+    const stored = await page.evaluate(
+      "({ cookie: document.cookie, local: { ...localStorage }, session: { ...sessionStorage } })",
+    );
     expect(stored).toEqual({ cookie: "", local: { "codex.language": "en" }, session: {} });
   });
 
@@ -199,7 +212,7 @@ describe("addresses", () => {
     await visitor.page.getByRole("link", { name: "Нет аккаунта? Создать" }).click();
     await visitor.page.getByRole("link", { name: "Уже есть аккаунт? Войти" }).click();
     await visitor.signIn(email);
-    await visitor.sees("Начало ключа|Ключей пока нет".split("|")[1] ?? "");
+    await visitor.sees("Ключей пока нет");
     expect(path()).toBe("/keys");
   });
 
@@ -239,14 +252,19 @@ describe("failures", () => {
     await visitor.sees(/Нет связи с сервером\. Данные на \d/, 15_000);
     expect(await visitor.text()).toContain("Доступно 0,00");
     await visitor.page.unroute("**/api/billing/balance");
-    await eventually(async () => !(await visitor.text()).includes("Нет связи"), { timeoutMs: 10_000, what: "fresh data" });
+    await eventually(async () => !(await visitor.text()).includes("Нет связи"), {
+      timeoutMs: 10_000,
+      what: "fresh data",
+    });
   }, 40_000);
 
   test("given a service that is down, then the sentence, the request id and a way to retry", async () => {
     visitor.allow(/status of 503/);
     await visitor.signUp(newEmail());
     const body = problem("service_unavailable", 503);
-    await visitor.page.route("**/api/keys", (route) => route.fulfill({ status: 503, contentType: "application/problem+json", body }));
+    await visitor.page.route("**/api/keys", (route) =>
+      route.fulfill({ status: 503, contentType: "application/problem+json", body }),
+    );
     await visitor.page.getByRole("link", { name: "Ключи" }).click();
     await visitor.sees("Сервис временно недоступен.", 15_000);
     expect(await visitor.text("[role=alert]")).toContain("req_00000000000000000000000001");
@@ -277,7 +295,11 @@ describe("the language", () => {
     expect(await lang()).toBe("ru");
     await page.getByText("EN", { exact: true }).click();
     await visitor.sees("Available");
-    for (const [link, title] of [["Keys", "Keys"], ["Requests", "Requests"], ["Overview", "Overview"]] as const) {
+    for (const [link, title] of [
+      ["Keys", "Keys"],
+      ["Requests", "Requests"],
+      ["Overview", "Overview"],
+    ] as const) {
       await page.getByRole("link", { name: link, exact: true }).click();
       await page.getByRole("heading", { level: 1, name: title }).waitFor();
       expect(await visitor.text()).not.toMatch(/[А-Яа-яЁё]/);
@@ -335,7 +357,9 @@ describe("the keyboard alone", () => {
     await secret.getByRole("button", { name: "Я сохранил ключ" }).focus();
     await press("Enter");
     await secret.waitFor({ state: "detached" });
-    await eventually(async () => (await page.evaluate<string>("document.activeElement?.tagName")) === "INPUT", { what: "the focus to return to the form" });
+    await eventually(async () => (await page.evaluate<string>("document.activeElement?.tagName")) === "INPUT", {
+      what: "the focus to return to the form",
+    });
 
     await page.getByRole("button", { name: "Отозвать: Ключ" }).focus();
     await press("Enter");

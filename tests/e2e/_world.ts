@@ -26,6 +26,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { Browser } from "./_browser.ts";
+import { startGatewayProcess, type GatewayHandle } from "./_gateway-process.ts";
 
 /**
  * The whole platform on infrastructure of its own: every service by its exported start, entered through the edge as a
@@ -48,7 +49,18 @@ export interface World {
   /** A new user with a balance (in micro-tokens, may be 0) and an API key. */
   customer(balanceMicroTokens: bigint): Promise<Customer>;
   restartGateway(): Promise<void>;
+  /** Where the gateway keeps its usage, the same over restarts. */
+  readonly spoolDir: string;
+  /** SIGKILL, and waits until it is gone. Only with `gatewayAsProcess`. */
+  killGateway(): Promise<void>;
+  /** After {@link killGateway}: the next life, on the same port and spool. */
+  startGateway(): Promise<void>;
   stop(): Promise<void>;
+}
+
+export interface WorldOptions {
+  /** The gateway as a process of its own, so that it can be killed. */
+  readonly gatewayAsProcess?: boolean;
 }
 
 export interface Customer {
@@ -67,7 +79,7 @@ const schemas = [
   { schema: bonus.bonusSchema, migrations: bonus.bonusMigrations },
 ];
 
-export async function startWorld(): Promise<World> {
+export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const database = await createDatabase({ service: schemas });
   const nats = await startNats();
   const spool = mkdtempSync(join(tmpdir(), "codex-e2e-spool-"));
@@ -139,19 +151,19 @@ export async function startWorld(): Promise<World> {
     start: bonus.start,
   });
   const gatewayPort = await freePort();
-  const startGateway = (): Promise<InProcessService> =>
-    startInProcess({
-      name: "gateway-proxy",
-      config: loadConfig(
-        gateway.gatewayConfig,
-        settings(gateway.gatewaySchema, {
-          HTTP_PORT: gatewayPort.toString(),
-          GATEWAY_CHANNEL_KEY: secret("d"),
-          GATEWAY_SPOOL_DIR: spool,
-        }),
-      ),
-      start: gateway.start,
-    });
+  const gatewaySettings = settings(gateway.gatewaySchema, {
+    HTTP_PORT: gatewayPort.toString(),
+    GATEWAY_CHANNEL_KEY: secret("d"),
+    GATEWAY_SPOOL_DIR: spool,
+  });
+  const startGateway = (): Promise<GatewayHandle> =>
+    options.gatewayAsProcess === true
+      ? startGatewayProcess(join(root, "services/gateway-proxy/src/main.ts"), gatewaySettings)
+      : startInProcess({
+          name: "gateway-proxy",
+          config: loadConfig(gateway.gatewayConfig, gatewaySettings),
+          start: gateway.start,
+        });
   let gatewayService = await startGateway();
   const edge = await startInProcess({
     name: "dashboard",
@@ -239,6 +251,15 @@ export async function startWorld(): Promise<World> {
       const created = await browser.post("/api/keys", { name: "e2e" });
       const { secret: apiKey, key } = created.body as { secret: string; key: { keyId: string } };
       return { browser, accountId, apiKey, keyId: key.keyId };
+    },
+    spoolDir: spool,
+    async killGateway() {
+      if (!gatewayService.kill)
+        throw new Error("the gateway is no process of its own: start the world with gatewayAsProcess");
+      await gatewayService.kill();
+    },
+    async startGateway() {
+      gatewayService = await startGateway();
     },
     async restartGateway() {
       await gatewayService.stop();

@@ -99,12 +99,15 @@ async function* batchesOf(
     const timer = new AbortController();
     const lingered = pause(lingerMs, timer.signal).then(() => undefined);
     while (batch.length < batchMax) {
-      const more = await Promise.race([next, lingered]);
+      // A pull request that fails ends the batch like any other end: what is in hand must be handled, not thrown away.
+      const more = await Promise.race([next.catch(() => undefined), lingered]);
       if (more === undefined || more.done === true) break;
       batch.push(new RawMessage(more.value));
       next = iterator.next();
     }
     timer.abort();
+    // It may fail while the batch is handled, when nobody waits for it yet; the next turn sees it.
+    next.catch(() => undefined);
     yield batch;
   }
 }
@@ -113,7 +116,7 @@ function giveBack(batch: readonly RawMessage[], delayMs: number): void {
   for (const message of batch) if (!message.isAnswered) message.nak(delayMs);
 }
 
-async function giveBackToOthers(loop: PullLoop, batch: readonly RawMessage[]): Promise<void> {
+async function giveBackToOthers(batch: readonly RawMessage[], loop: PullLoop): Promise<void> {
   await loop.withdrawn();
   giveBack(batch, 0);
 }
@@ -122,28 +125,26 @@ async function giveBackToOthers(loop: PullLoop, batch: readonly RawMessage[]): P
 export async function fetchBatches(deps: PullDeps, options: FetchBatchesOptions): Promise<{ stop(): Promise<void> }> {
   const { stream, durable, subject, batchMax, ackWaitMs, maxAckPending, lingerMs = 10 } = options;
   let failures = 0;
-  let loop: PullLoop | undefined;
-  const deliver = async (batch: readonly RawMessage[]): Promise<void> => {
+  const deliver = async (batch: readonly RawMessage[], loop: PullLoop): Promise<void> => {
     try {
       await options.onBatch(batch);
       failures = 0;
     } catch (error) {
       failures += 1;
       deps.logger.error("bus.batch.failed", { stream, name: durable, count: batch.length, attempt: failures, error });
-      if (loop?.isStopping === true) await giveBackToOthers(loop, batch);
+      if (loop.isStopping) await giveBackToOthers(batch, loop);
       else giveBack(batch, backoffMs(failures, 100, 10_000));
     }
   };
-  loop = await PullLoop.start(deps, {
+  return PullLoop.start(deps, {
     spec: { stream, durable, filterSubjects: subject === ">" ? [] : [subject], ackWaitMs, maxAckPending },
     batchMax,
     expiresMs: options.expiresMs,
-    onMessages: async (messages) => {
+    onMessages: async (messages, loop) => {
       for await (const batch of batchesOf(messages, batchMax, lingerMs)) {
-        if (loop?.isStopping === true) await giveBackToOthers(loop, batch);
-        else await deliver(batch);
+        if (loop.isStopping) await giveBackToOthers(batch, loop);
+        else await deliver(batch, loop);
       }
     },
   });
-  return loop;
 }

@@ -154,7 +154,7 @@ interface PullLoopOptions {
   /** How long a pull request waits at the server; at least 1,000. */
   readonly expiresMs: number;
   /** Takes the messages of one pull request as they arrive; returns when the iterable ends. */
-  readonly onMessages: (messages: ConsumerMessages) => Promise<void>;
+  readonly onMessages: (messages: ConsumerMessages, loop: PullLoop) => Promise<void>;
 }
 
 /**
@@ -242,7 +242,7 @@ export class PullLoop {
     }
     this.current = messages;
     try {
-      this.receiving = onMessages(messages);
+      this.receiving = onMessages(messages, this);
       await this.receiving;
     } finally {
       this.current = undefined;

@@ -53,7 +53,7 @@ const fetching = async (bus: Bus): Promise<Receiver> => {
     maxAckPending: 64,
     onBatch: async (messages) => {
       for (const message of messages) {
-seen.push(message.subject.split(".").at(-1) ?? "");
+        seen.push(message.subject.split(".").at(-1) ?? "");
         message.ack();
       }
     },

@@ -75,7 +75,9 @@ async function runs(file: string): Promise<boolean> {
 }
 
 async function install(log: (line: string) => void): Promise<void> {
-  log("Chromium is not installed: installing the Debian packages of it and its fonts (about 120 MB, ten minutes at most)");
+  log(
+    "Chromium is not installed: installing the Debian packages of it and its fonts (about 120 MB, ten minutes at most)",
+  );
   const until = Date.now() + installTimeoutMs;
   const steps = [["update"], ["install", "-y", "--no-remove", "--no-install-recommends", ...debianPackages]];
   for (const step of steps) {

@@ -17,7 +17,11 @@ export function createEdgeApp(targets: EdgeConfig["targets"], pageDirectory: str
   app.use((_req, res) => {
     const requestId = newId("req");
     const rendered = renderProblem(appError("route_not_found", "There is no such route."), requestId);
-    res.status(rendered.status).set(rendered.headers).set("x-request-id", requestId).send(JSON.stringify(rendered.body));
+    res
+      .status(rendered.status)
+      .set(rendered.headers)
+      .set("x-request-id", requestId)
+      .send(JSON.stringify(rendered.body));
   });
   return app;
 }

@@ -51,10 +51,18 @@ function answerUnavailable(route: EdgeRoute, res: ServerResponse): void {
     return;
   }
   const requestId = newId("req");
-  const error = appError("service_unavailable", "This part of the service does not answer at the moment. Please try again.", {
-    retryAfterSeconds: 2,
-  });
+  const error = appError(
+    "service_unavailable",
+    "This part of the service does not answer at the moment. Please try again.",
+    {
+      retryAfterSeconds: 2,
+    },
+  );
   const rendered = route.prefix === "/v1" ? toOpenAiError(error, requestId) : renderProblem(error, requestId);
-  res.writeHead(rendered.status, { "content-type": "application/json", ...rendered.headers, "x-request-id": requestId });
+  res.writeHead(rendered.status, {
+    "content-type": "application/json",
+    ...rendered.headers,
+    "x-request-id": requestId,
+  });
   res.end(JSON.stringify(rendered.body));
 }

@@ -21,4 +21,14 @@ export function matches(route: EdgeRoute, path: string): boolean {
 }
 
 /** Headers by which services could be told who asks; from outside they are lies (SEC-04). */
-export const identityHeaders = ["x-account-id", "x-user-id", "x-user-role", "x-session-id", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port", "forwarded", "x-real-ip"] as const;
+export const identityHeaders = [
+  "x-account-id",
+  "x-user-id",
+  "x-user-role",
+  "x-session-id",
+  "x-forwarded-host",
+  "x-forwarded-proto",
+  "x-forwarded-port",
+  "forwarded",
+  "x-real-ip",
+] as const;

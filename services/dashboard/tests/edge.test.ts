@@ -189,11 +189,14 @@ describe("the page", () => {
     expect(nonces.size).toBe(loads.length);
   });
 
-  test.each(["POST", "PUT", "DELETE", "PATCH"])("given %s to a path of no API, then 404 with problem details", async (method) => {
-    const answer = await ask("/usage", { method });
-    expect(answer.status).toBe(404);
-    expect(problem.parse(await answer.json()).code).toBe("route_not_found");
-  });
+  test.each(["POST", "PUT", "DELETE", "PATCH"])(
+    "given %s to a path of no API, then 404 with problem details",
+    async (method) => {
+      const answer = await ask("/usage", { method });
+      expect(answer.status).toBe(404);
+      expect(problem.parse(await answer.json()).code).toBe("route_not_found");
+    },
+  );
 
   test.each(["/api/nothing", "/api/nothing/deeper", "/api", "/assets/of-an-older-build.js", "/assets/"])(
     "given %s, then 404 with problem details and not the page",
@@ -220,7 +223,15 @@ describe("the page", () => {
   });
 
   test("given any spelling of the page's file, then it is never the file without its policy", async () => {
-    for (const path of ["/index.html", "//index.html", "/index%2Ehtml", "/assets/../index.html", "/assets/%2e%2e/index.html", "/favicon.svg/../index.html", "/assets/..%2findex.html"]) {
+    for (const path of [
+      "/index.html",
+      "//index.html",
+      "/index%2Ehtml",
+      "/assets/../index.html",
+      "/assets/%2e%2e/index.html",
+      "/favicon.svg/../index.html",
+      "/assets/..%2findex.html",
+    ]) {
       const { text } = await raw(path);
       expect({ path, holdsPlaceholder: text.includes("__CSP_NONCE__") }).toEqual({ path, holdsPlaceholder: false });
     }

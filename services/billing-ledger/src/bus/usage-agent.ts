@@ -37,7 +37,12 @@ export interface UsageAgent {
 
 /** Envelopes of one batch: up to 200 records each, so a full batch is a few transactions. */
 const batchMessagesMax = 64;
-const fetchExpiresMs = 1_000;
+/**
+ * A machine that vanishes without closing its connections leaves a request at the server that swallows up to a batch, so
+ * this is short beside the ack wait. It is no shorter because the client gives a request up, and with it what is on its
+ * way, when it hears nothing for this long: a busy process must be able to pause.
+ */
+const fetchExpiresMs = 2_000;
 /** Small, because all of it is delivered again after a crash. */
 const ackPendingMax = 256;
 
@@ -79,10 +84,14 @@ class PartitionAgent implements UsageAgent {
 
   private async round(session: WriterSession): Promise<void> {
     const share = partitionShare(usagePartitions, await session.sessions());
-    for (const partition of this.owned().slice(share)) {
-      await this.stopConsumer(partition);
-      await session.release(partition);
-    }
+    await Promise.all(
+      this.owned()
+        .slice(share)
+        .map(async (partition) => {
+          await this.stopConsumer(partition);
+          await session.release(partition);
+        }),
+    );
     // Another starting point for each round: agents that start together should not all knock at the same door.
     const offset = Math.floor(Math.random() * usagePartitions);
     for (let step = 0; step < usagePartitions && this.consumers.size < share; step += 1) {

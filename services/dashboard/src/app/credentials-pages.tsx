@@ -4,6 +4,7 @@ import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import { CredentialsForm } from "../features/session/components/credentials-form.tsx";
 import { LanguageSwitch } from "./language-switch.tsx";
+import { pagePath } from "./pages.ts";
 
 const AnchorLink = createLink(Anchor<"a">);
 
@@ -18,7 +19,9 @@ export function SignUpPage(): ReactNode {
 function Credentials({ mode }: { readonly mode: "sign-in" | "sign-up" }): ReactNode {
   const { t } = useTranslation();
   const navigate = useNavigate();
-  const { next } = useSearch({ from: mode === "sign-in" ? "/sign-in" : "/sign-up" });
+  // Checked here too: the router hands on what the route's own validation left out.
+  const search: Readonly<Record<string, unknown>> = useSearch({ strict: false });
+  const next = pagePath(search["next"]);
   return (
     <>
       <Group justify="space-between" px="md" h={60} component="header">

@@ -9,12 +9,11 @@ import { ErrorBlock } from "../shared/error-block.tsx";
 import { LanguageSwitch } from "./language-switch.tsx";
 import { pages } from "./pages.ts";
 
-/** Header, navigation and the place of the page. */
+/** Header, navigation and the place of the page. Closed on a phone, the navigation is out of the keyboard's reach too. */
 export function SignedInShell(): ReactNode {
   const { t } = useTranslation();
   const { data: account } = useQuery(sessionQuery);
   const [opened, { toggle, close }] = useDisclosure(false);
-  const { pathname } = useLocation();
   const navigate = useNavigate();
   const signOut = useSignOut();
   return (
@@ -54,23 +53,8 @@ export function SignedInShell(): ReactNode {
           </Group>
         </Group>
       </AppShell.Header>
-      <AppShell.Navbar p="sm">
-        <Text size="sm" px="sm" pb="sm" hiddenFrom="sm" className="wrap">
-          {account?.email}
-        </Text>
-        {pages.map(({ path, text }) => (
-          <NavLink
-            key={path}
-            component={Link}
-            to={path}
-            activeOptions={{ exact: true }}
-            label={t(text)}
-            active={pathname === path}
-            onClick={close}
-            bdrs="md"
-            mb={4}
-          />
-        ))}
+      <AppShell.Navbar p="sm" {...(opened ? {} : { visibleFrom: "sm" })}>
+        <Navigation email={account?.email} onGo={close} />
       </AppShell.Navbar>
       <AppShell.Main id="content" tabIndex={-1}>
         <Box maw={1200}>
@@ -79,5 +63,36 @@ export function SignedInShell(): ReactNode {
         </Box>
       </AppShell.Main>
     </AppShell>
+  );
+}
+
+interface NavigationProps {
+  readonly email: string | undefined;
+  readonly onGo: () => void;
+}
+
+/** The pages, and on a phone, where the header has no room for it, who is signed in. */
+function Navigation({ email, onGo }: NavigationProps): ReactNode {
+  const { t } = useTranslation();
+  const { pathname } = useLocation();
+  return (
+    <>
+      <Text size="sm" px="sm" pb="sm" hiddenFrom="sm" className="wrap">
+        {email}
+      </Text>
+      {pages.map(({ path, text }) => (
+        <NavLink
+          key={path}
+          component={Link}
+          to={path}
+          activeOptions={{ exact: true }}
+          label={t(text)}
+          active={pathname === path}
+          onClick={onGo}
+          bdrs="md"
+          mb={4}
+        />
+      ))}
+    </>
   );
 }

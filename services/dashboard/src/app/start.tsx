@@ -1,4 +1,3 @@
-import { nonce } from "./policy.ts";
 import "@mantine/core/styles.css";
 import "./page.css";
 import { MantineProvider } from "@mantine/core";
@@ -9,6 +8,7 @@ import { createRoot } from "react-dom/client";
 import { forgetSession } from "../features/session/api/session.ts";
 import { ApiError } from "../shared/api-client.ts";
 import { startI18n } from "../shared/i18n.ts";
+import { nonce } from "./policy.ts";
 import { createAppRouter } from "./router.tsx";
 import { theme } from "./theme.ts";
 

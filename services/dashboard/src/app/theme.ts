@@ -9,6 +9,10 @@ export const theme = createTheme({
   defaultRadius: "md",
   respectReducedMotion: true,
   components: {
-    Modal: Modal.extend({ defaultProps: { padding: "lg" }, styles: { title: { fontWeight: 700 } } }),
+    Modal: Modal.extend({
+      // Mantine's head of a dialog is a <header>, which would be a second banner of the page.
+      defaultProps: { padding: "lg", attributes: { header: { role: "presentation" } } },
+      styles: { title: { fontWeight: 700 } },
+    }),
   },
 });

@@ -47,9 +47,7 @@ export interface Admission {
   readonly hold: Hold;
 }
 
-type Borrowed =
-  | { readonly ok: true; readonly value: Admission }
-  | { readonly ok: false; readonly refusal: Refusal };
+type Borrowed = { readonly ok: true; readonly value: Admission } | { readonly ok: false; readonly refusal: Refusal };
 
 /** Ways to make a request cheaper that its first, cheap bound made too dear; tried in this order. */
 export interface Economies {
@@ -166,11 +164,7 @@ export class Lender {
   }
 
   /** Undefined = there is one more lease in the book. */
-  private async askGrant(
-    accountId: AccountId,
-    minimum: MicroTokens,
-    want: MicroTokens,
-  ): Promise<Refusal | undefined> {
+  private async askGrant(accountId: AccountId, minimum: MicroTokens, want: MicroTokens): Promise<Refusal | undefined> {
     const askedAtMs = this.ports.clock.monotonicMs();
     const answer = await this.numbered(accountId, (requestNo) =>
       this.ports.grant({ requestNo, accountId, minimum, want }),

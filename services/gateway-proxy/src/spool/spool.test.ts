@@ -2,7 +2,7 @@ import { usageRecord, type SpoolRecord } from "@codex/contracts";
 import { newId, type AccountId } from "@codex/kernel";
 import { expect, test } from "@jest/globals";
 import fc from "fast-check";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as z from "zod";
@@ -11,6 +11,7 @@ import { DirectoryLocked, lockDirectory } from "./directory-lock.ts";
 import { readLeftovers } from "./leftovers.ts";
 import { decodeRecords, encodeRecord, type SpoolEntry } from "./record-codec.ts";
 import { usagePayload, type OpenRequest } from "./records.ts";
+import { SpoolFile } from "./spool-file.ts";
 import { Spool, type UsageWithoutSeq } from "./spool.ts";
 
 const accountId: AccountId = newId("acc");
@@ -166,6 +167,67 @@ test("segments rotate, go when confirmed, and what is alive survives in the newe
     });
     expect(recovered.at(-1)).toMatchObject({ type: "lease_close", seq: 52, settledMicroTokens: 50n });
   });
+});
+
+test("what the record that fills a segment says is alive in the next one as well", () => {
+  withDirectory((directory) => {
+    // Every record fills its segment, so each begins a new one.
+    const spool = openSpool(directory, [], 1);
+    const open = openRequest();
+    spool.leaseGranted(leaseId, accountId);
+    spool.requestOpened(open);
+    const names = readdirSync(directory).sort();
+    for (const name of names.slice(0, -1)) rmSync(join(directory, name));
+    expect(readLeftovers(directory)[0]?.records).toMatchObject([
+      { type: "usage", requestId: open.requestId, status: "abandoned" },
+      { type: "lease_close", leaseId },
+    ]);
+  });
+});
+
+test("a recovery that is itself killed and repeated says the same, whatever the time is", () => {
+  withDirectory((directory) => {
+    const spool = openSpool(directory, []);
+    spool.leaseGranted(leaseId, accountId);
+    spool.requestOpened(openRequest());
+    const [name = ""] = readdirSync(directory);
+    const path = join(directory, name);
+    const lastWrite = new Date("2026-11-23T12:00:05.000Z");
+    utimesSync(path, lastWrite, lastWrite);
+    const [first] = readLeftovers(directory);
+    expect(first?.records[0]).toMatchObject({ durationMs: 5_000 });
+    const [second] = readLeftovers(directory);
+    expect(second?.records).toEqual(first?.records);
+  });
+});
+
+test("records that arrive while the disk syncs are synced after it", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "spool-"));
+  const path = join(directory, "f");
+  const synced: number[] = [];
+  let finish: () => void = () => undefined;
+  const file = new SpoolFile(
+    path,
+    () => undefined,
+    (_descriptor, done) => {
+      synced.push(readFileSync(path).length);
+      finish = () => done(null);
+    },
+  );
+  file.append({ type: "open", payload: "1" });
+  const first = file.sync();
+  file.append({ type: "open", payload: "2" });
+  const second = file.sync();
+  expect(synced).toEqual([10]);
+  finish();
+  await first;
+  expect(synced).toEqual([10, 20]);
+  finish();
+  await second;
+  const closing = file.close();
+  finish();
+  await closing;
+  rmSync(directory, { recursive: true });
 });
 
 test("confirmed segments are deleted, unconfirmed ones are not", async () => {

@@ -52,6 +52,8 @@ export class Spool {
   private readonly openRequests = new Map<string, OpenRequest>();
   private readonly lastProgress = new Map<string, Progress>();
   private readonly leases = new Map<LeaseId, LiveLease>();
+  /** Confirmed segments that are being closed and deleted. */
+  private readonly removals = new Set<Promise<void>>();
   private broken = false;
 
   constructor(options: SpoolOptions) {
@@ -134,15 +136,18 @@ export class Spool {
       const done = [...oldest.lastSeqs].every(([partition, seq]) => (watermarks.get(partition) ?? 0) >= seq);
       if (!done) return;
       this.segments.shift();
-      oldest.file
+      const removal = oldest.file
         .close()
         .then(() => unlinkSync(oldest.file.path))
-        .catch((error: unknown) => this.options.onFault(error));
+        .catch((error: unknown) => this.options.onFault(error))
+        .finally(() => this.removals.delete(removal));
+      this.removals.add(removal);
     }
   }
 
   /** Closes the files. They are deleted only when `everythingConfirmed`: else the next start recovers them. */
   async close(everythingConfirmed: boolean): Promise<void> {
+    await Promise.all(this.removals);
     for (const segment of this.segments.splice(0)) {
       await segment.file.close();
       if (everythingConfirmed) unlinkSync(segment.file.path);

@@ -19,7 +19,8 @@ export function useCreateKey(): UseMutationResult<z.output<typeof keyCreated>, E
 export function useRevokeKey(): UseMutationResult<z.output<typeof keyResponse>, Error, string> {
   const client = useQueryClient();
   return useMutation({
-    mutationFn: (keyId: string) => request({ method: "POST", path: `/api/keys/${keyId}/revoke`, body: {}, response: keyResponse }),
+    mutationFn: (keyId: string) =>
+      request({ method: "POST", path: `/api/keys/${keyId}/revoke`, body: {}, response: keyResponse }),
     onSuccess: () => client.invalidateQueries({ queryKey: keysQuery.queryKey }),
   });
 }

@@ -1,11 +1,12 @@
 import type { ApiKey } from "@codex/contracts";
-import { Badge, Button, Group, Paper, Stack, Table, Text, VisuallyHidden } from "@mantine/core";
+import { Button, Group, Paper, Stack, Table, Text, VisuallyHidden } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useRef, useState, type ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import { ErrorBlock } from "../../../shared/error-block.tsx";
 import { timeText } from "../../../shared/format.ts";
 import { Empty, Loading, StaleNote } from "../../../shared/query-states.tsx";
+import { Status } from "../../../shared/status.tsx";
 import { useNarrow } from "../../../shared/use-narrow.ts";
 import { keysQuery } from "../api/keys.ts";
 import { RevokeDialog } from "./revoke-dialog.tsx";
@@ -64,7 +65,7 @@ function KeyTable({ keys, onRevoke }: ListProps): ReactNode {
             <Table.Td className="wrap">{key.name}</Table.Td>
             <Table.Td ff="monospace">{key.prefix}…</Table.Td>
             <Table.Td>
-              <StateBadge status={key.status} />
+              <State status={key.status} />
             </Table.Td>
             <Table.Td className="nowrap">{timeText(key.createdAt, i18n.language)}</Table.Td>
             <Table.Td ta="right">
@@ -87,7 +88,7 @@ function KeyCards({ keys, onRevoke }: ListProps): ReactNode {
             <Text fw={600} className="wrap">
               {key.name}
             </Text>
-            <StateBadge status={key.status} />
+            <State status={key.status} />
           </Group>
           <Text ff="monospace" size="sm">
             {key.prefix}…
@@ -102,13 +103,9 @@ function KeyCards({ keys, onRevoke }: ListProps): ReactNode {
   );
 }
 
-function StateBadge({ status }: { readonly status: ApiKey["status"] }): ReactNode {
+function State({ status }: { readonly status: ApiKey["status"] }): ReactNode {
   const { t } = useTranslation();
-  return (
-    <Badge variant="light" tt="none" fz="sm" fw={600} color={status === "active" ? "green" : "gray"} miw="max-content">
-      {t(`keys.state.${status}`)}
-    </Badge>
-  );
+  return <Status good={status === "active"} text={t(`keys.state.${status}`)} />;
 }
 
 interface RevokeProps {
@@ -122,8 +119,7 @@ function RevokeButton({ apiKey, onRevoke }: RevokeProps): ReactNode {
   return (
     <Button
       size="xs"
-      color="red"
-      variant="outline"
+      variant="default"
       aria-label={t("keys.revokeOf", { name: apiKey.name })}
       onClick={() => onRevoke(apiKey)}
     >

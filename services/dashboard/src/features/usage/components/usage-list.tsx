@@ -1,8 +1,9 @@
 import type { UsageLine } from "@codex/contracts";
-import { Badge, Button, Group, Paper, Stack, Table, Text, VisuallyHidden } from "@mantine/core";
+import { Button, Group, Paper, Stack, Table, Text, VisuallyHidden } from "@mantine/core";
 import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import { amountText, countText, timeText } from "../../../shared/format.ts";
+import { Status } from "../../../shared/status.tsx";
 
 interface ListProps {
   readonly lines: readonly UsageLine[];
@@ -77,7 +78,9 @@ export function UsageCards({ lines, onReceipt }: ListProps): ReactNode {
           </Group>
           <Group justify="space-between" mt={4}>
             <Text size="sm">{timeText(line.startedAt, i18n.language)}</Text>
-            <Outcome status={line.status} />
+            <Text size="sm" span>
+              <Outcome status={line.status} />
+            </Text>
           </Group>
           <Group justify="space-between" mt="xs">
             <Text size="sm" className="number">
@@ -108,11 +111,7 @@ function Tokens({ line: { tokens, estimated } }: { readonly line: UsageLine }): 
 
 function Outcome({ status }: { readonly status: UsageLine["status"] }): ReactNode {
   const { t } = useTranslation();
-  return (
-    <Badge variant="light" tt="none" fz="sm" fw={600} color={status === "ok" ? "green" : "orange"} miw="max-content">
-      {t(`usage.status.${status}`)}
-    </Badge>
-  );
+  return <Status good={status === "ok"} text={t(`usage.status.${status}`)} />;
 }
 
 interface ReceiptButtonProps {

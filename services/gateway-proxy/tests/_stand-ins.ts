@@ -1,0 +1,289 @@
+import { connectBus, decodeEvent, rpcHandler, type Bus, type BusLogger } from "@codex/bus";
+import {
+  epochOpen,
+  insufficientBalanceMetadata,
+  jwksGet,
+  keyResolve,
+  keyRevocations,
+  leaseGrant,
+  sessionCheck,
+  usageEnvelope,
+  watermarkGet,
+  type Role,
+  type SpoolRecord,
+  type UsageRecord,
+} from "@codex/contracts";
+import {
+  generateApiKey,
+  hashApiKey,
+  newId,
+  ok,
+  refuse,
+  type AccountId,
+  type KeyId,
+  type LeaseId,
+  type SessionId,
+} from "@codex/kernel";
+import { generateKeyPairSync, sign, type KeyObject } from "node:crypto";
+import * as z from "zod";
+
+/**
+ * The gateway's neighbours, at the border of the contracts and with as little behind it as the gateway can tell. Each has a
+ * connection of its own, so that it can be stopped and started like a process.
+ */
+
+export const quiet: BusLogger = { info: () => undefined, warn: () => undefined, error: () => undefined };
+
+function open(natsUrl: string, name: string): Promise<Bus> {
+  return connectBus({ servers: [natsUrl], name }, { logger: quiet, source: name });
+}
+
+interface Service {
+  stop(): Promise<void>;
+}
+
+/** Something of the bus that can be taken away and brought back; what it knows stays. */
+abstract class Switchable {
+  protected readonly bus: Bus;
+  private services: readonly Service[] = [];
+
+  protected constructor(bus: Bus) {
+    this.bus = bus;
+  }
+
+  protected abstract begin(): Promise<readonly Service[]>;
+
+  async start(): Promise<void> {
+    this.services = await this.begin();
+  }
+
+  async stop(): Promise<void> {
+    const running = this.services;
+    this.services = [];
+    for (const service of running) await service.stop();
+  }
+
+  async close(): Promise<void> {
+    await this.stop();
+    await this.bus.drain();
+  }
+}
+
+export class AuthStandIn extends Switchable {
+  private readonly sessions = new Map<SessionId, { readonly accountId: AccountId; readonly role: Role }>();
+  private readonly keys: { readonly privateKey: KeyObject; readonly publicKey: KeyObject };
+  private readonly issuer: string;
+
+  private constructor(bus: Bus, issuer: string) {
+    super(bus);
+    this.issuer = issuer;
+    this.keys = generateKeyPairSync("ed25519");
+  }
+
+  static async start(natsUrl: string, issuer: string): Promise<AuthStandIn> {
+    const made = new AuthStandIn(await open(natsUrl, "auth"), issuer);
+    await made.start();
+    return made;
+  }
+
+  /** The value of the session cookie of a new session. */
+  signIn(role: Role): string {
+    const sessionId = newId("ses");
+    this.sessions.set(sessionId, { accountId: newId("acc"), role });
+    const nowSeconds = Math.floor(Date.now() / 1_000);
+    const part = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString("base64url");
+    const header = part({ alg: "EdDSA", kid: "k1", typ: "session+jwt" });
+    const claims = { sid: sessionId, iss: this.issuer, aud: "dashboard", iat: nowSeconds, exp: nowSeconds + 600 };
+    const signed = `${header}.${part(claims)}`;
+    return `${signed}.${sign(null, Buffer.from(signed), this.keys.privateKey).toString("base64url")}`;
+  }
+
+  protected async begin(): Promise<readonly Service[]> {
+    const { x = "" } = this.keys.publicKey.export({ format: "jwk" });
+    const service = await this.bus.serve({ name: "auth", version: "1.0.0", description: "stand-in" }, [
+      rpcHandler(jwksGet, async () =>
+        ok({ keys: [{ kty: "OKP", crv: "Ed25519", x, kid: "k1", alg: "EdDSA", use: "sig" }] }),
+      ),
+      rpcHandler(sessionCheck, async ({ req }) => {
+        const session = this.sessions.get(req.sessionId);
+        if (!session) return refuse("session_ended", "ended");
+        const expiresAt = new Date(Date.now() + 600_000).toISOString();
+        return ok({ sessionId: req.sessionId, ...session, expiresAt });
+      }),
+    ]);
+    return [service];
+  }
+}
+
+export class KeysStandIn extends Switchable {
+  private readonly known = new Map<string, { readonly keyId: KeyId; readonly accountId: AccountId }>();
+
+  static async start(natsUrl: string): Promise<KeysStandIn> {
+    const made = new KeysStandIn(await open(natsUrl, "key-registry"));
+    await made.start();
+    return made;
+  }
+
+  /** A new key of the account. */
+  issue(accountId: AccountId): string {
+    const key = generateApiKey("cx", "live");
+    this.known.set(hashApiKey(key), { keyId: newId("key"), accountId });
+    return key;
+  }
+
+  /** By the watched bucket alone: the RPC still says "active", as a registry would whose answer was on its way. */
+  async revoke(key: string): Promise<void> {
+    const hash = hashApiKey(key);
+    const kv = await this.bus.kv(keyRevocations);
+    await kv.put(hash, {
+      keyId: this.known.get(hash)?.keyId ?? newId("key"),
+      version: 2,
+      revokedAt: new Date().toISOString(),
+    });
+  }
+
+  protected async begin(): Promise<readonly Service[]> {
+    const service = await this.bus.serve({ name: "key-registry", version: "1.0.0", description: "stand-in" }, [
+      rpcHandler(keyResolve, async ({ req }) => {
+        const key = this.known.get(req.keyHash);
+        if (!key) return refuse("unknown_key", "unknown");
+        return ok({ ...key, status: "active" as const, version: 1, models: null, expiresAt: null });
+      }),
+    ]);
+    return [service];
+  }
+}
+
+interface StandInLease {
+  readonly accountId: AccountId;
+  readonly leaseId: LeaseId;
+  readonly granted: bigint;
+  closed: boolean;
+}
+
+/** Billing as a gateway sees it: balances, leases by (epoch, number), records by (epoch, partition, seq), watermarks. */
+export class BillingStandIn extends Switchable {
+  private epochs = 0;
+  private readonly balances = new Map<AccountId, { paid: bigint; reserved: bigint }>();
+  private readonly leases = new Map<string, StandInLease>();
+  private readonly records = new Map<string, SpoolRecord>();
+  private readonly contiguous = new Map<string, number>();
+  /** Records that came again, as they may; and those that came again as something else, as they must not. */
+  duplicates = 0;
+  readonly conflicts: string[] = [];
+  leaseTtlMs = 60_000;
+
+  static async start(natsUrl: string): Promise<BillingStandIn> {
+    const made = new BillingStandIn(await open(natsUrl, "billing-ledger"));
+    await made.start();
+    return made;
+  }
+
+  fund(accountId: AccountId, paid: bigint): void {
+    this.balances.set(accountId, { paid, reserved: 0n });
+  }
+
+  balance(accountId: AccountId): { readonly paid: bigint; readonly reserved: bigint } {
+    return this.balances.get(accountId) ?? { paid: 0n, reserved: 0n };
+  }
+
+  /** Usage rows, one a request. */
+  usage(accountId?: AccountId): readonly UsageRecord[] {
+    return [...this.records.values()].filter(
+      (record): record is UsageRecord =>
+        record.type === "usage" && (accountId === undefined || record.accountId === accountId),
+    );
+  }
+
+  protected async begin(): Promise<readonly Service[]> {
+    const service = await this.bus.serve({ name: "billing-ledger", version: "1.0.0", description: "stand-in" }, [
+      rpcHandler(epochOpen, async () => ok({ epoch: (this.epochs += 1) })),
+      rpcHandler(leaseGrant, async ({ req }) => this.grant(req)),
+      rpcHandler(watermarkGet, async ({ req }) =>
+        ok({
+          watermarks: [...this.contiguous]
+            .map(([key, contiguous]) => ({ of: key.split("-").map(Number), contiguous }))
+            .filter(({ of }) => of[0] === req.epoch)
+            .map(({ of, contiguous }) => ({ partition: of[1] ?? 0, contiguous })),
+        }),
+      ),
+    ]);
+    const consumer = await this.bus.fetchBatches({
+      stream: usageEnvelope.stream,
+      durable: "stand-in",
+      subject: "usage.v1.*",
+      batchMax: 64,
+      expiresMs: 1_000,
+      ackWaitMs: 2_000,
+      maxAckPending: 256,
+      onBatch: async (messages) => {
+        for (const message of messages) {
+          const decoded = decodeEvent(usageEnvelope, message.data);
+          if (!decoded.ok) throw new Error(`unreadable envelope: ${decoded.problem}`);
+          const { epoch, partition, records } = decoded.value.data;
+          for (const record of records) this.apply(epoch, partition, record);
+          message.ack();
+        }
+      },
+    });
+    return [consumer, service];
+  }
+
+  private grant(ask: {
+    readonly epoch: number;
+    readonly requestNo: number;
+    readonly accountId: AccountId;
+    readonly minimumMicroTokens: bigint;
+    readonly wantMicroTokens: bigint;
+  }) {
+    const number = `${String(ask.epoch)}-${String(ask.requestNo)}`;
+    const stored = [...this.leases].find(([key]) => key.startsWith(`${number} `))?.[1];
+    if (stored) return ok({ leaseId: stored.leaseId, grantedMicroTokens: stored.granted, ttlMs: this.leaseTtlMs });
+    const balance = this.balances.get(ask.accountId) ?? { paid: 0n, reserved: 0n };
+    const available = balance.paid - balance.reserved;
+    if (available < ask.minimumMicroTokens) {
+      const facts = { availableMicroTokens: available, heldMicroTokens: balance.reserved };
+      return refuse("insufficient_balance", "too little", z.encode(insufficientBalanceMetadata, facts));
+    }
+    const most = available / 2n < ask.wantMicroTokens ? available / 2n : ask.wantMicroTokens;
+    const granted = most < ask.minimumMicroTokens ? ask.minimumMicroTokens : most;
+    const leaseId = newId("lse");
+    this.balances.set(ask.accountId, { paid: balance.paid, reserved: balance.reserved + granted });
+    this.leases.set(`${number} ${leaseId}`, { accountId: ask.accountId, leaseId, granted, closed: false });
+    return ok({ leaseId, grantedMicroTokens: granted, ttlMs: this.leaseTtlMs });
+  }
+
+  private apply(epoch: number, partition: number, record: SpoolRecord): void {
+    const cursor = `${String(epoch)}-${String(partition)}`;
+    const key = `${cursor}-${String(record.seq)}`;
+    const present = this.records.get(key);
+    if (present) {
+      this.duplicates += 1;
+      if (asText(present) !== asText(record)) this.conflicts.push(key);
+      return;
+    }
+    this.records.set(key, record);
+    let upTo = this.contiguous.get(cursor) ?? 0;
+    while (this.records.has(`${cursor}-${String(upTo + 1)}`)) upTo += 1;
+    this.contiguous.set(cursor, upTo);
+    this.book(record);
+  }
+
+  /** In the order of arrival, which a lone consumer of an ordered spool may rely on. */
+  private book(record: SpoolRecord): void {
+    const balance = this.balances.get(record.accountId);
+    const lease = [...this.leases.values()].find(({ leaseId }) => leaseId === record.leaseId);
+    if (!balance || !lease) return;
+    if (record.type === "usage") {
+      balance.paid -= record.costMicroTokens;
+      balance.reserved -= record.costMicroTokens;
+    } else if (!lease.closed) {
+      lease.closed = true;
+      balance.reserved -= lease.granted - record.settledMicroTokens;
+    }
+  }
+}
+
+function asText(record: SpoolRecord): string {
+  return JSON.stringify(record, (_name, value: unknown) => (typeof value === "bigint" ? `${String(value)}n` : value));
+}

@@ -1,0 +1,58 @@
+import type { InProcessService } from "@codex/runtime";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+
+/** A gateway under test, in this process or in one of its own. */
+export interface GatewayHandle extends InProcessService {
+  /** SIGKILL, and waits until the process is gone. Absent when it runs in this one. */
+  kill?(): Promise<void>;
+}
+
+const startTimeoutMs = 20_000;
+
+/** Starts the gateway's main program as local mode does, and resolves when it says that it has started. */
+export async function startGatewayProcess(
+  program: string,
+  settings: Readonly<Record<string, string>>,
+): Promise<GatewayHandle> {
+  const child = spawn(process.execPath, ["--conditions=codex:source", program], {
+    env: { ...settings, LOG_LEVEL: "warn" },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const exited = once(child, "exit");
+  const end = async (signal: NodeJS.Signals): Promise<void> => {
+    if (child.exitCode === null && child.signalCode === null) child.kill(signal);
+    await exited;
+  };
+  const started = await startedLine(child.stdout).catch(async (error: unknown) => {
+    await end("SIGKILL");
+    throw error;
+  });
+  // What it logs from now on is of no interest, but must not fill the pipe.
+  child.stdout.resume();
+  return {
+    httpUrl: started.url,
+    httpPort: started.port,
+    adminPort: started.adminPort,
+    closedOrder: [],
+    stop: () => end("SIGTERM"),
+    kill: () => end("SIGKILL"),
+  };
+}
+
+interface StartedLine {
+  readonly url: string;
+  readonly port: number;
+  readonly adminPort: number;
+}
+
+async function startedLine(output: NodeJS.ReadableStream): Promise<StartedLine> {
+  const said: string[] = [];
+  for await (const line of createInterface({ input: output, signal: AbortSignal.timeout(startTimeoutMs) })) {
+    said.push(line);
+    const message = JSON.parse(line) as Partial<StartedLine> & { readonly msg?: string; readonly event?: string };
+    if ((message.msg ?? message.event) === "service started") return message as StartedLine;
+  }
+  throw new Error(`the gateway did not start:\n${said.join("\n")}`);
+}
