@@ -50,7 +50,7 @@ describe.each(variants)("$colorScheme, $width px, $language", ({ colorScheme, wi
     const { page } = visitor;
     visitor.allow(/status of 401 .*\/api\/auth\/sign-in$/);
     await visitor.open("/sign-in");
-    await visitor.signIn("nobody@example.org", "wrong wrong wrong");
+    await visitor.signIn(`nobody-${colorScheme}-${String(width)}-${language}@example.org`, "wrong wrong wrong");
     await page.getByRole("alert").waitFor();
     await look(visitor, "sign-in with an error");
     await visitor.open("/sign-up");

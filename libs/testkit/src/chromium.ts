@@ -25,6 +25,8 @@ export interface ChromiumSearch {
   readonly givenPath?: string | undefined;
   /** Default: PATH and the usual places. */
   readonly folders?: readonly string[];
+  /** Default: the applications of macOS, there. */
+  readonly applications?: readonly string[];
   /** Default: on Debian and Ubuntu, as root. */
   readonly mayInstall?: boolean;
 }
@@ -44,20 +46,21 @@ export async function findChromium(log: (line: string) => void, search: Chromium
     );
   }
   const folders = search.folders ?? binaryFolders();
-  const found = await firstThatRuns(folders);
+  const applications = search.applications ?? (process.platform === "darwin" ? macPrograms : []);
+  const found = await firstThatRuns(folders, applications);
   if (found !== undefined) return found;
   if (!(search.mayInstall ?? canUseDebianPackages())) throw new MissingProgramError(advice());
   await install(log);
-  const installed = await firstThatRuns(folders);
+  const installed = await firstThatRuns(folders, applications);
   if (installed !== undefined) return installed;
   throw new MissingProgramError(
     "The Debian package chromium is installed, but it does not run: try `chromium --version` and see what it says.",
   );
 }
 
-async function firstThatRuns(folders: readonly string[]): Promise<string | undefined> {
+async function firstThatRuns(folders: readonly string[], applications: readonly string[]): Promise<string | undefined> {
   const onPath = folders.flatMap((folder) => programs.map((program) => path.join(folder, program)));
-  const candidates = process.platform === "darwin" ? [...onPath, ...macPrograms] : onPath;
+  const candidates = [...onPath, ...applications];
   for (const candidate of candidates) if (await runs(candidate)) return candidate;
   return undefined;
 }

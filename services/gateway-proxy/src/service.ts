@@ -114,6 +114,8 @@ async function startHotPath(
     commandTimeout: 50,
     connectTimeout: 1_000,
     maxRetriesPerRequest: 0,
+    // Also of a connection that is down already, where it only delays the end of the process (2 s by default).
+    disconnectTimeout: 250,
     enableOfflineQueue: false,
     retryStrategy: (attempt) => Math.min(attempt * 100, 2_000),
   });

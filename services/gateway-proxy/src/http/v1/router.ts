@@ -52,12 +52,7 @@ async function serve(parts: GatewayParts, req: IncomingMessage, res: ServerRespo
   try {
     await dispatch(parts, context);
   } catch (thrown) {
-    const error = toAppError(thrown);
-    context.facts.code = error.code;
-    if (error.kind === "internal")
-      parts.logger.error("request failed", { requestId: context.requestId, error: thrown });
-    if (res.headersSent) res.destroy();
-    else sendError(req, res, renderError(error, context.requestId));
+    answerFailure(parts, context, thrown);
   }
   const { facts } = context;
   if (facts.status === 0) facts.status = res.statusCode;
@@ -66,6 +61,25 @@ async function serve(parts: GatewayParts, req: IncomingMessage, res: ServerRespo
     requestId: context.requestId,
     durationMs: parts.clock.monotonicMs() - startedMs,
   });
+}
+
+function answerFailure(
+  parts: GatewayParts,
+  { req, res, requestId, facts, clientGone }: V1Context,
+  thrown: unknown,
+): void {
+  if (clientGone.aborted) {
+    // Left while still sending its request: there is nobody to answer, and nothing failed on our side.
+    facts.status = 499;
+    facts.code = "client_closed_request";
+    res.destroy();
+    return;
+  }
+  const error = toAppError(thrown);
+  facts.code = error.code;
+  if (error.kind === "internal") parts.logger.error("request failed", { requestId, error: thrown });
+  if (res.headersSent) res.destroy();
+  else sendError(req, res, renderError(error, requestId));
 }
 
 function createContext(parts: GatewayParts, req: IncomingMessage, res: ServerResponse): V1Context {
