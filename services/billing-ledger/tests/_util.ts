@@ -357,4 +357,4 @@ export class Worker {
   }
 }
 
-export type { AccountId, LeaseId, RequestId };
+export type { AccountId, LeaseId };

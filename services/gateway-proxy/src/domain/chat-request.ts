@@ -87,8 +87,6 @@ const fields: Readonly<Record<string, Check>> = {
   safe_prompt: flag,
 };
 
-export const chatRequestFields: readonly string[] = Object.keys(fields);
-
 const roles = new Set(["system", "developer", "user", "assistant", "tool", "function"]);
 
 function invalid(param: string, message: string, code = "invalid_request"): AppError {
