@@ -16,7 +16,7 @@ import {
   type UsageRecord,
 } from "@codex/contracts";
 import { openDb } from "@codex/db";
-import { newId, ok, refuse, type AccountId, type LeaseId, type RequestId, type SessionId } from "@codex/kernel";
+import { newId, ok, refuse, type AccountId, type LeaseId, type SessionId } from "@codex/kernel";
 import { loadConfig, startInProcess, type InProcessService } from "@codex/runtime";
 import { createDatabase, eventually, startNats, type PrivateNats, type TestDatabase } from "@codex/testkit";
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, SignJWT, type CryptoKey } from "jose";

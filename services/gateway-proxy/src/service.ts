@@ -89,27 +89,7 @@ async function startHotPath(
     catalogue.priced ? Promise.resolve() : Promise.reject(new Error("no price book has arrived yet")),
   );
 
-  const metering = await Metering.start({
-    directory: config.spoolDirectory,
-    bytesMax: config.spoolBytesMax,
-    workerId: config.common.instanceId,
-    bus,
-    events,
-    clock,
-  });
-  scope.defer("metering", () => metering.stop(), 8_000);
-  const lender = new Lender({
-    grant: leaseGranter(bus, () => metering.epoch),
-    leaseGranted: (leaseId, accountId) => metering.spool.leaseGranted(leaseId, accountId),
-    leaseClosed: (leaseId, accountId) => void metering.spool.leaseClosed(leaseId, accountId),
-    settled: (deadlineMs) => metering.settled(deadlineMs),
-    clock,
-  });
-  // Closes before the metering does: the closing of the leases travels in the spool.
-  scope.defer("leases", () => void lender.closeAll());
-  const sweeper = setInterval(() => lender.sweep(), 500);
-  scope.defer("lease sweeper", () => clearInterval(sweeper));
-
+  const { metering, lender } = await startMoney(context, bus, events);
   const redis = new Redis(config.redisUrl, {
     commandTimeout: 50,
     connectTimeout: 1_000,
@@ -148,4 +128,34 @@ async function startHotPath(
     logger,
     clock,
   };
+}
+
+/** What owes and what is owed: the spool with its publishers, and the leases that requests are admitted against. */
+async function startMoney(
+  { config, scope }: ServiceContext<GatewayConfig>,
+  bus: Awaited<ReturnType<typeof connectBus>>,
+  events: GatewayEvents,
+): Promise<{ readonly metering: Metering; readonly lender: Lender }> {
+  const clock = systemClock;
+  const metering = await Metering.start({
+    directory: config.spoolDirectory,
+    bytesMax: config.spoolBytesMax,
+    workerId: config.common.instanceId,
+    bus,
+    events,
+    clock,
+  });
+  scope.defer("metering", () => metering.stop(), 8_000);
+  const lender = new Lender({
+    grant: leaseGranter(bus, () => metering.epoch),
+    leaseGranted: (leaseId, accountId) => metering.spool.leaseGranted(leaseId, accountId),
+    leaseClosed: (leaseId, accountId) => void metering.spool.leaseClosed(leaseId, accountId),
+    settled: (deadlineMs) => metering.settled(deadlineMs),
+    clock,
+  });
+  // Closes before the metering does: the closing of the leases travels in the spool.
+  scope.defer("leases", () => void lender.closeAll());
+  const sweeper = setInterval(() => lender.sweep(), 500);
+  scope.defer("lease sweeper", () => clearInterval(sweeper));
+  return { metering, lender };
 }

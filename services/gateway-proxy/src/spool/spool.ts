@@ -145,12 +145,16 @@ export class Spool {
     }
   }
 
-  /** Closes the files. They are deleted only when `everythingConfirmed`: else the next start recovers them. */
+  /**
+   * Closes the files. They are deleted only when `everythingConfirmed` and nothing is alive: a request or a lease that could
+   * not be ended is ended by the next start, from these files.
+   */
   async close(everythingConfirmed: boolean): Promise<void> {
     await Promise.all(this.removals);
+    const needless = everythingConfirmed && this.openRequests.size === 0 && this.leases.size === 0;
     for (const segment of this.segments.splice(0)) {
       await segment.file.close();
-      if (everythingConfirmed) unlinkSync(segment.file.path);
+      if (needless) unlinkSync(segment.file.path);
     }
   }
 
