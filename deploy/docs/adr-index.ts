@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 
 const titlePattern = /^# (\d{4}) · (.+)$/m;
-const statusPattern = /^\| (proposed|accepted|superseded by \d{4}) \| (\d{4}-\d{2}-\d{2}) \|/m;
+const statusPattern = /^\| +(proposed|accepted|superseded by \d{4}) +\| +(\d{4}-\d{2}-\d{2}) +\|/m;
 
 /** The index of the decisions, from their own headers. Throws when a header is malformed: an ADR without status is none. */
 export function adrIndex(directory: string): string {

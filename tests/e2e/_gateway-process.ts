@@ -1,5 +1,5 @@
 import type { InProcessService } from "@codex/runtime";
-import { spawn } from "node:child_process";
+import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 
@@ -10,6 +10,12 @@ export interface GatewayHandle extends InProcessService {
 }
 
 const startTimeoutMs = 20_000;
+const alive = new Set<ChildProcess>();
+
+/** For the end of a test file, also of one whose world did not come up: no gateway outlives it. */
+export function killGatewayProcesses(): void {
+  for (const child of alive) child.kill("SIGKILL");
+}
 
 /** Starts the gateway's main program as local mode does, and resolves when it says that it has started. */
 export async function startGatewayProcess(
@@ -20,7 +26,8 @@ export async function startGatewayProcess(
     env: { ...settings, LOG_LEVEL: "warn" },
     stdio: ["ignore", "pipe", "inherit"],
   });
-  const exited = once(child, "exit");
+  alive.add(child);
+  const exited = once(child, "exit").finally(() => alive.delete(child));
   const end = async (signal: NodeJS.Signals): Promise<void> => {
     if (child.exitCode === null && child.signalCode === null) child.kill(signal);
     await exited;

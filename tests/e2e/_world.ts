@@ -164,7 +164,14 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
           config: loadConfig(gateway.gatewayConfig, gatewaySettings),
           start: gateway.start,
         });
-  let gatewayService = await startGateway();
+  /** Every life: a test that fails half-way must not leave one behind. */
+  const lives: GatewayHandle[] = [];
+  const nextLife = async (): Promise<GatewayHandle> => {
+    const life = await startGateway();
+    lives.push(life);
+    return life;
+  };
+  let gatewayService = await nextLife();
   const edge = await startInProcess({
     name: "dashboard",
     config: loadConfig(dashboard.edgeConfig, {
@@ -259,14 +266,14 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       await gatewayService.kill();
     },
     async startGateway() {
-      gatewayService = await startGateway();
+      gatewayService = await nextLife();
     },
     async restartGateway() {
       await gatewayService.stop();
-      gatewayService = await startGateway();
+      gatewayService = await nextLife();
     },
     async stop() {
-      for (const service of [edge, gatewayService, bonusService, imageService, billingService, keyService, authService])
+      for (const service of [edge, ...lives, bonusService, imageService, billingService, keyService, authService])
         await service.stop();
       await upstream.close();
       await bus.drain();

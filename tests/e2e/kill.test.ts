@@ -6,6 +6,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import pg from "pg";
 import { brokenInvariants } from "../../services/billing-ledger/tests/_invariants.ts";
+import { killGatewayProcesses } from "./_gateway-process.ts";
 import { startWorld, type Customer, type World } from "./_world.ts";
 
 // kill -9 of the gateway at different moments, and its next life on the same spool: what was delivered is charged once, what
@@ -28,8 +29,12 @@ afterEach(() => {
 });
 
 afterAll(async () => {
-  await database.end();
-  await world.stop();
+  try {
+    await database.end();
+    await world.stop();
+  } finally {
+    killGatewayProcesses();
+  }
 }, 60_000);
 
 async function rows<Row extends pg.QueryResultRow>(text: string, values: readonly unknown[] = []): Promise<Row[]> {

@@ -1,3 +1,4 @@
+import { AppError } from "@codex/kernel";
 import pg from "pg";
 
 /** How many wrapped errors are looked through; a chain longer than this is a defect. */
@@ -29,4 +30,29 @@ export function isUniqueViolation(error: unknown, constraint?: string): boolean 
 export function isRetryable(error: unknown): boolean {
   const state = sqlState(error);
   return state === "40001" || state === "40P01";
+}
+
+/**
+ * Refusals that say "not now" instead of "not so" (manual appendix A): no connection to be had (08…, 53300), cancelled by a
+ * timeout (57014), a lock not had in time (55P03), the server going or coming (57P01 to 57P03), out of memory or disk (53…).
+ */
+const notNow = /^(08...|53...|55P03|57014|57P0[123])$/;
+
+/**
+ * An error of the driver as callers should see it: AppError `service_unavailable` when the database cannot answer now, with
+ * the original as its cause; any other refusal as it is. Anything that is not the server's answer is a lost connection or a
+ * timeout.
+ */
+export function asUnavailable(error: unknown): unknown {
+  if (error instanceof AppError) return error;
+  const state = sqlState(error);
+  const isRefusal = databaseError(error) !== undefined;
+  if (isRefusal && (state === undefined || !notNow.test(state))) return error;
+  return new AppError({
+    kind: "unavailable",
+    code: "service_unavailable",
+    publicMessage: "The database does not answer at the moment. Please try again.",
+    retryAfterSeconds: 1,
+    cause: error,
+  });
 }

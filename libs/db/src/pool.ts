@@ -1,7 +1,7 @@
 import { Kysely, PostgresDialect, sql, type PostgresPool, type PostgresPoolClient, type Transaction } from "kysely";
 import pg from "pg";
 import { clientConfig, type PoolConfig } from "./connection.ts";
-import { databaseError } from "./errors.ts";
+import { asUnavailable, databaseError } from "./errors.ts";
 import { runTransaction, type TransactionOptions } from "./transaction.ts";
 
 /** One service's database: its schema is the whole search path. */
@@ -54,19 +54,22 @@ export function openDb<Tables>(config: PoolConfig): Db<Tables> {
 
 /**
  * An error that is not the server's answer (a dead connection, no answer in time) leaves a connection in an unknown state:
- * it is refused further queries and thrown away instead of being given to the next borrower.
+ * it is refused further queries and thrown away instead of being given to the next borrower. What only means "not now"
+ * reaches the caller as AppError `service_unavailable`: a 503 at an edge, a retry in a consumer, never a 500.
  */
 function discardingBroken(pool: pg.Pool): PostgresPool {
   const connect = async (): Promise<PostgresPoolClient> => {
-    const client = await pool.connect();
+    const client = await pool.connect().catch((error: unknown) => {
+      throw asUnavailable(error);
+    });
     let broken = false;
     const query = async (text: string, values: readonly unknown[]): Promise<pg.QueryResult> => {
-      if (broken) throw new Error("the database connection is broken");
+      if (broken) throw asUnavailable(new Error("the database connection is broken"));
       try {
         return await client.query(text, [...values]);
       } catch (error) {
         broken = databaseError(error) === undefined;
-        throw error;
+        throw asUnavailable(error);
       }
     };
     return {
