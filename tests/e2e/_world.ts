@@ -8,7 +8,7 @@ import * as gateway from "@codex/gateway-proxy";
 import * as images from "@codex/image-cache";
 import * as keys from "@codex/key-registry";
 import { newId, type AccountId } from "@codex/kernel";
-import { loadConfig, startInProcess, type InProcessService } from "@codex/runtime";
+import { createLogger, loadConfig, startInProcess, type InProcessService, type Logger } from "@codex/runtime";
 import * as bonus from "@codex/telegram-bonus";
 import {
   createDatabase,
@@ -120,6 +120,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   );
   const authService = await startInProcess({
     name: "auth",
+    logger: complaints("auth"),
     config: loadConfig(
       auth.authConfig,
       settings(auth.authSchema, {
@@ -132,21 +133,25 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   });
   const keyService = await startInProcess({
     name: "key-registry",
+    logger: complaints("key-registry"),
     config: loadConfig(keys.keyRegistryConfig, settings(keys.keysSchema)),
     start: keys.start,
   });
   const billingService = await startInProcess({
     name: "billing-ledger",
+    logger: complaints("billing-ledger"),
     config: loadConfig(billing.config, settings(billing.schema, { USAGE_ROUND_MS: "100" })),
     start: billing.start,
   });
   const imageService = await startInProcess({
     name: "image-cache",
+    logger: complaints("image-cache"),
     config: loadConfig(images.imageCacheConfig, settings(images.imagesSchema)),
     start: images.start,
   });
   const bonusService = await startInProcess({
     name: "telegram-bonus",
+    logger: complaints("telegram-bonus"),
     config: loadConfig(bonus.telegramBonusConfig, settings(bonus.bonusSchema)),
     start: bonus.start,
   });
@@ -161,6 +166,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       ? startGatewayProcess(join(root, "services/gateway-proxy/src/main.ts"), gatewaySettings)
       : startInProcess({
           name: "gateway-proxy",
+          logger: complaints("gateway-proxy"),
           config: loadConfig(gateway.gatewayConfig, gatewaySettings),
           start: gateway.start,
         });
@@ -174,6 +180,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   let gatewayService = await nextLife();
   const edge = await startInProcess({
     name: "dashboard",
+    logger: complaints("dashboard"),
     config: loadConfig(dashboard.edgeConfig, {
       ...settings(auth.authSchema),
       HTTP_PORT: edgePort.toString(),
@@ -285,3 +292,8 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
 }
 
 const quiet = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
+
+/** What a service calls an error is shown, so that a 500 in a test explains itself. */
+function complaints(service: string): Logger {
+  return createLogger({ service, level: "error", destination: { write: (line) => void process.stderr.write(line) } });
+}

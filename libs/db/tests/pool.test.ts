@@ -67,7 +67,11 @@ describe("connections", () => {
 
   test("given a slow statement, when the bound passes, then it is cancelled and the pool goes on", async () => {
     const db = database.open({ statementTimeoutMs: 100 });
-    await expect(sql`select pg_sleep(10)`.execute(db.kysely)).rejects.toMatchObject({ code: "57014" });
+    await expect(sql`select pg_sleep(10)`.execute(db.kysely)).rejects.toMatchObject({
+      code: "service_unavailable",
+      kind: "unavailable",
+      cause: { code: "57014" },
+    });
     await db.ping();
   });
 
@@ -80,7 +84,10 @@ describe("connections", () => {
       connectTimeoutMs: 100,
     });
     const borrowed = await db.pool.connect();
-    await expect(db.ping()).rejects.toThrow("timeout exceeded");
+    await expect(db.ping()).rejects.toMatchObject({
+      kind: "unavailable",
+      cause: { message: expect.stringContaining("timeout exceeded") as string },
+    });
     borrowed.release();
     await db.ping();
     await db.close();
@@ -128,7 +135,10 @@ describe("connections", () => {
     const before = await sql<{ pid: number }>`select pg_backend_pid() as pid`.execute(db.kysely);
     // The server's own bound is off, so it is ours that ends the wait.
     await sql`select set_config('statement_timeout', '0', false)`.execute(db.kysely);
-    await expect(sql`select pg_sleep(8)`.execute(db.kysely)).rejects.toThrow("Query read timeout");
+    await expect(sql`select pg_sleep(8)`.execute(db.kysely)).rejects.toMatchObject({
+      kind: "unavailable",
+      cause: { message: "Query read timeout" },
+    });
     const after = await sql<{ pid: number }>`select pg_backend_pid() as pid`.execute(db.kysely);
     expect(after.rows[0]?.pid).not.toBe(before.rows[0]?.pid);
     await db.close();
@@ -150,4 +160,18 @@ describe("connections", () => {
       expect(() => openDb({ url: database.appUrl, schema, applicationName: "test" })).toThrow("schema must be");
     }
   });
+});
+
+test("given no server at all, when something is asked, then it is unavailable and not a defect of ours", async () => {
+  const db = openDb({ url: "postgres://nobody:x@127.0.0.1:1/none", schema: "svc", applicationName: "test" });
+  await expect(db.ping()).rejects.toMatchObject({ kind: "unavailable", code: "service_unavailable" });
+  await expect(db.transaction(async (trx) => sql`select 1`.execute(trx))).rejects.toMatchObject({
+    kind: "unavailable",
+  });
+  await db.close();
+});
+
+test("given a refusal that says why, when a query breaks a rule, then it reaches the caller as it is", async () => {
+  const db = database.open();
+  await expect(sql`select * from nowhere`.execute(db.kysely)).rejects.toMatchObject({ code: "42P01" });
 });
