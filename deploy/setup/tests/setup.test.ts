@@ -2,38 +2,34 @@ import { connectBus } from "@codex/bus";
 import { authMigrations, authSchema } from "@codex/auth";
 import { migrate, openDb } from "@codex/db";
 import { loadConfig, silentLogger } from "@codex/runtime";
-import { startNats, testInfra, type PrivateNats } from "@codex/testkit";
+import { startInfra, type Infra } from "@codex/testkit";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { randomBytes } from "node:crypto";
-import pg from "pg";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { schemas, setupConfig } from "../src/config.ts";
 import { setUp } from "../src/setup.ts";
 
-const name = `setup_${randomBytes(6).toString("hex")}`;
+// Servers of its own: roles belong to a whole cluster, and giving them other passwords would lock every other test out.
+const dataDir = mkdtempSync(join(tmpdir(), "codex-setup-"));
 const settings: Record<string, string> = {};
-let nats: PrivateNats;
-let admin: pg.Client;
+let infra: Infra;
 
 beforeAll(async () => {
-  nats = await startNats();
-  admin = new pg.Client(testInfra().postgresUrl);
-  await admin.connect();
-  await admin.query(`create database ${name}`);
-  const url = new URL(testInfra().postgresUrl);
-  url.pathname = `/${name}`;
-  settings["ADMIN_DATABASE_URL"] = url.href;
-  settings["NATS_URL"] = nats.url;
+  infra = await startInfra({ dataDir, persistent: false, allowContainers: false, log: () => undefined });
+  settings["ADMIN_DATABASE_URL"] = infra.postgresUrl;
+  settings["NATS_URL"] = infra.natsUrl;
   for (const schema of schemas) {
     for (const role of ["OWNER", "APP"])
       settings[`${schema.toUpperCase()}_${role}_PASSWORD`] = randomBytes(16).toString("hex");
   }
-});
+}, 60_000);
 
 afterAll(async () => {
-  await admin.query(`drop database if exists ${name} with (force)`);
-  await admin.end();
-  await nats.stop();
-});
+  await infra.stop();
+  rmSync(dataDir, { recursive: true, force: true });
+}, 30_000);
 
 function urlOf(schema: string, role: "owner" | "app"): string {
   const url = new URL(settings["ADMIN_DATABASE_URL"] ?? "");
@@ -57,7 +53,7 @@ test("twice in a row it gives the same: roles that can migrate and run, streams 
   expect(await db.kysely.selectFrom("account").select("id").execute()).toEqual([]);
   await db.close();
 
-  const bus = await connectBus({ servers: [nats.url], name: "check" }, { logger: silentLogger, source: "check" });
+  const bus = await connectBus({ servers: [infra.natsUrl], name: "check" }, { logger: silentLogger, source: "check" });
   // Creates nothing when everything is there; a difference would throw.
   await expect(bus.ensureTopology()).resolves.toBeUndefined();
   await bus.drain();
