@@ -123,7 +123,6 @@ async function startHotPath(
     upstream,
     spool: () => metering.spool,
     unseal: (route) => unseal(route.sealedSecret ?? "", channelKey, route.channelId),
-    ready: () => catalogue.priced,
     events,
     logger,
     clock,

@@ -90,10 +90,12 @@ export class Lender {
 
   settle(ticket: Ticket, cost: MicroTokens): void {
     this.book.settle(ticket, cost);
-    if (ticket.lease.running === 0) this.sweep();
+    if (ticket.lease.running > 0) return;
+    const nowMs = this.ports.clock.monotonicMs();
+    for (const lease of this.book.takeFinishedOf(ticket.lease.accountId, nowMs)) this.close(lease);
   }
 
-  /** Closes what is expired or used up, and asks after lost answers. Called at every settle and by a timer. */
+  /** Closes what is expired or used up, and asks after lost answers. Looks at every account, so it belongs on a timer. */
   sweep(): void {
     const nowMs = this.ports.clock.monotonicMs();
     for (const lease of this.book.takeFinished(nowMs)) this.close(lease);

@@ -91,3 +91,14 @@ test("for any order of admissions and endings, held + spent never exceeds what w
     }),
   );
 });
+
+test("the end of a request closes finished leases of its own account only", () => {
+  const book = new LeaseBook();
+  const other = newId("acc");
+  book.add(lease(100n));
+  book.add({ ...lease(100n), accountId: other });
+  expect(book.takeFinishedOf(account, 999)).toEqual([]);
+  expect(book.takeFinishedOf(account, 1_000).map((taken) => taken.accountId)).toEqual([account]);
+  expect(book.size).toBe(1);
+  expect(book.takeFinished(1_000).map((taken) => taken.accountId)).toEqual([other]);
+});

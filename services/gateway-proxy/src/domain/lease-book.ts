@@ -56,17 +56,22 @@ export class LeaseBook {
 
   /** Removes and returns the leases that can be closed: nothing runs on them and they are expired or used up. */
   takeFinished(nowMs: number): Lease[] {
-    return this.take((lease) => lease.expiresAtMs <= nowMs || free(lease) <= 0n);
+    return this.takeFromAll((lease) => isFinished(lease, nowMs));
+  }
+
+  /** The same for one account: what the end of a request asks, whose cost must not grow with the number of accounts. */
+  takeFinishedOf(accountId: AccountId, nowMs: number): Lease[] {
+    return this.take(accountId, (lease) => isFinished(lease, nowMs));
   }
 
   /** Removes and returns an account's leases on which nothing runs, so that their rest can be granted anew. */
   takeIdle(accountId: AccountId): Lease[] {
-    return this.take((lease) => lease.accountId === accountId);
+    return this.take(accountId, () => true);
   }
 
   /** Removes and returns everything that is not in use: for the end of a worker's life. */
   takeAll(): Lease[] {
-    return this.take(() => true);
+    return this.takeFromAll(() => true);
   }
 
   /** Micro-tokens free on live leases of an account. */
@@ -81,19 +86,23 @@ export class LeaseBook {
     return leases;
   }
 
-  private take(wanted: (lease: Lease) => boolean): Lease[] {
-    const taken: Lease[] = [];
-    for (const [accountId, leases] of this.byAccount) {
-      const kept = leases.filter((lease) => {
-        const goes = lease.running === 0 && wanted(lease);
-        if (goes) taken.push(lease);
-        return !goes;
-      });
-      if (kept.length === 0) this.byAccount.delete(accountId);
-      else if (kept.length < leases.length) this.byAccount.set(accountId, kept);
-    }
+  private takeFromAll(wanted: (lease: Lease) => boolean): Lease[] {
+    return [...this.byAccount.keys()].flatMap((accountId) => this.take(accountId, wanted));
+  }
+
+  private take(accountId: AccountId, wanted: (lease: Lease) => boolean): Lease[] {
+    const leases = this.byAccount.get(accountId) ?? [];
+    const taken = leases.filter((lease) => lease.running === 0 && wanted(lease));
+    if (taken.length === 0) return taken;
+    const kept = leases.filter((lease) => !taken.includes(lease));
+    if (kept.length === 0) this.byAccount.delete(accountId);
+    else this.byAccount.set(accountId, kept);
     return taken;
   }
+}
+
+function isFinished(lease: Lease, nowMs: number): boolean {
+  return lease.expiresAtMs <= nowMs || free(lease) <= 0n;
 }
 
 function free(lease: Lease): MicroTokens {

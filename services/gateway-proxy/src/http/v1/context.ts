@@ -21,7 +21,6 @@ export interface GatewayParts {
   /** A function, because the spool belongs to the epoch and is opened after the handlers exist. */
   readonly spool: () => Spool;
   readonly unseal: (route: Route) => string;
-  readonly ready: () => boolean;
   readonly events: GatewayEvents;
   readonly logger: Logger;
   readonly clock: Clock;

@@ -121,7 +121,7 @@ async function dispatch(parts: GatewayParts, context: V1Context): Promise<void> 
   const route = matches.find((candidate) => candidate.method === context.req.method);
   if (!route) throw wrongMethod(context, matches);
   context.facts.route = route.path;
-  if (!parts.ready()) throw starting();
+  if (!parts.catalogue.priced) throw starting();
   const key = await parts.keys.authenticate(readApiKey(context.req));
   context.facts.accountId = key.accountId;
   context.facts.keyId = key.keyId;
