@@ -5,6 +5,7 @@ import { createPriceBook } from "./20261123T1020-create-price-book.ts";
 import { createMoneyFunctions } from "./20261123T1030-create-money-functions.ts";
 import { createApplyBatch } from "./20261123T1040-create-apply-batch.ts";
 import { restrictApplicationRole } from "./20261123T1050-restrict-application-role.ts";
+import { moneyFoundation } from "./20261125T1000-money-foundation.ts";
 
 /** Every migration, oldest first. A file that has been merged is never edited; a mistake is corrected by the next one. */
 export const migrations: readonly Migration[] = [
@@ -15,4 +16,5 @@ export const migrations: readonly Migration[] = [
   { name: "20261123T1040_create_apply_batch", up: createApplyBatch },
   outboxMigration("20261123T1045_create_outbox"),
   { name: "20261123T1050_restrict_application_role", up: restrictApplicationRole },
+  { name: "20261125T1000_money_foundation", up: moneyFoundation },
 ];
