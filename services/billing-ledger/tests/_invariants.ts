@@ -30,11 +30,21 @@ const checks: Readonly<Record<string, string>> = {
     ) u on u.batch_id = b.id
     where coalesce(u.n, 0) <> b.inserted or coalesce(u.cost, 0) <> b.settled + b.written_off or coalesce(u.charged, 0) <> b.settled`,
   "I4 no event outside a batch": `select epoch, seq from usage_event u where not exists (select from ingest_batch b where b.id = u.batch_id)`,
-  "I5 reserved is what open leases hold": `
-    select b.account_id, b.reserved, l.held from balance b
+  "I5 reserved is what open leases hold and pending debits are to take": `
+    select b.account_id, b.reserved, l.held, p.pending from balance b
     left join (select account_id, sum(granted - settled) as held from lease where state in ('open', 'closing') group by 1) l
       on l.account_id = b.account_id
-    where b.reserved <> coalesce(l.held, 0)`,
+    left join (select account_id, sum(amount) as pending from pending_transfer where state = 'pending' group by 1) p
+      on p.account_id = b.account_id
+    where b.reserved <> coalesce(l.held, 0) + coalesce(p.pending, 0)`,
+  "I5 the paid bucket can keep every pending debit": `
+    select b.account_id, b.paid, p.pending from balance b
+    join (select account_id, sum(amount) as pending from pending_transfer where state = 'pending' group by 1) p
+      on p.account_id = b.account_id
+    where b.paid < p.pending`,
+  "a posted pending debit has moved what it says": `
+    select p.id from pending_transfer p left join transfer t on t.id = p.transfer_id
+    where p.state = 'posted' and (t.id is null or t.amount <> p.posted_amount or t.kind <> p.kind)`,
   "I5 a lease settled what its events were charged": `
     select l.id from lease l
     left join (select lease_id, account_id, sum(charged) as charged from usage_event where request_id is not null group by 1, 2) u
