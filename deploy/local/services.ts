@@ -109,7 +109,16 @@ export const services: readonly ServiceDef[] = [
     }),
   }),
   service({ name: "key-registry", title: "keys", wave: 1, httpPort: 8102, adminPort: 8202, schema: "keys" }),
-  service({ name: "billing-ledger", title: "billing", wave: 1, httpPort: 8103, adminPort: 8203, schema: "billing" }),
+  service({
+    name: "billing-ledger",
+    title: "billing",
+    wave: 1,
+    httpPort: 8103,
+    adminPort: 8203,
+    schema: "billing",
+    secrets: [{ name: "billing-ledger.BILLING_RECEIPT_KEY", form: "base64" }],
+    env: (wiring) => ({ BILLING_RECEIPT_KEY: wiring.secret("billing-ledger.BILLING_RECEIPT_KEY") }),
+  }),
   service({ name: "image-cache", title: "images", wave: 1, httpPort: 8104, adminPort: 8204, schema: "images" }),
   service({ name: "telegram-bonus", title: "bonus", wave: 1, httpPort: 8105, adminPort: 8205, schema: "bonus" }),
   service({

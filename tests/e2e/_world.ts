@@ -140,7 +140,10 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const billingService = await startInProcess({
     name: "billing-ledger",
     logger: complaints("billing-ledger"),
-    config: loadConfig(billing.config, settings(billing.schema, { USAGE_ROUND_MS: "100" })),
+    config: loadConfig(
+      billing.config,
+      settings(billing.schema, { BILLING_RECEIPT_KEY: secret("e"), USAGE_ROUND_MS: "100" }),
+    ),
     start: billing.start,
   });
   const imageService = await startInProcess({

@@ -10,6 +10,7 @@ export * from "./http/billing.ts";
 export * from "./http/gateway.ts";
 export * from "./http/keys.ts";
 export * from "./http/problem.ts";
+export * from "./http/receipts.ts";
 export * from "./images.ts";
 export * from "./keys.ts";
 export * from "./pricing.ts";

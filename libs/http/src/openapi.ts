@@ -50,8 +50,17 @@ function errorResponses(route: Route): [string, Json][] {
 function successResponses(route: Route): [string, Json][] {
   return Object.entries(route.responses).map(([status, schema]) => [
     status,
-    { description: "Done.", ...(schema ? { content: { "application/json": { schema: wireSchema(schema) } } } : {}) },
+    {
+      description: "Done.",
+      ...(schema ? { content: { "application/json": { schema: wireSchema(schema) } } } : {}),
+      ...mediaContent(route, Number(status)),
+    },
   ]);
+}
+
+function mediaContent(route: Route, status: number): Json {
+  const mediaType = route.media?.[status]?.split(";")[0];
+  return mediaType === undefined ? {} : { content: { [mediaType]: { schema: { type: "string" } } } };
 }
 
 function operation(route: Route): Json {

@@ -5,6 +5,7 @@ import { clientIpOf } from "./client-ip.ts";
 import { parseCookies, serializeCookie, sessionCookieName } from "./cookies.ts";
 import { assertSameOrigin } from "./csrf.ts";
 import { appError, findError, notFound } from "./error-catalogue.ts";
+import { sendContent } from "./media.ts";
 import { renderProblem } from "./render.ts";
 import { type HttpLogger, stateOf } from "./request-state.ts";
 import { guardCodes, needsCsrf, type RateClass, type Reply, type Route } from "./route.ts";
@@ -125,13 +126,22 @@ function encodeReply(route: Route, reply: Reply): Buffer | undefined {
   return Buffer.from(JSON.stringify(encoded.data));
 }
 
-function sendReply(route: Route, req: express.Request, res: express.Response, reply: Reply): void {
+async function sendReply(route: Route, req: express.Request, res: express.Response, reply: Reply): Promise<void> {
+  const mediaType = route.media?.[reply.status];
+  if ((mediaType === undefined) !== (reply.content === undefined)) {
+    throw new UndeclaredError(route, `answered ${String(reply.status)} in a form that it does not declare`);
+  }
   const body = encodeReply(route, reply);
   const cookies = (reply.cookies ?? []).map(serializeCookie);
   if (res.destroyed) return;
   for (const [name, value] of Object.entries(reply.headers ?? {})) res.setHeader(name, value);
   if (cookies.length > 0) res.setHeader("set-cookie", cookies);
   res.statusCode = reply.status;
+  if (mediaType !== undefined && reply.content !== undefined) {
+    res.setHeader("content-type", mediaType);
+    await sendContent(req, res, reply.content);
+    return;
+  }
   if (body) res.setHeader("content-type", "application/json; charset=utf-8").setHeader("content-length", body.length);
   endReply(req, res, req.method === "HEAD" || !body ? "" : body, lingerMs);
 }
@@ -174,7 +184,7 @@ export function serveRoute(route: Route, options: PipelineOptions): express.Requ
       cookies,
       clientIp,
     });
-    sendReply(route, req, res, reply);
+    await sendReply(route, req, res, reply);
   };
   return async (req, res) => {
     stateOf(req).route = route;

@@ -55,6 +55,8 @@ export interface Reply {
   readonly status: number;
   /** Encoded with the schema declared for the status: codecs give their wire form, undeclared fields are an error. */
   readonly body?: unknown;
+  /** Text of the media type that the route declares for the status, whole or in pieces; instead of `body`. */
+  readonly content?: string | AsyncIterable<string>;
   readonly headers?: Readonly<Record<string, string>>;
   readonly cookies?: readonly SetCookie[];
 }
@@ -78,6 +80,8 @@ interface RouteFacts<A extends AuthClass> {
   readonly logClass: LogClass;
   /** What the handler may answer; null = no body. */
   readonly responses: Readonly<Record<number, z.ZodType | null>>;
+  /** Statuses whose answer is not JSON: the content type. Their schema is null. */
+  readonly media?: Readonly<Record<number, string>>;
   /** Codes the handler may throw, all of them in the error catalogue. Codes of the guards need no declaration. */
   readonly errors: readonly string[];
 }
@@ -170,6 +174,9 @@ function problemsOf(route: Omit<Route, "run">): string[] {
   }
   if (route.roles && route.auth !== "operator") problems.push("roles belong to operator routes");
   if (route.roles?.includes("user") || route.roles?.length === 0) problems.push("operator roles must name operators");
+  for (const status of Object.keys(route.media ?? {})) {
+    if (route.responses[Number(status)] !== null) problems.push(`status ${status} has a media type and a schema`);
+  }
   for (const code of route.errors) {
     if (!findError(code)) problems.push(`code ${code} is not in libs/http/src/error-catalogue.ts`);
   }

@@ -5,3 +5,4 @@ export * from "./ids.ts";
 export * from "./money.ts";
 export * from "./result.ts";
 export * from "./scope.ts";
+export * from "./sealed-secret.ts";

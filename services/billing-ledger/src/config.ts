@@ -1,4 +1,4 @@
-import { commonConfig, commonFields, defineConfig, env, type CommonConfig } from "@codex/runtime";
+import { commonConfig, commonFields, defineConfig, env, type CommonConfig, type Secret } from "@codex/runtime";
 
 export interface BillingConfig {
   readonly common: CommonConfig;
@@ -12,9 +12,15 @@ export interface BillingConfig {
   readonly usageRoundMs: number;
   readonly usageAckWaitMs: number;
   readonly pricePollMs: number;
+  readonly receiptKey: Secret;
+  readonly receiptKeyDays: number;
 }
 
 const databaseUrl = env.url({ protocols: ["postgres", "postgresql"] });
+const publicOrigin = env.url({ protocols: ["http", "https"] });
+const receiptKey = env
+  .secret({ bytesMin: 32 })
+  .describe("seals the private half of the key that signs receipts; after a change, run rotate-receipt-key");
 
 export const config = defineConfig({
   service: "billing-ledger",
@@ -22,7 +28,7 @@ export const config = defineConfig({
     ...commonFields,
     DATABASE_URL: databaseUrl.describe("Postgres, role billing_app"),
     NATS_URL: env.urls({ protocols: ["nats", "tls"] }).describe("NATS servers, comma separated"),
-    PUBLIC_ORIGIN: env.url({ protocols: ["http", "https"] }).describe("origin of the dashboard, for sessions"),
+    PUBLIC_ORIGIN: publicOrigin.describe("origin of the dashboard, for sessions; issuer of receipts"),
     TRUSTED_PROXY_COUNT: env
       .integer({ min: 0, max: 5, default: 0 })
       .describe("proxies in front that set x-forwarded-for"),
@@ -46,6 +52,10 @@ export const config = defineConfig({
     PRICE_POLL_MS: env
       .integer({ min: 20, max: 60_000, default: 500 })
       .describe("between two looks for a new price version"),
+    BILLING_RECEIPT_KEY: receiptKey,
+    RECEIPT_KEY_DAYS: env
+      .integer({ min: 1, max: 3_650, default: 90 })
+      .describe("age at which the key that signs receipts is replaced"),
   },
   build: (values): BillingConfig => ({
     common: commonConfig(values),
@@ -59,6 +69,8 @@ export const config = defineConfig({
     usageRoundMs: values.USAGE_ROUND_MS,
     usageAckWaitMs: values.USAGE_ACK_WAIT_MS,
     pricePollMs: values.PRICE_POLL_MS,
+    receiptKey: values.BILLING_RECEIPT_KEY,
+    receiptKeyDays: values.RECEIPT_KEY_DAYS,
   }),
 });
 
@@ -67,6 +79,21 @@ export const migrateConfig = defineConfig({
   service: "billing-ledger migrate",
   fields: { DATABASE_OWNER_URL: databaseUrl.describe("Postgres, role billing_owner") },
   build: (values) => ({ databaseOwnerUrl: values.DATABASE_OWNER_URL }),
+});
+
+/** Of the one-shot that replaces the key of receipts. */
+export const rotateConfig = defineConfig({
+  service: "billing-ledger rotate-receipt-key",
+  fields: {
+    DATABASE_URL: databaseUrl.describe("Postgres, role billing_app"),
+    PUBLIC_ORIGIN: publicOrigin.describe("issuer of receipts"),
+    BILLING_RECEIPT_KEY: receiptKey,
+  },
+  build: (values) => ({
+    databaseUrl: values.DATABASE_URL,
+    publicOrigin: values.PUBLIC_ORIGIN,
+    receiptKey: values.BILLING_RECEIPT_KEY,
+  }),
 });
 
 /** Of the one-shot price import: the service's own role is enough. */

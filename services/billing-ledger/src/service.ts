@@ -16,11 +16,15 @@ import { startPricePublisher } from "./bus/price-publisher.ts";
 import { ledgerRpcs } from "./bus/rpc.ts";
 import { startUsageAgent } from "./bus/usage-agent.ts";
 import type { BillingConfig } from "./config.ts";
+import { createReceiptKeys } from "./crypto/receipt-signer.ts";
 import { billingEvents, type BillingEvents } from "./events.ts";
+import type { ReceiptRouteDeps } from "./http/receipt-routes.ts";
 import { billingRoutes } from "./http/routes.ts";
+import { startRounds } from "./rounds.ts";
 import { createLedgerStore, type EncodeBalanceChanged } from "./store/ledger-store.ts";
 import { migrations } from "./store/migrations/index.ts";
 import { createPriceStore } from "./store/price-store.ts";
+import { createReceiptKeyStore, createReceiptTransfers } from "./store/receipt-store.ts";
 import { schema, type Tables } from "./store/schema.ts";
 import { createUsageStore } from "./store/usage-store.ts";
 import { openWriterSession } from "./store/writer-session.ts";
@@ -127,17 +131,18 @@ async function startLedger({ config, scope, db, bus, prices, events, encode }: P
 
 async function startHttp(
   { config, scope, logger }: ServiceContext<BillingConfig>,
-  { db, bus, prices, encode }: Parts,
+  parts: Parts,
 ): Promise<RunningService> {
+  const { db, bus, encode } = parts;
   const ledger = createLedgerStore(db, encode);
   const usage = createUsageStore(db);
   const { app } = createHttpApp({
     service: "billing-ledger",
     routes: billingRoutes({
       readBalance: (accountId: AccountId) => readBalance({ ledger, clock: systemClock }, accountId),
-      readReceipt: (accountId: AccountId, requestId: RequestId) => readReceipt({ usage, prices }, accountId, requestId),
+      ...receiptParts(parts),
       usage,
-      prices,
+      prices: parts.prices,
     }),
     sessions: createBusSessionVerifier(bus, config.publicOrigin),
     logger,
@@ -148,4 +153,34 @@ async function startHttp(
   const server = await listen(app, { host: config.common.httpHost, port: config.common.httpPort });
   scope.defer("http", () => server.close());
   return { httpPort: server.port, httpUrl: `http://${config.common.httpHost}:${String(server.port)}` };
+}
+
+const rotationRoundMs = 3_600_000;
+const dayMs = 86_400_000;
+
+/** Receipts and the key that signs them, looked after once an hour. */
+function receiptParts({ config, scope, db, prices, events }: Parts): ReceiptRouteDeps {
+  const usage = createUsageStore(db);
+  const transfers = createReceiptTransfers(db);
+  const store = createReceiptKeyStore(db);
+  const signer = createReceiptKeys({
+    store,
+    secret: config.receiptKey.reveal(),
+    issuer: config.publicOrigin,
+    clock: systemClock,
+  });
+  const rotation = startRounds({
+    everyMs: rotationRoundMs,
+    round: async () => {
+      await signer.rotateIfOld(config.receiptKeyDays * dayMs);
+    },
+    onFailure: (error) => events.receiptKeyFailed(error),
+  });
+  scope.defer("receipt key rotation", () => rotation.stop());
+  return {
+    readReceipt: (accountId: AccountId, requestId: RequestId) =>
+      readReceipt({ usage, prices, transfers }, accountId, requestId),
+    receiptSigner: signer,
+    receiptKeys: store,
+  };
 }

@@ -54,8 +54,15 @@ export const usageReceipt = z.strictObject({
     }),
   ),
   rounding: z.literal("half-even, once, to 0.000001"),
+  /** How `computed` follows from the lines, and `charged` from `computed`: enough to do it again by hand. */
+  formula: z.string(),
+  /** The sum of the lines, rounded once. */
+  computed: amount,
   charged: amount,
+  /** The first transfer that paid for it, bonus before paid; null when nothing was charged. */
   transferId: idOf("trf").nullable(),
+  /** Every transfer of the batch that took this charge, among others, from the account: one a bucket. */
+  transfers: z.array(z.strictObject({ transferId: idOf("trf"), bucket: z.enum(["bonus", "paid"]) })).max(2),
   postedAt: instant,
 });
 export type UsageReceipt = z.infer<typeof usageReceipt>;

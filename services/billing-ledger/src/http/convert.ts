@@ -2,6 +2,7 @@ import type { Balance, PriceBook, UsageReceipt } from "@codex/contracts";
 import { parseId, type RequestId } from "@codex/kernel";
 import type { BalanceView } from "../app/read-balance.ts";
 import type { Receipt } from "../app/read-receipt.ts";
+import { receiptFormula } from "../domain/receipt-formula.ts";
 
 export function toApiBalance(view: BalanceView): Balance {
   return {
@@ -25,8 +26,11 @@ export function toApiReceipt(receipt: Receipt): UsageReceipt {
       exact: line.exact,
     })),
     rounding: "half-even, once, to 0.000001",
+    formula: receiptFormula,
+    computed: receipt.computed,
     charged: receipt.line.charged,
     transferId: receipt.transferId,
+    transfers: receipt.transfers.map(({ transferId, bucket }) => ({ transferId, bucket })),
     postedAt: receipt.postedAt.toISOString(),
   };
 }

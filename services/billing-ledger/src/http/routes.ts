@@ -1,15 +1,13 @@
-import { balanceResponse, idOf, priceList, usageList, usageQuery, usageReceipt } from "@codex/contracts";
-import { appError, defineRoute, notFound, type Route } from "@codex/http";
-import type { AccountId, RequestId } from "@codex/kernel";
-import { z } from "zod";
+import { balanceResponse, priceList, usageList, usageQuery } from "@codex/contracts";
+import { appError, defineRoute, type Route } from "@codex/http";
+import type { AccountId } from "@codex/kernel";
 import type { PriceStore, UsageStore } from "../app/ports.ts";
 import type { BalanceView } from "../app/read-balance.ts";
-import type { Receipt } from "../app/read-receipt.ts";
-import { fromApiCursor, toApiBalance, toApiCursor, toApiPrices, toApiReceipt } from "./convert.ts";
+import { fromApiCursor, toApiBalance, toApiCursor, toApiPrices } from "./convert.ts";
+import { receiptRoutes, type ReceiptRouteDeps } from "./receipt-routes.ts";
 
-export interface BillingRouteDeps {
+export interface BillingRouteDeps extends ReceiptRouteDeps {
   readonly readBalance: (accountId: AccountId) => Promise<BalanceView>;
-  readonly readReceipt: (accountId: AccountId, requestId: RequestId) => Promise<Receipt | undefined>;
   readonly usage: UsageStore;
   readonly prices: PriceStore;
 }
@@ -50,20 +48,7 @@ export function billingRoutes(deps: BillingRouteDeps): readonly Route[] {
         return { status: 200, body: { usage: page.lines, nextCursor } };
       },
     }),
-    defineRoute({
-      ...own,
-      operationId: "getReceipt",
-      path: "/api/billing/usage/:requestId",
-      summary: "How the charge of one request came about",
-      request: { params: z.strictObject({ requestId: idOf("req") }) },
-      responses: { 200: usageReceipt },
-      errors: ["not_found"],
-      handler: async ({ principal, params }) => {
-        const receipt = await deps.readReceipt(principal.accountId, params.requestId);
-        if (!receipt) throw notFound();
-        return { status: 200, body: toApiReceipt(receipt) };
-      },
-    }),
+    ...receiptRoutes(deps),
     defineRoute({
       ...read,
       auth: "public",
