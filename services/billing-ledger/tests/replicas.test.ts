@@ -80,16 +80,10 @@ test("given the bus goes away, when it is back, then usage that was sent before 
 test("given a running service, when it is stopped, then what opened last closes first", async () => {
   const replica = await world.startReplica();
   await replica.stop();
-  expect(replica.closedOrder).toEqual([
-    "http",
-    "rpc",
-    "grant consumer",
-    "usage agent 1",
-    "price publisher",
-    "outbox relay",
-    "bus",
-    "database",
-    "admin listener",
-    "telemetry",
-  ]);
+  const { closedOrder } = replica;
+  expect(closedOrder.at(0)).toBe("http");
+  expect(closedOrder.slice(-5)).toEqual(["outbox relay", "bus", "database", "admin listener", "telemetry"]);
+  // Between them stand the background jobs: each ends while it can still reach the database and the bus.
+  const inOrder = ["http", "rpc", "grant consumer", "usage agent 1", "price publisher", "outbox relay"];
+  expect(closedOrder.filter((name) => inOrder.includes(name))).toEqual(inOrder);
 });
