@@ -7,6 +7,7 @@ import { createApplyBatch } from "./20261123T1040-create-apply-batch.ts";
 import { restrictApplicationRole } from "./20261123T1050-restrict-application-role.ts";
 import { moneyFoundation } from "./20261125T1000-money-foundation.ts";
 import { receiptKeys } from "./20261125T1400-receipt-keys.ts";
+import { statementFunctions } from "./20261125T1410-statement.ts";
 
 /** Every migration, oldest first. A file that has been merged is never edited; a mistake is corrected by the next one. */
 export const migrations: readonly Migration[] = [
@@ -19,4 +20,5 @@ export const migrations: readonly Migration[] = [
   { name: "20261123T1050_restrict_application_role", up: restrictApplicationRole },
   { name: "20261125T1000_money_foundation", up: moneyFoundation },
   { name: "20261125T1400_receipt_keys", up: receiptKeys },
+  { name: "20261125T1410_statement", up: statementFunctions },
 ];
