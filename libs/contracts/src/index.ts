@@ -11,6 +11,7 @@ export * from "./http/gateway.ts";
 export * from "./http/keys.ts";
 export * from "./http/problem.ts";
 export * from "./http/receipts.ts";
+export * from "./http/statement.ts";
 export * from "./images.ts";
 export * from "./keys.ts";
 export * from "./pricing.ts";

@@ -9,6 +9,7 @@ import { creditAccount } from "./app/credit-account.ts";
 import { grantLease } from "./app/grant-lease.ts";
 import type { PriceStore } from "./app/ports.ts";
 import { readBalance } from "./app/read-balance.ts";
+import { readMonthlyStatement } from "./app/read-monthly-statement.ts";
 import { readReceipt } from "./app/read-receipt.ts";
 import { toBusBalanceChanged } from "./bus/balance-changed.ts";
 import { grantDurable, grantHandler } from "./bus/grant-consumer.ts";
@@ -20,12 +21,15 @@ import { createReceiptKeys } from "./crypto/receipt-signer.ts";
 import { billingEvents, type BillingEvents } from "./events.ts";
 import type { ReceiptRouteDeps } from "./http/receipt-routes.ts";
 import { billingRoutes } from "./http/routes.ts";
+import type { StatementRouteDeps } from "./http/statement-routes.ts";
 import { startRounds } from "./rounds.ts";
 import { createLedgerStore, type EncodeBalanceChanged } from "./store/ledger-store.ts";
 import { migrations } from "./store/migrations/index.ts";
 import { createPriceStore } from "./store/price-store.ts";
 import { createReceiptKeyStore, createReceiptTransfers } from "./store/receipt-store.ts";
 import { schema, type Tables } from "./store/schema.ts";
+import { createStatementStore } from "./store/statement-store.ts";
+import { createUsageExportStore } from "./store/usage-export-store.ts";
 import { createUsageStore } from "./store/usage-store.ts";
 import { openWriterSession } from "./store/writer-session.ts";
 
@@ -141,6 +145,7 @@ async function startHttp(
     routes: billingRoutes({
       readBalance: (accountId: AccountId) => readBalance({ ledger, clock: systemClock }, accountId),
       ...receiptParts(parts),
+      ...statementParts(db),
       usage,
       prices: parts.prices,
     }),
@@ -153,6 +158,15 @@ async function startHttp(
   const server = await listen(app, { host: config.common.httpHost, port: config.common.httpPort });
   scope.defer("http", () => server.close());
   return { httpPort: server.port, httpUrl: `http://${config.common.httpHost}:${String(server.port)}` };
+}
+
+function statementParts(db: Db<Tables>): StatementRouteDeps {
+  const store = createStatementStore(db);
+  return {
+    statements: store,
+    usageExport: createUsageExportStore(db),
+    readMonthlyStatement: (accountId, month) => readMonthlyStatement({ store, clock: systemClock }, accountId, month),
+  };
 }
 
 const rotationRoundMs = 3_600_000;

@@ -5,8 +5,9 @@ import type { PriceStore, UsageStore } from "../app/ports.ts";
 import type { BalanceView } from "../app/read-balance.ts";
 import { fromApiCursor, toApiBalance, toApiCursor, toApiPrices } from "./convert.ts";
 import { receiptRoutes, type ReceiptRouteDeps } from "./receipt-routes.ts";
+import { statementRoutes, type StatementRouteDeps } from "./statement-routes.ts";
 
-export interface BillingRouteDeps extends ReceiptRouteDeps {
+export interface BillingRouteDeps extends ReceiptRouteDeps, StatementRouteDeps {
   readonly readBalance: (accountId: AccountId) => Promise<BalanceView>;
   readonly usage: UsageStore;
   readonly prices: PriceStore;
@@ -49,6 +50,7 @@ export function billingRoutes(deps: BillingRouteDeps): readonly Route[] {
       },
     }),
     ...receiptRoutes(deps),
+    ...statementRoutes(deps),
     defineRoute({
       ...read,
       auth: "public",

@@ -1,0 +1,61 @@
+import type { UsageLine } from "@codex/contracts";
+import type { Db } from "@codex/db";
+import { idToUuid, type AccountId, type RequestId, type TransferId } from "@codex/kernel";
+import { sql } from "kysely";
+import type { UsageExportStore, UsagePart } from "../app/statement-ports.ts";
+import { fromDbUsageEvent, type UsageRow } from "./mapping.ts";
+import type { Tables } from "./schema.ts";
+
+/**
+ * Usage by time and by batch, over the index (account, request id): a request id is a UUIDv7, so a range of time is a range of
+ * ids. An id is made when the request starts, and its usage is booked later.
+ */
+
+/** How long before its booking a request may have started and still be found by its batch: a request plus a long outage of the bus. */
+const bookedLateMsMax = 48 * 3_600_000;
+const highestUuid = "ffffffff-ffff-ffff-ffff-ffffffffffff";
+
+/** The lowest uuid of a UUIDv7 made at this millisecond. */
+export function uuidFloor(ms: number): string {
+  const hex = Math.max(0, ms).toString(16).padStart(12, "0");
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-0000-0000-000000000000`;
+}
+
+export function createUsageExportStore(db: Db<Tables>): UsageExportStore {
+  return {
+    between: async (accountId, from, to, limit, before) => {
+      const { rows } = await sql<UsageRow>`
+        select * from usage_line where account_id = ${idToUuid(accountId)}
+          and request_id >= ${uuidFloor(from.getTime())}::uuid and request_id < ${uuidFloor(to.getTime())}::uuid
+          and request_id < ${before === undefined ? highestUuid : idToUuid(before)}::uuid
+        order by request_id desc limit ${limit}`.execute(db.kysely);
+      return rows.map(fromDbUsageEvent);
+    },
+    ofTransfer: (accountId, transferId, limit, before) => ofTransfer(db, accountId, transferId, limit, before),
+  };
+}
+
+async function ofTransfer(
+  db: Db<Tables>,
+  accountId: AccountId,
+  transferId: TransferId,
+  limit: number,
+  before: RequestId | undefined,
+): Promise<UsagePart | undefined> {
+  const found = await sql<{ batch_id: bigint; created_at: Date }>`
+    select t.batch_id, t.created_at from transfer t
+    join ledger_account a on a.id = t.debit_account_id
+    where t.id = ${idToUuid(transferId)} and a.account_id = ${idToUuid(accountId)} and t.kind = 'usage'`.execute(
+    db.kysely,
+  );
+  const batch = found.rows[0];
+  if (!batch) return undefined;
+  const bookedMs = batch.created_at.getTime();
+  const { rows } = await sql<UsageRow>`
+    select * from usage_line where account_id = ${idToUuid(accountId)} and batch_id = ${batch.batch_id}
+      and request_id >= ${uuidFloor(bookedMs - bookedLateMsMax)}::uuid
+      and request_id < ${before === undefined ? highestUuid : idToUuid(before)}::uuid
+    order by request_id desc limit ${limit + 1}`.execute(db.kysely);
+  const lines: UsageLine[] = rows.slice(0, limit).map(fromDbUsageEvent);
+  return { lines, next: rows.length > limit ? (lines.at(-1)?.requestId ?? null) : null };
+}
