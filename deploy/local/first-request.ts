@@ -48,7 +48,7 @@ export async function sendFirstRequest(options: FirstRequestOptions): Promise<Fi
     model: options.model,
     requestId: streamed.requestId,
     answer: streamed.text,
-    inputTokens: line.tokens.input + line.tokens.cachedInput + line.tokens.cacheWrite,
+    inputTokens: line.tokens.input + line.tokens.cachedInput + line.tokens.cacheWrite + line.tokens.cacheWrite1h,
     outputTokens: line.tokens.output + line.tokens.reasoning,
     durationMs,
     charged: formatAmount(line.charged),

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { count, idOf, instant, microTokens } from "./codecs.ts";
 import { defineEvent, defineRpc } from "./define.ts";
-import { tokenCounts } from "./pricing.ts";
+import { defaultPriceGroup, priceGroupName, tokenCounts, usageImages } from "./pricing.ts";
 
 /**
  * Glossary
@@ -49,12 +49,19 @@ export const usageRecord = z.strictObject({
   errorCode: z.string().max(64).nullable(),
   streamed: z.boolean(),
   tokens: tokenCounts,
+  /** Pictures made; null for anything else. Absent, like the two after it, in records of an older gateway. */
+  images: usageImages.nullable().default(null),
+  /** Sound heard or made, where it is priced by its length. */
+  audioMs: count.default(0),
+  /** Group of the account when the request was admitted. */
+  priceGroup: priceGroupName.default(defaultPriceGroup),
   /** True when the upstream reported no usable usage and the counts are ours. */
   estimated: z.boolean(),
   priceVersion: idOf("prc"),
   holdMicroTokens: microTokens,
   /** 0 ≤ cost ≤ hold. */
   costMicroTokens: microTokens,
+  /** When the request was admitted: decides the version of the prices and the off-peak window. */
   startedAt: instant,
   firstByteMs: count.nullable(),
   durationMs: count,

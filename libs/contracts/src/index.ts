@@ -14,6 +14,7 @@ export * from "./http/receipts.ts";
 export * from "./http/statement.ts";
 export * from "./images.ts";
 export * from "./keys.ts";
+export * from "./price-usage.ts";
 export * from "./pricing.ts";
 export * from "./registry.ts";
 export * from "./streams.ts";

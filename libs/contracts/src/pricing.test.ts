@@ -1,51 +1,104 @@
-import { expect, test } from "@jest/globals";
-import fc from "fast-check";
-import { priceBound, priceUsage, tokenClasses, type ModelPrice, type TokenCounts } from "./pricing.ts";
+import { describe, expect, test } from "@jest/globals";
+import * as z from "zod";
+import { newId } from "@codex/kernel";
+import { usageRecord } from "./billing.ts";
+import { modelPrice, priceBook, tokenCounts } from "./pricing.ts";
 
-const rate = fc.bigInt({ min: 0n, max: 10n ** 12n });
-const tokens = fc.record(
-  Object.fromEntries(tokenClasses.map((name) => [name, fc.integer({ min: 0, max: 10 ** 7 })])),
-) as fc.Arbitrary<TokenCounts>;
-const price = fc.record({
-  model: fc.constant("m"),
-  displayName: fc.constant("M"),
-  contextTokens: fc.constant(1),
-  outputTokensMax: fc.constant(1),
-  rates: fc.record(Object.fromEntries(tokenClasses.map((name) => [name, rate]))),
-  perRequest: rate,
-}) as fc.Arbitrary<ModelPrice>;
-
-const free: ModelPrice = {
+/** As a price file of the first version has it. */
+const oldPrice = {
   model: "m",
   displayName: "M",
-  contextTokens: 1,
-  outputTokensMax: 1,
-  rates: { input: 0n, cachedInput: 0n, cacheWrite: 0n, output: 0n, reasoning: 0n },
-  perRequest: 0n,
+  contextTokens: 100,
+  outputTokensMax: 10,
+  rates: { input: "10", cachedInput: "1", cacheWrite: "12", output: "20", reasoning: "20" },
+  perRequest: "5",
 };
-const none: TokenCounts = { input: 0, cachedInput: 0, cacheWrite: 0, output: 0, reasoning: 0 };
+const newPrice = {
+  ...oldPrice,
+  rates: { ...oldPrice.rates, cacheWrite1h: "24" },
+  perImage: [{ variant: "1024x1024-high", microTokens: "40000" }],
+  perAudioSecond: "100",
+  tiers: [{ aboveInputTokens: 50, rates: { ...oldPrice.rates, cacheWrite1h: "48" } }],
+  offPeak: [{ days: ["sat", "sun"], fromUtc: "16:30", toUtc: "00:30", multiplierPpm: 500_000 }],
+};
 
-test("a charge is the exact sum, rounded once", () => {
-  const model = { ...free, rates: { ...free.rates, input: 333_333n, output: 1_500_000n }, perRequest: 7n };
-  // 3 × 0.333333 + 1 × 1.5 = 2.499999 micro-tokens → 2, plus 7 for the request; two roundings would give 1 + 2 = 3.
-  expect(priceUsage(model, { ...none, input: 3, output: 1 })).toBe(9n);
+describe("a price", () => {
+  test("given one of before the classes, when it is read, then an hour in the cache costs what five minutes do and nothing is added", () => {
+    expect(modelPrice.parse(oldPrice)).toEqual({
+      model: "m",
+      displayName: "M",
+      contextTokens: 100,
+      outputTokensMax: 10,
+      rates: { input: 10n, cachedInput: 1n, cacheWrite: 12n, cacheWrite1h: 12n, output: 20n, reasoning: 20n },
+      perRequest: 5n,
+      perImage: [],
+      perAudioSecond: 0n,
+      tiers: [],
+      offPeak: [],
+    });
+    const book = { version: newId("prc"), effectiveAt: "2026-11-23T12:00:00.000Z", models: [oldPrice] };
+    expect(priceBook.parse(book).groups).toEqual([]);
+  });
+
+  test("given one with every field, when it is read and written, then it is the same", () => {
+    expect(z.encode(modelPrice, modelPrice.parse(newPrice))).toEqual(newPrice);
+  });
+
+  test.each([
+    ["a day that is none", { offPeak: [{ ...newPrice.offPeak[0], days: ["someday"] }] }],
+    ["a time that is none", { offPeak: [{ ...newPrice.offPeak[0], fromUtc: "24:00" }] }],
+    ["a fraction of a millionth", { offPeak: [{ ...newPrice.offPeak[0], multiplierPpm: 0.5 }] }],
+    ["a negative multiplier", { offPeak: [{ ...newPrice.offPeak[0], multiplierPpm: -1 }] }],
+    ["a rate as a number", { perAudioSecond: 5 }],
+    ["a tier of rates that are not whole", { tiers: [{ aboveInputTokens: 50, rates: { input: "1" } }] }],
+    ["a field nobody knows", { perVideo: "5" }],
+  ])("given %s, when it is read, then it is refused", (_name, change) => {
+    expect(modelPrice.safeParse({ ...newPrice, ...change }).success).toBe(false);
+  });
 });
 
-test("every class is priced by its own rate", () => {
-  for (const tokenClass of tokenClasses) {
-    const model = { ...free, rates: { ...free.rates, [tokenClass]: 5_000_000n } };
-    expect(priceUsage(model, { ...none, [tokenClass]: 2 })).toBe(10n);
-    expect(priceUsage(model, { input: 1, cachedInput: 1, cacheWrite: 1, output: 1, reasoning: 1 })).toBe(5n);
-  }
-});
+describe("a usage record", () => {
+  const old = {
+    type: "usage",
+    seq: 1,
+    requestId: newId("req"),
+    accountId: newId("acc"),
+    keyId: newId("key"),
+    leaseId: newId("lse"),
+    route: "/v1/chat/completions",
+    model: "m",
+    channel: null,
+    status: "ok",
+    httpStatus: 200,
+    errorCode: null,
+    streamed: false,
+    tokens: { input: 1, cachedInput: 0, cacheWrite: 0, output: 1, reasoning: 0 },
+    estimated: false,
+    priceVersion: newId("prc"),
+    holdMicroTokens: "10",
+    costMicroTokens: "1",
+    startedAt: "2026-11-23T12:00:00.000Z",
+    firstByteMs: null,
+    durationMs: 1,
+  };
 
-test("the bound is never below the charge of the same or of fewer tokens", () => {
-  fc.assert(
-    fc.property(price, tokens, tokens, (model, some, more) => {
-      const sum = Object.fromEntries(
-        tokenClasses.map((name) => [name, some[name] + more[name]]),
-      ) as unknown as TokenCounts;
-      return priceBound(model, sum) >= priceUsage(model, some);
-    }),
-  );
+  test("given one of an older gateway, when it is read, then it used nothing of what it could not say", () => {
+    expect(usageRecord.parse(old)).toMatchObject({
+      tokens: { cacheWrite1h: 0 },
+      images: null,
+      audioMs: 0,
+      priceGroup: "default",
+    });
+    expect(tokenCounts.parse(old.tokens).cacheWrite1h).toBe(0);
+  });
+
+  test.each([
+    ["a group with a blank", { priceGroup: "v i p" }],
+    ["a group that is too long", { priceGroup: "x".repeat(33) }],
+    ["a variant that is too long", { images: { count: 1, variant: "x".repeat(33) } }],
+    ["half a picture", { images: { count: 0.5, variant: "x" } }],
+    ["negative sound", { audioMs: -1 }],
+  ])("given %s, when it is read, then it is refused", (_name, change) => {
+    expect(usageRecord.safeParse({ ...old, ...change }).success).toBe(false);
+  });
 });

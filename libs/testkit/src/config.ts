@@ -44,6 +44,11 @@ export function keepTestDatabases(): boolean {
   return read("KEEP_TEST_DB") === "1";
 }
 
+/** As it was set; see property-runs.ts. */
+export function askedPropertyRuns(): string | undefined {
+  return read("FC_NUM_RUNS");
+}
+
 /** Folders where a server's program may be: PATH, then those that a plain user's PATH leaves out. */
 export function binaryFolders(): readonly string[] {
   const listed = (read("PATH") ?? "").split(path.delimiter).filter((folder) => path.isAbsolute(folder));

@@ -10,4 +10,5 @@ export { freePort, isPortFree } from "./ports.ts";
 export { startNats, type PrivateNats } from "./private-nats.ts";
 export { processIdentity } from "./process-identity.ts";
 export { MissingProgramError } from "./programs.ts";
+export { propertyRuns } from "./property-runs.ts";
 export { testInfra } from "./test-infra.ts";

@@ -1,12 +1,14 @@
 import { connectBus, rpcHandler, type Bus, type BusLogger } from "@codex/bus";
 import {
   balanceGet,
+  defaultPriceGroup,
   epochOpen,
   grantCommand,
   jwksGet,
   leaseGrant,
   priceUsage,
   sessionCheck,
+  tokensOnly,
   usageEnvelope,
   usagePartitionOf,
   watermarkGet,
@@ -38,13 +40,25 @@ export const model: ModelPrice = {
     input: 10_000_000n,
     cachedInput: 1_000_000n,
     cacheWrite: 12_500_000n,
+    cacheWrite1h: 20_000_000n,
     output: 20_000_000n,
     reasoning: 20_000_000n,
   },
   perRequest: 5n,
+  perImage: [],
+  perAudioSecond: 0n,
+  tiers: [],
+  offPeak: [],
 };
 
-export const noTokens: TokenCounts = { input: 0, cachedInput: 0, cacheWrite: 0, output: 0, reasoning: 0 };
+export const noTokens: TokenCounts = {
+  input: 0,
+  cachedInput: 0,
+  cacheWrite: 0,
+  cacheWrite1h: 0,
+  output: 0,
+  reasoning: 0,
+};
 
 export const quiet: BusLogger = { info: () => undefined, warn: () => undefined, error: () => undefined };
 
@@ -301,7 +315,7 @@ export class Worker {
     more: Partial<UsageRecord> = {},
   ): UsageRecord {
     const counts = { ...noTokens, ...tokens };
-    const cost = priceUsage(model, counts);
+    const cost = priceUsage(model, tokensOnly(counts), []);
     return {
       type: "usage",
       seq: this.take(accountId),
@@ -317,6 +331,9 @@ export class Worker {
       errorCode: null,
       streamed: true,
       tokens: counts,
+      images: null,
+      audioMs: 0,
+      priceGroup: defaultPriceGroup,
       estimated: false,
       priceVersion: this.world.priceVersion,
       holdMicroTokens: cost * 2n,

@@ -108,6 +108,7 @@ export async function startWorld(more: Readonly<Record<string, string>> = {}): P
   ).put(priceBookKey, {
     version: newId("prc"),
     effectiveAt: new Date().toISOString(),
+    groups: [],
     models: models.map(priceOf),
   });
   const auth = await AuthStandIn.start(nats.url, origin);
@@ -185,7 +186,18 @@ function priceOf(model: string): ModelPrice {
     displayName: model,
     contextTokens: 32_768,
     outputTokensMax: 4_096,
-    rates: { input: rate, cachedInput: rate, cacheWrite: rate, output: rate, reasoning: rate },
+    rates: {
+      input: rate,
+      cachedInput: rate,
+      cacheWrite: rate,
+      cacheWrite1h: rate,
+      output: rate,
+      reasoning: rate,
+    },
     perRequest: 0n,
+    perImage: [],
+    perAudioSecond: 0n,
+    tiers: [],
+    offPeak: [],
   };
 }

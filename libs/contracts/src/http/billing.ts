@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { usageStatus } from "../billing.ts";
 import { amount, count, idOf, instant } from "../codecs.ts";
-import { tokenCounts } from "../pricing.ts";
+import { imageVariant, offPeakWindow, priceGroupName, tokenCounts, usageImages } from "../pricing.ts";
 
 /** `available = paid + bonus − held`. Bonus is spent first, then paid. */
 export const balanceResponse = z.strictObject({
@@ -23,6 +23,8 @@ export const usageLine = z.strictObject({
   errorCode: z.string().nullable(),
   streamed: z.boolean(),
   tokens: tokenCounts,
+  images: usageImages.nullable(),
+  audioMs: count,
   estimated: z.boolean(),
   charged: amount,
   startedAt: instant,
@@ -38,21 +40,35 @@ export const usageQuery = z.strictObject({
   cursor: z.string().max(200).optional(),
 });
 
-/** How the charge came about, so that anyone can check the sum. */
+/**
+ * How the charge came about, so that anyone can check the sum: `exact` of all lines, times both multipliers over a million,
+ * is `exact`; rounded it is `charged`, unless the hold was smaller.
+ */
 export const usageReceipt = z.strictObject({
   usage: usageLine,
   priceVersion: idOf("prc"),
   hold: amount,
   lines: z.array(
     z.strictObject({
+      /** A token class, `image`, `audio` or `request`. */
       class: z.string(),
+      /** Model tokens; pictures; milliseconds of sound; requests. */
       quantity: count,
-      /** Tokens of balance per million model tokens; per request for the class `request`. */
+      /** Tokens of balance per million model tokens; per picture; per second of sound; per request. */
       rate: amount,
-      /** Exact, before rounding, as a decimal string of tokens. */
+      /** Exact, before multipliers and rounding, as a decimal string of tokens. */
       exact: z.string(),
     }),
   ),
+  terms: z.strictObject({
+    /** The prompt was longer than this, so the tier's rates hold for the whole request; null below the first tier. */
+    tierAboveInputTokens: count.nullable(),
+    offPeakPpm: count,
+    priceGroup: priceGroupName,
+    groupPpm: count,
+  }),
+  /** Exact sum of the lines after multipliers, before rounding, as a decimal string of tokens. */
+  exact: z.string(),
   rounding: z.literal("half-even, once, to 0.000001"),
   /** How `computed` follows from the lines, and `charged` from `computed`: enough to do it again by hand. */
   formula: z.string(),
@@ -67,17 +83,28 @@ export const usageReceipt = z.strictObject({
 });
 export type UsageReceipt = z.infer<typeof usageReceipt>;
 
+/** Tokens of balance per million model tokens. */
+const publicRates = {
+  input: amount,
+  cachedInput: amount,
+  cacheWrite: amount,
+  cacheWrite1h: amount,
+  output: amount,
+  reasoning: amount,
+};
+
+/** The list price of a model; docs/prices.md explains each field. What a group pays is not public. */
 export const publicPrice = z.strictObject({
   model: z.string(),
   displayName: z.string(),
   contextTokens: count,
   outputTokensMax: count,
-  /** Tokens of balance per million model tokens. */
-  input: amount,
-  cachedInput: amount,
-  cacheWrite: amount,
-  output: amount,
-  reasoning: amount,
+  ...publicRates,
   perRequest: amount,
+  perImage: z.array(z.strictObject({ variant: imageVariant, price: amount })),
+  perAudioSecond: amount,
+  tiers: z.array(z.strictObject({ aboveInputTokens: count, ...publicRates })),
+  offPeak: z.array(offPeakWindow),
 });
 export const priceList = z.strictObject({ version: idOf("prc"), effectiveAt: instant, models: z.array(publicPrice) });
+export type PriceList = z.infer<typeof priceList>;

@@ -63,13 +63,14 @@ async function priceAll(
     }
     if (!books.has(record.priceVersion))
       books.set(record.priceVersion, await deps.prices.byVersion(record.priceVersion));
-    const price = books.get(record.priceVersion)?.models.find((candidate) => candidate.model === record.model);
-    if (!price) {
+    const book = books.get(record.priceVersion);
+    const price = book?.models.find((candidate) => candidate.model === record.model);
+    if (!book || !price) {
       unpriced.push(setAside(spooled, "unpriced", `no price of ${record.model} in ${record.priceVersion}`));
       continue;
     }
-    const checked = checkCharge(price, {
-      tokens: record.tokens,
+    const checked = checkCharge(price, book.groups, {
+      usage: record,
       hold: record.holdMicroTokens,
       cost: record.costMicroTokens,
     });

@@ -70,6 +70,8 @@ export interface UsagePage {
 export interface PostedUsage {
   readonly line: UsageLine;
   readonly priceVersion: PriceBook["version"];
+  /** Group of the account when the request was admitted. */
+  readonly priceGroup: string;
   readonly hold: MicroTokens;
   /** The first transfer that paid for it, bonus before paid; null when nothing was charged. */
   readonly transferId: TransferId | null;

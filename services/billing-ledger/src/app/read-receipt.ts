@@ -1,11 +1,10 @@
 import type { AccountId, MicroTokens, RequestId } from "@codex/kernel";
-import { receiptOf, type ReceiptLine } from "../domain/receipt.ts";
+import { receiptOf, type ReceiptSum } from "../domain/receipt.ts";
 import type { ReceiptTransfer, ReceiptTransfers } from "./receipt-ports.ts";
 import type { PostedUsage, PriceStore, UsageStore } from "./ports.ts";
 
-export interface Receipt extends PostedUsage {
-  readonly lines: readonly ReceiptLine[];
-  /** The sum of the lines, rounded once. */
+export interface Receipt extends PostedUsage, Omit<ReceiptSum, "sum"> {
+  /** The sum of the lines after the multipliers, rounded once. */
   readonly computed: MicroTokens;
   readonly transfers: readonly ReceiptTransfer[];
 }
@@ -21,8 +20,9 @@ export async function readReceipt(
   const book = await deps.prices.byVersion(posted.priceVersion);
   const price = book?.models.find((candidate) => candidate.model === posted.line.model);
   // A record is booked only when its price is known, and versions are never removed.
-  if (!price) throw new Error("a booked request has no price");
-  const { lines, sum } = receiptOf(price, posted.line.tokens);
+  if (!book || !price) throw new Error("a booked request has no price");
+  const usage = { ...posted.line, priceGroup: posted.priceGroup };
+  const { lines, terms, exact, sum } = receiptOf(price, usage, book.groups);
   const transfers = posted.line.charged === 0n ? [] : await deps.transfers.ofRequest(accountId, requestId);
-  return { ...posted, lines, computed: sum, transfers };
+  return { ...posted, lines, terms, exact, computed: sum, transfers };
 }

@@ -1,5 +1,16 @@
 import { describe, expect, test } from "@jest/globals";
-import { priceUsage, type ModelPrice, type TokenClass, type TokenCounts } from "@codex/contracts";
+import {
+  priceUsage,
+  tokensOnly,
+  weekDays,
+  type ModelPrice,
+  type PricedUsage,
+  type PriceGroup,
+  type TokenClass,
+  type TokenCounts,
+} from "@codex/contracts";
+import { propertyRuns } from "@codex/testkit";
+import { divideHalfEven } from "@codex/kernel";
 import fc from "fast-check";
 import { checkCharge } from "./charge-check.ts";
 import { askProblem, sizeLease } from "./lease-size.ts";
@@ -10,24 +21,67 @@ import { fundingAccountOf, splitDebit } from "./spending-order.ts";
 
 const money = fc.bigInt({ min: 0n, max: 10n ** 15n });
 const classes = <T>(value: fc.Arbitrary<T>): fc.Arbitrary<Record<TokenClass, T>> =>
-  fc.record({ input: value, cachedInput: value, cacheWrite: value, output: value, reasoning: value });
+  fc.record({
+    input: value,
+    cachedInput: value,
+    cacheWrite: value,
+    cacheWrite1h: value,
+    output: value,
+    reasoning: value,
+  });
 const tokens: fc.Arbitrary<TokenCounts> = classes(fc.integer({ min: 0, max: 10 ** 7 }));
+const rates = classes(fc.bigInt({ min: 0n, max: 10n ** 12n }));
+const ppm = fc.nat(3_000_000);
 const price: fc.Arbitrary<ModelPrice> = fc.record({
   model: fc.constant("m"),
   displayName: fc.constant("M"),
   contextTokens: fc.constant(100),
   outputTokensMax: fc.constant(10),
-  rates: classes(fc.bigInt({ min: 0n, max: 10n ** 12n })),
+  rates,
   perRequest: fc.bigInt({ min: 0n, max: 10n ** 9n }),
+  perImage: fc.array(fc.record({ variant: fc.constant("large"), microTokens: money }), { maxLength: 1 }),
+  perAudioSecond: fc.bigInt({ min: 0n, max: 10n ** 9n }),
+  tiers: fc.array(fc.record({ aboveInputTokens: fc.nat(10 ** 7), rates }), { maxLength: 1 }),
+  offPeak: fc.array(
+    fc.record({
+      days: fc.constant([...weekDays]),
+      fromUtc: fc.constant("08:00"),
+      toUtc: fc.constant("20:00"),
+      multiplierPpm: ppm,
+    }),
+    { maxLength: 1 },
+  ),
 });
-const none: TokenCounts = { input: 0, cachedInput: 0, cacheWrite: 0, output: 0, reasoning: 0 };
+const groups: fc.Arbitrary<PriceGroup[]> = fc.array(
+  fc.record({ group: fc.constantFrom("vip", "default"), multiplierPpm: ppm }),
+  { maxLength: 2 },
+);
+const usage: fc.Arbitrary<PricedUsage> = fc.record({
+  tokens,
+  images: fc.option(fc.record({ count: fc.nat(9), variant: fc.constantFrom("large", "small") })),
+  audioMs: fc.nat(10 ** 6),
+  startedAt: fc.constantFrom("2026-11-23T07:59:59.999Z", "2026-11-23T12:00:00.000Z"),
+  priceGroup: fc.constantFrom("vip", "default", "stranger"),
+});
+const none: TokenCounts = { input: 0, cachedInput: 0, cacheWrite: 0, cacheWrite1h: 0, output: 0, reasoning: 0 };
 const plain: ModelPrice = {
   model: "m",
   displayName: "M",
   contextTokens: 100,
   outputTokensMax: 10,
-  rates: { input: 1_000_000n, cachedInput: 0n, cacheWrite: 0n, output: 2_500_000n, reasoning: 0n },
+  rates: {
+    input: 1_000_000n,
+    cachedInput: 0n,
+    cacheWrite: 0n,
+    cacheWrite1h: 0n,
+    output: 2_500_000n,
+    reasoning: 0n,
+  },
   perRequest: 7n,
+  perImage: [],
+  perAudioSecond: 0n,
+  tiers: [],
+  offPeak: [],
 };
 
 describe("spending order", () => {
@@ -94,40 +148,75 @@ describe("lease size", () => {
 
 describe("receipt", () => {
   test("given usage, when the receipt is written, then its lines are exact and only what was used is listed", () => {
-    expect(receiptOf(plain, { ...none, input: 3, output: 1 })).toEqual({
+    expect(receiptOf(plain, tokensOnly({ ...none, input: 3, output: 1 }), [])).toEqual({
       lines: [
         { class: "input", quantity: 3, rate: 1_000_000n, exact: "0.000003000000" },
         { class: "output", quantity: 1, rate: 2_500_000n, exact: "0.000002500000" },
         { class: "request", quantity: 1, rate: 7n, exact: "0.000007000000" },
       ],
-      // 3 + 2.5 = 5.5 → 6 (half to even), + 7
-      sum: 13n,
+      terms: { aboveInputTokens: null, offPeakPpm: 1_000_000, groupPpm: 1_000_000 },
+      exact: "0.000012500000000000000000",
+      // 3 + 2.5 + 7 = 12.5 → 12 (half to even)
+      sum: 12n,
     });
   });
 
-  test("given any price and usage, when the lines are added up exactly and rounded once, then the sum is the contract's charge", () => {
+  test("given every kind of use and term, when the receipt is written, then each has its line and the terms are named", () => {
+    const rich: ModelPrice = {
+      ...plain,
+      tiers: [{ aboveInputTokens: 10, rates: { ...plain.rates, input: 2_000_000n, cacheWrite1h: 4_000_000n } }],
+      perImage: [{ variant: "large", microTokens: 40n }],
+      perAudioSecond: 10n,
+      offPeak: [{ days: ["mon"], fromUtc: "08:00", toUtc: "20:00", multiplierPpm: 500_000 }],
+    };
+    const used: PricedUsage = {
+      tokens: { ...none, input: 10, cacheWrite1h: 1 },
+      images: { count: 2, variant: "large" },
+      audioMs: 1_500,
+      startedAt: "2026-11-23T12:00:00.000Z",
+      priceGroup: "vip",
+    };
+    expect(receiptOf(rich, used, [{ group: "vip", multiplierPpm: 900_000 }])).toEqual({
+      lines: [
+        { class: "input", quantity: 10, rate: 2_000_000n, exact: "0.000020000000" },
+        { class: "cacheWrite1h", quantity: 1, rate: 4_000_000n, exact: "0.000004000000" },
+        { class: "image", quantity: 2, rate: 40n, exact: "0.000080000000" },
+        { class: "audio", quantity: 1_500, rate: 10n, exact: "0.000015000000" },
+        { class: "request", quantity: 1, rate: 7n, exact: "0.000007000000" },
+      ],
+      terms: { aboveInputTokens: 10, offPeakPpm: 500_000, groupPpm: 900_000 },
+      // (20 + 4 + 80 + 15 + 7) × 0.5 × 0.9 = 56.7
+      exact: "0.000056700000000000000000",
+      sum: 57n,
+    });
+  });
+
+  test("given any price and usage, when the printed lines are added up, multiplied and rounded once, then the sum is the contract's charge", () => {
     fc.assert(
-      fc.property(price, tokens, (model, used) => {
-        const receipt = receiptOf(model, used);
-        const exact = receipt.lines.reduce((sum, line) => sum + BigInt(line.exact.replace(".", "")), 0n);
-        expect(receipt.sum).toBe(priceUsage(model, used));
-        expect(exact - receipt.sum * 1_000_000n).toBeLessThanOrEqual(500_000n);
-        expect(receipt.sum * 1_000_000n - exact).toBeLessThanOrEqual(500_000n);
+      fc.property(price, usage, groups, (model, used, book) => {
+        const receipt = receiptOf(model, used, book);
+        const digits = (text: string): bigint => BigInt(text.replace(".", ""));
+        const lines = receipt.lines.reduce((sum, line) => sum + digits(line.exact), 0n);
+        const exact = lines * BigInt(receipt.terms.offPeakPpm) * BigInt(receipt.terms.groupPpm);
+        expect(digits(receipt.exact)).toBe(exact);
+        expect(divideHalfEven(exact, 10n ** 18n)).toBe(priceUsage(model, used, book));
+        expect(receipt.sum).toBe(priceUsage(model, used, book));
       }),
+      { numRuns: propertyRuns(300) },
     );
   });
 });
 
 describe("charge check", () => {
-  const used = { ...none, input: 10 };
+  const used = tokensOnly({ ...none, input: 10 });
 
   test("given an honest charge, when it is computed again, then it agrees, also where the hold cut it", () => {
-    expect(checkCharge(plain, { tokens: used, hold: 100n, cost: 17n })).toEqual({
+    expect(checkCharge(plain, [], { usage: used, hold: 100n, cost: 17n })).toEqual({
       cost: 17n,
       hold: 100n,
       mismatch: false,
     });
-    expect(checkCharge(plain, { tokens: used, hold: 12n, cost: 12n })).toEqual({
+    expect(checkCharge(plain, [], { usage: used, hold: 12n, cost: 12n })).toEqual({
       cost: 12n,
       hold: 12n,
       mismatch: false,
@@ -135,7 +224,7 @@ describe("charge check", () => {
   });
 
   test("given a request that never reached an upstream, when it cost nothing, then it agrees", () => {
-    expect(checkCharge(plain, { tokens: none, hold: 100n, cost: 0n }).mismatch).toBe(false);
+    expect(checkCharge(plain, [], { usage: tokensOnly(none), hold: 100n, cost: 0n }).mismatch).toBe(false);
   });
 
   test.each([
@@ -148,11 +237,25 @@ describe("charge check", () => {
   ])(
     "given %s, when it is computed again, then it is flagged and booked within [0, hold]",
     (_name, cost, hold, booked) => {
-      const checked = checkCharge(plain, { tokens: used, hold, cost });
+      const checked = checkCharge(plain, [], { usage: used, hold, cost });
       expect(checked.mismatch).toBe(true);
       expect(checked.cost).toBe(booked);
     },
   );
+});
+
+test("given a group that the book does not know, when the charge is checked, then it is booked as default and flagged", () => {
+  const used = { ...tokensOnly({ ...none, input: 10 }), priceGroup: "stranger" };
+  const checked = checkCharge(plain, [{ group: "vip", multiplierPpm: 1 }], { usage: used, hold: 100n, cost: 17n });
+  expect(checked).toEqual({ cost: 17n, hold: 100n, mismatch: true });
+});
+
+test.each([
+  ["a picture", { images: { count: 1, variant: "large" } }],
+  ["sound", { audioMs: 1 }],
+])("given %s that cost nothing, when the charge is checked, then it is flagged", (_name, more) => {
+  const reported = { usage: { ...tokensOnly(none), ...more }, hold: 100n, cost: 0n };
+  expect(checkCharge(plain, [], reported).mismatch).toBe(true);
 });
 
 describe("price list", () => {

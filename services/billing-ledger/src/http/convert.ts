@@ -1,4 +1,4 @@
-import type { Balance, PriceBook, UsageReceipt } from "@codex/contracts";
+import type { Balance, ModelPrice, PriceBook, PriceList, UsageReceipt } from "@codex/contracts";
 import { parseId, type RequestId } from "@codex/kernel";
 import type { BalanceView } from "../app/read-balance.ts";
 import type { Receipt } from "../app/read-receipt.ts";
@@ -25,6 +25,13 @@ export function toApiReceipt(receipt: Receipt): UsageReceipt {
       rate: line.rate,
       exact: line.exact,
     })),
+    terms: {
+      tierAboveInputTokens: receipt.terms.aboveInputTokens,
+      offPeakPpm: receipt.terms.offPeakPpm,
+      priceGroup: receipt.priceGroup,
+      groupPpm: receipt.terms.groupPpm,
+    },
+    exact: receipt.exact,
     rounding: "half-even, once, to 0.000001",
     formula: receiptFormula,
     computed: receipt.computed,
@@ -35,19 +42,16 @@ export function toApiReceipt(receipt: Receipt): UsageReceipt {
   };
 }
 
-export function toApiPrices(book: PriceBook): {
-  version: PriceBook["version"];
-  effectiveAt: string;
-  models: (Pick<
-    PriceBook["models"][number],
-    "model" | "displayName" | "contextTokens" | "outputTokensMax" | "perRequest"
-  > &
-    PriceBook["models"][number]["rates"])[];
-} {
+export function toApiPrices(book: PriceBook): PriceList {
+  return { version: book.version, effectiveAt: book.effectiveAt, models: book.models.map(toApiPrice) };
+}
+
+function toApiPrice({ rates, perImage, tiers, ...price }: ModelPrice): PriceList["models"][number] {
   return {
-    version: book.version,
-    effectiveAt: book.effectiveAt,
-    models: book.models.map(({ rates, ...price }) => ({ ...price, ...rates })),
+    ...price,
+    ...rates,
+    perImage: perImage.map(({ variant, microTokens }) => ({ variant, price: microTokens })),
+    tiers: tiers.map((tier) => ({ aboveInputTokens: tier.aboveInputTokens, ...tier.rates })),
   };
 }
 

@@ -78,9 +78,12 @@ export function fromDbUsageEvent(row: UsageRow): UsageLine {
       input: toCount(row.tokens_input),
       cachedInput: toCount(row.tokens_cached_input),
       cacheWrite: toCount(row.tokens_cache_write),
+      cacheWrite1h: 0,
       output: toCount(row.tokens_output),
       reasoning: toCount(row.tokens_reasoning),
     },
+    images: null,
+    audioMs: 0,
     estimated: row.estimated,
     charged: row.charged,
     startedAt: row.started_at.toISOString(),
@@ -99,10 +102,15 @@ export function fromDbPriceRow(row: Selectable<PriceRowTable>): ModelPrice {
       input: row.rate_input,
       cachedInput: row.rate_cached_input,
       cacheWrite: row.rate_cache_write,
+      cacheWrite1h: row.rate_cache_write,
       output: row.rate_output,
       reasoning: row.rate_reasoning,
     },
     perRequest: row.per_request,
+    perImage: [],
+    perAudioSecond: 0n,
+    tiers: [],
+    offPeak: [],
   };
 }
 

@@ -57,7 +57,12 @@ async function readBook(db: Db<Tables>, version: Version): Promise<PriceBook | u
     .where("price_version", "=", idToUuid(version))
     .orderBy("model")
     .execute();
-  return { version, effectiveAt: head.effective_at.toISOString(), models: rows.map((row) => fromDbPriceRow(row)) };
+  return {
+    version,
+    effectiveAt: head.effective_at.toISOString(),
+    models: rows.map((row) => fromDbPriceRow(row)),
+    groups: [],
+  };
 }
 
 async function createVersion(

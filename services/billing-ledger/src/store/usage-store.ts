@@ -1,3 +1,4 @@
+import { defaultPriceGroup } from "@codex/contracts";
 import type { Db } from "@codex/db";
 import { idToUuid, uuidToId, type AccountId, type RequestId } from "@codex/kernel";
 import type { PostedUsage, UsagePage, UsageStore } from "../app/ports.ts";
@@ -70,6 +71,7 @@ async function findUsage(db: Db<Tables>, accountId: AccountId, requestId: Reques
   return {
     line: fromDbUsageEvent(event),
     priceVersion: uuidToId("prc", event.price_version),
+    priceGroup: defaultPriceGroup,
     hold: event.hold,
     transferId: row.transfer_id === null || event.charged === 0n ? null : uuidToId("trf", row.transfer_id),
     postedAt: row.posted_at,

@@ -12,9 +12,14 @@ function book(...models: string[]): PriceBook {
       displayName: model,
       contextTokens: 1_000,
       outputTokensMax: 100,
-      rates: { input: 1n, cachedInput: 1n, cacheWrite: 1n, output: 1n, reasoning: 1n },
+      rates: { input: 1n, cachedInput: 1n, cacheWrite: 1n, cacheWrite1h: 1n, output: 1n, reasoning: 1n },
       perRequest: 0n,
+      perImage: [],
+      perAudioSecond: 0n,
+      tiers: [],
+      offPeak: [],
     })),
+    groups: [],
   };
 }
 

@@ -1,4 +1,4 @@
-import type { ChannelSnapshot, ModelPrice, PriceBook } from "@codex/contracts";
+import type { ChannelSnapshot, ModelPrice, PriceBook, PriceGroup } from "@codex/contracts";
 import { AppError, type ChannelId, type Id } from "@codex/kernel";
 import { nearestNames } from "../domain/nearest.ts";
 
@@ -17,6 +17,8 @@ export interface Route {
 
 export interface Offer {
   readonly price: ModelPrice;
+  /** The groups of the book that the price is from. */
+  readonly groups: readonly PriceGroup[];
   readonly priceVersion: Id<"prc">;
   /** Best first: by priority, then by name. Never empty. */
   readonly routes: readonly Route[];
@@ -85,7 +87,8 @@ export class Catalogue {
           sealedSecret: channel.sealedSecret,
           upstreamModel: channel.models[price.model] ?? price.model,
         }));
-      if (routes.length > 0) offers.set(price.model, { price, priceVersion: book.version, routes });
+      if (routes.length > 0)
+        offers.set(price.model, { price, groups: book.groups, priceVersion: book.version, routes });
     }
     this.offers = offers;
   }

@@ -22,6 +22,7 @@ export interface SpoolPort {
     readonly channel: string;
     readonly streamed: boolean;
     readonly priceVersion: Offer["priceVersion"];
+    readonly priceGroup: string;
     readonly holdMicroTokens: MicroTokens;
     readonly inputBytes: number;
     readonly startedAt: string;
@@ -41,6 +42,9 @@ export interface MeteredRequestInit {
   readonly keyId: KeyId;
   readonly ticket: Ticket;
   readonly offer: Offer;
+  readonly priceGroup: string;
+  /** When it was admitted: the moment of the hold and of the price. */
+  readonly startedAt: Date;
   readonly route: string;
   readonly streamed: boolean;
   readonly inputBytes: number;
@@ -63,7 +67,6 @@ const progressEveryMs = 1_000;
 export class MeteredRequest {
   readonly init: MeteredRequestInit;
   private readonly ports: MeteredRequestPorts;
-  private readonly startedAt: Date;
   private readonly startedAtMs: number;
   private firstByteAtMs: number | undefined;
   private progressAtMs: number;
@@ -79,7 +82,6 @@ export class MeteredRequest {
   constructor(init: MeteredRequestInit, ports: MeteredRequestPorts) {
     this.init = init;
     this.ports = ports;
-    this.startedAt = ports.clock.now();
     this.startedAtMs = ports.clock.monotonicMs();
     this.progressAtMs = this.startedAtMs;
   }
@@ -87,7 +89,7 @@ export class MeteredRequest {
   /** Journals the request before the upstream is called. When the disk refuses, the hold is released and the error thrown. */
   open(channel: string): void {
     this.channel = channel;
-    const { requestId, accountId, keyId, ticket, offer, route, streamed, inputBytes } = this.init;
+    const { requestId, accountId, keyId, ticket, offer, priceGroup, route, streamed, inputBytes } = this.init;
     try {
       this.ports.spool.requestOpened({
         requestId,
@@ -99,9 +101,10 @@ export class MeteredRequest {
         channel,
         streamed,
         priceVersion: offer.priceVersion,
+        priceGroup,
         holdMicroTokens: ticket.hold,
         inputBytes,
-        startedAt: this.startedAt.toISOString(),
+        startedAt: this.init.startedAt.toISOString(),
       });
     } catch (error) {
       this.ports.settle(ticket, 0n);
@@ -147,12 +150,14 @@ export class MeteredRequest {
 
   private chargeIf(ending: Ending): Charge {
     const { accepted, usage, deliveredBytes } = this;
-    const { inputBytes, offer, ticket } = this.init;
-    return chargeFor({ accepted, ending, usage, inputBytes, deliveredBytes }, offer.price, ticket.hold);
+    const { inputBytes, offer, ticket, priceGroup, startedAt } = this.init;
+    const { price, groups } = offer;
+    const tariff = { price, groups, priceGroup, startedAt: startedAt.toISOString() };
+    return chargeFor({ accepted, ending, usage, inputBytes, deliveredBytes }, tariff, ticket.hold);
   }
 
   private closeOnce(closing: Closing): { readonly charge: Charge; readonly record: UsageRecord } {
-    const { requestId, accountId, keyId, ticket, offer, route, streamed } = this.init;
+    const { requestId, accountId, keyId, ticket, offer, priceGroup, route, streamed } = this.init;
     const charge = this.chargeIf(closing.ending);
     const nowMs = this.ports.clock.monotonicMs();
     const record = this.ports.spool.requestClosed({
@@ -168,11 +173,14 @@ export class MeteredRequest {
       errorCode: closing.errorCode,
       streamed,
       tokens: charge.tokens,
+      images: null,
+      audioMs: 0,
       estimated: charge.estimated,
       priceVersion: offer.priceVersion,
+      priceGroup,
       holdMicroTokens: ticket.hold,
       costMicroTokens: charge.cost,
-      startedAt: this.startedAt.toISOString(),
+      startedAt: this.init.startedAt.toISOString(),
       firstByteMs: this.firstByteAtMs === undefined ? null : Math.round(this.firstByteAtMs - this.startedAtMs),
       durationMs: Math.round(nowMs - this.startedAtMs),
     });

@@ -1,4 +1,4 @@
-import { priceUsage, type ModelPrice, type TokenCounts } from "@codex/contracts";
+import { priceUsage, type ModelPrice, type PriceGroup, type TokenCounts } from "@codex/contracts";
 import { maxBigint, minBigint, type MicroTokens } from "@codex/kernel";
 import { estimateTokens, noTokens } from "./usage.ts";
 
@@ -26,6 +26,15 @@ export interface Outcome {
   readonly deliveredBytes: number;
 }
 
+/** What decides the price besides the usage; fixed when the request is admitted. */
+export interface Tariff {
+  readonly price: ModelPrice;
+  readonly groups: readonly PriceGroup[];
+  readonly priceGroup: string;
+  /** RFC 3339 in UTC: decides the off-peak window. */
+  readonly startedAt: string;
+}
+
 export interface Charge {
   readonly tokens: TokenCounts;
   readonly estimated: boolean;
@@ -34,18 +43,20 @@ export interface Charge {
 
 const free: Charge = { tokens: noTokens, estimated: false, cost: 0n };
 
-export function chargeFor(outcome: Outcome, price: ModelPrice, hold: MicroTokens): Charge {
+export function chargeFor(outcome: Outcome, tariff: Tariff, hold: MicroTokens): Charge {
   if (!outcome.accepted) return free;
-  if (outcome.usage) return charged(outcome.usage, false, price, hold);
+  if (outcome.usage) return charged(outcome.usage, false, tariff, hold);
   if (outcome.deliveredBytes === 0 && outcome.ending !== "client_closed") return free;
   const tokens: TokenCounts = {
     ...noTokens,
     input: estimateTokens(outcome.inputBytes),
     output: estimateTokens(outcome.deliveredBytes),
   };
-  return charged(tokens, true, price, hold);
+  return charged(tokens, true, tariff, hold);
 }
 
-function charged(tokens: TokenCounts, estimated: boolean, price: ModelPrice, hold: MicroTokens): Charge {
-  return { tokens, estimated, cost: minBigint(maxBigint(priceUsage(price, tokens), 0n), hold) };
+function charged(tokens: TokenCounts, estimated: boolean, tariff: Tariff, hold: MicroTokens): Charge {
+  const { price, groups, priceGroup, startedAt } = tariff;
+  const cost = priceUsage(price, { tokens, images: null, audioMs: 0, startedAt, priceGroup }, groups);
+  return { tokens, estimated, cost: minBigint(maxBigint(cost, 0n), hold) };
 }

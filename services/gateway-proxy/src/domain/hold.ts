@@ -1,5 +1,5 @@
-import { priceBound, type ModelPrice } from "@codex/contracts";
-import { maxBigint, type MicroTokens } from "@codex/kernel";
+import { priceBound, type ModelPrice, type PriceGroup } from "@codex/contracts";
+import type { MicroTokens } from "@codex/kernel";
 
 /**
  * The worst case of a request, before it is sent (SEC-101). A byte is at least one token in no byte-level tokenizer, so
@@ -15,6 +15,16 @@ export const imageTokensMax = 4_096;
  * Erring low costs the operator, never the customer: the charge stays within the hold.
  */
 const countMargin = { numerator: 5, denominator: 4 };
+
+/** What decides the price besides the usage. */
+export interface HoldTerms {
+  readonly price: ModelPrice;
+  readonly groups: readonly PriceGroup[];
+  /** Undefined while nobody knows the account's group: the dearest one is taken. */
+  readonly priceGroup: string | undefined;
+  /** RFC 3339 in UTC, of the admission: the same moment decides the charge. */
+  readonly startedAt: string;
+}
 
 export interface HoldInput {
   readonly bodyBytes: number;
@@ -42,22 +52,16 @@ function inputTokensBound(input: HoldInput): number {
   return Math.min(counted, bodyBytes) + imageUrls * imageTokensMax;
 }
 
-/** Prices the dearest class a token can turn out to be: a prompt token may be a cache write, an answer token reasoning. */
-function boundOf(price: ModelPrice, inputTokens: number, outputTokens: number): MicroTokens {
-  const dearest: ModelPrice = {
-    ...price,
-    rates: {
-      ...price.rates,
-      input: maxBigint(maxBigint(price.rates.input, price.rates.cacheWrite), price.rates.cachedInput),
-      output: maxBigint(price.rates.output, price.rates.reasoning),
-    },
-  };
-  return priceBound(dearest, { input: inputTokens, cachedInput: 0, cacheWrite: 0, output: outputTokens, reasoning: 0 });
+/** Whatever class, tier or variant it turns out to be: see priceBound. */
+function boundOf(terms: HoldTerms, promptTokens: number, answerTokens: number): MicroTokens {
+  const { price, groups, priceGroup, startedAt } = terms;
+  return priceBound(price, { promptTokens, answerTokens, images: null, audioMs: 0, startedAt, priceGroup }, groups);
 }
 
-export function holdFor(price: ModelPrice, input: HoldInput): Hold {
-  const outputTokens = Math.min(input.outputTokensAsked ?? price.outputTokensMax, price.outputTokensMax);
-  return { amount: boundOf(price, inputTokensBound(input), outputTokens * input.answers), outputTokens };
+export function holdFor(terms: HoldTerms, input: HoldInput): Hold {
+  const { outputTokensMax } = terms.price;
+  const outputTokens = Math.min(input.outputTokensAsked ?? outputTokensMax, outputTokensMax);
+  return { amount: boundOf(terms, inputTokensBound(input), outputTokens * input.answers), outputTokens };
 }
 
 /** An answer shorter than this is not worth being cut down to. */
@@ -67,12 +71,12 @@ export const outputTokensUseful = 64;
  * The largest hold that fits into `available` by shortening the answer; undefined when the client set the bound itself
  * or when not even a useful answer fits.
  */
-export function shortenedHold(price: ModelPrice, input: HoldInput, available: MicroTokens): Hold | undefined {
+export function shortenedHold(terms: HoldTerms, input: HoldInput, available: MicroTokens): Hold | undefined {
   if (input.outputTokensAsked !== undefined) return undefined;
   let low = outputTokensUseful;
-  let high = price.outputTokensMax;
+  let high = terms.price.outputTokensMax;
   const amountOf = (outputTokens: number): MicroTokens =>
-    boundOf(price, inputTokensBound(input), outputTokens * input.answers);
+    boundOf(terms, inputTokensBound(input), outputTokens * input.answers);
   if (low > high || amountOf(low) > available) return undefined;
   while (low < high) {
     const middle = Math.ceil((low + high) / 2);

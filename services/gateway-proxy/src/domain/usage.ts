@@ -8,7 +8,14 @@ import type { TokenCounts } from "@codex/contracts";
 /** Above this a count is a lie or a bug: no model of 2026 answers or reads that much in one request. */
 export const believableTokensMax = 100_000_000;
 
-export const noTokens: TokenCounts = { input: 0, cachedInput: 0, cacheWrite: 0, output: 0, reasoning: 0 };
+export const noTokens: TokenCounts = {
+  input: 0,
+  cachedInput: 0,
+  cacheWrite: 0,
+  cacheWrite1h: 0,
+  output: 0,
+  reasoning: 0,
+};
 
 function believable(value: unknown): number | undefined {
   return typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= believableTokensMax
@@ -41,6 +48,7 @@ export function tokensFromOpenAiUsage(usage: unknown): TokenCounts | undefined {
     input: detailsFit ? prompt - cached - written : prompt,
     cachedInput: detailsFit ? cached : 0,
     cacheWrite: detailsFit ? written : 0,
+    cacheWrite1h: 0,
     output: reasoningFits ? completion - reasoning : completion,
     reasoning: reasoningFits ? reasoning : 0,
   };

@@ -1,4 +1,11 @@
-import { idOf, microTokens, type LeaseCloseRecord, type UsageRecord } from "@codex/contracts";
+import {
+  defaultPriceGroup,
+  idOf,
+  microTokens,
+  priceGroupName,
+  type LeaseCloseRecord,
+  type UsageRecord,
+} from "@codex/contracts";
 import { z } from "zod";
 import type { SpoolEntry } from "./record-codec.ts";
 
@@ -23,6 +30,8 @@ export const openPayload = z.strictObject({
   channel: z.string(),
   streamed: z.boolean(),
   priceVersion: idOf("prc"),
+  /** Absent in what an older version wrote. */
+  priceGroup: priceGroupName.default(defaultPriceGroup),
   holdMicroTokens: microTokens,
   inputBytes: z.number().int().min(0),
   startedAt: z.iso.datetime(),

@@ -1,11 +1,11 @@
-import type { ModelPrice } from "@codex/contracts";
+import { defaultPriceGroup } from "@codex/contracts";
 import { AppError, toAppError, type MicroTokens } from "@codex/kernel";
 import type { ResolvedKey } from "../../app/key-cache.ts";
 import type { Admission } from "../../app/lender.ts";
 import { MeteredRequest } from "../../app/metered-request.ts";
 import type { Route } from "../../app/catalogue.ts";
 import { parseChatRequest, upstreamBody, type ChatRequest } from "../../domain/chat-request.ts";
-import { holdFor, shortenedHold, type Hold, type HoldInput } from "../../domain/hold.ts";
+import { holdFor, shortenedHold, type Hold, type HoldInput, type HoldTerms } from "../../domain/hold.ts";
 import { requestText } from "../../domain/request-text.ts";
 import { errorOfStatus, transportFailure, type UpstreamResponse } from "../../upstream/openai.ts";
 import type { GatewayParts, V1Context } from "./context.ts";
@@ -21,7 +21,10 @@ export async function chatCompletions(parts: GatewayParts, context: V1Context, k
   context.facts.model = chat.model.slice(0, 128);
   const offer = parts.catalogue.offer(chat.model, key.models);
   if (parts.spool().full) throw overloaded();
-  const admission = await admit(parts, key, chat, body.bytes, offer.price);
+  const startedAt = parts.clock.now();
+  const { price, groups } = offer;
+  const terms = { price, groups, priceGroup: undefined, startedAt: startedAt.toISOString() };
+  const admission = await admit(parts, key, chat, body.bytes, terms);
   const request = new MeteredRequest(
     {
       requestId: context.requestId,
@@ -29,6 +32,8 @@ export async function chatCompletions(parts: GatewayParts, context: V1Context, k
       keyId: key.keyId,
       ticket: admission.ticket,
       offer,
+      priceGroup: defaultPriceGroup,
+      startedAt,
       route: "/v1/chat/completions",
       streamed: chat.stream,
       inputBytes: body.bytes,
@@ -44,7 +49,7 @@ function admit(
   key: ResolvedKey,
   chat: ChatRequest,
   bodyBytes: number,
-  price: ModelPrice,
+  terms: HoldTerms,
 ): Promise<Admission> {
   let input: HoldInput = {
     bodyBytes,
@@ -52,16 +57,16 @@ function admit(
     outputTokensAsked: chat.outputTokensAsked,
     answers: chat.answers,
   };
-  return parts.lender.admit(key.accountId, holdFor(price, input), {
+  return parts.lender.admit(key.accountId, holdFor(terms, input), {
     async tighten() {
       const text = requestText(chat.body);
       if (!text) return undefined;
       const counted = await parts.counter.count(text.pieces);
       if (counted === undefined) return undefined;
       input = { ...input, countedTokens: counted + text.overheadTokens };
-      return holdFor(price, input);
+      return holdFor(terms, input);
     },
-    shorten: (available: MicroTokens) => shortenedHold(price, input, available),
+    shorten: (available: MicroTokens) => shortenedHold(terms, input, available),
   });
 }
 

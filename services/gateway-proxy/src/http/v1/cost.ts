@@ -1,4 +1,4 @@
-import type { TokenCounts } from "@codex/contracts";
+import { promptTokensOf, type TokenCounts } from "@codex/contracts";
 import { formatAmount } from "@codex/kernel";
 import type { Charge } from "../../domain/charge.ts";
 
@@ -13,7 +13,7 @@ export function costFields(charge: Charge, priceVersion: string): Readonly<Recor
 
 /** OpenAI's usage object made from our own counts, for an upstream that sent none. */
 export function openAiUsage(tokens: TokenCounts): Readonly<Record<string, unknown>> {
-  const prompt = tokens.input + tokens.cachedInput + tokens.cacheWrite;
+  const prompt = promptTokensOf(tokens);
   const completion = tokens.output + tokens.reasoning;
   return {
     prompt_tokens: prompt,

@@ -99,7 +99,7 @@ export function UsageCards({ lines, onReceipt }: ListProps): ReactNode {
 
 function Tokens({ line: { tokens, estimated } }: { readonly line: UsageLine }): ReactNode {
   const { t, i18n } = useTranslation();
-  const input = tokens.input + tokens.cachedInput + tokens.cacheWrite;
+  const input = tokens.input + tokens.cachedInput + tokens.cacheWrite + tokens.cacheWrite1h;
   const output = tokens.output + tokens.reasoning;
   return (
     <>
