@@ -12,6 +12,7 @@ export * from "./http/keys.ts";
 export * from "./http/problem.ts";
 export * from "./http/receipts.ts";
 export * from "./http/statement.ts";
+export * from "./http/vouchers.ts";
 export * from "./images.ts";
 export * from "./keys.ts";
 export * from "./price-usage.ts";

@@ -122,4 +122,21 @@ export const apiErrors = [
     cause: "The account stores as much as it may.",
     fix: "Delete something.",
   },
+  {
+    code: "voucher_invalid",
+    kind: "not_found",
+    surfaces: ["api"],
+    title: "The voucher code is not valid",
+    cause:
+      "It is mistyped, unknown, expired, revoked or used by somebody else; which of these is not told, on purpose.",
+    fix: "Check the code letter by letter. O counts as 0, I and L as 1; spaces, hyphens and case do not matter.",
+  },
+  {
+    code: "voucher_limit_reached",
+    kind: "conflict",
+    surfaces: ["api"],
+    title: "No more vouchers of this campaign",
+    cause: "The account has redeemed as many vouchers of this campaign as one account may.",
+    fix: "Give the code to somebody else.",
+  },
 ] as const satisfies readonly ErrorEntry[];

@@ -4,7 +4,14 @@ import { sessionCookieName } from "./cookies.ts";
 import { csrfHeader } from "./csrf.ts";
 import { findError } from "./error-catalogue.ts";
 import { httpStatusOf } from "./render.ts";
-import { guardCodes, needsCsrf, pathParamPattern, type Route } from "./route.ts";
+import {
+  guardCodes,
+  idempotencyKeyHeader,
+  idempotencyKeyPattern,
+  needsCsrf,
+  pathParamPattern,
+  type Route,
+} from "./route.ts";
 
 type Json = Record<string, unknown>;
 
@@ -28,10 +35,17 @@ function parameters(route: Route): Json[] {
     }));
   };
   const csrf = { name: csrfHeader, in: "header", required: true, schema: { type: "string", const: "1" } };
+  const idempotencyKey = {
+    name: idempotencyKeyHeader,
+    in: "header",
+    required: true,
+    schema: { type: "string", pattern: idempotencyKeyPattern.source },
+  };
   return [
     ...from(route.request.params, "path"),
     ...from(route.request.query, "query"),
     ...(needsCsrf(route) ? [csrf] : []),
+    ...(route.idempotent ? [idempotencyKey] : []),
   ];
 }
 

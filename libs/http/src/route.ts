@@ -3,7 +3,7 @@ import type { RequestId } from "@codex/kernel";
 import type express from "express";
 import { z } from "zod";
 import type { SetCookie } from "./cookies.ts";
-import { findError, InvalidRequestError, notFound } from "./error-catalogue.ts";
+import { appError, findError, InvalidRequestError, notFound } from "./error-catalogue.ts";
 import { pointerOf } from "./json.ts";
 import type { Principal } from "./session.ts";
 import { strictnessProblem } from "./strictness.ts";
@@ -42,6 +42,8 @@ export interface HandlerContext<
   /** Non-null on session and operator routes. */
   readonly principal: PrincipalOf<A>;
   readonly requestId: RequestId;
+  /** Of a route with `idempotent`, 8 to 128 characters; "" on others. */
+  readonly idempotencyKey: string;
   /** Aborts when the client goes away before it is answered. */
   readonly signal: AbortSignal;
   readonly req: express.Request;
@@ -74,6 +76,8 @@ interface RouteFacts<A extends AuthClass> {
   readonly owner: OwnerCheck;
   /** `credential` also asks for the CSRF header on a public route: signing in is an action of a page. */
   readonly rateClass: RateClass;
+  /** The header `Idempotency-Key` is required; the handler keeps and replays the answer. Scope it by the principal. */
+  readonly idempotent?: true;
   /** 0 to 262144. */
   readonly bodyLimitBytes: number;
   /** Quiet routes log refusals and failures only. */
@@ -150,6 +154,17 @@ function parseParams<S extends z.ZodType>(schema: S | undefined, value: unknown)
   return parsed.data as z.output<S>;
 }
 
+/** Of the draft of RFC "The Idempotency-Key HTTP Header Field"; lower case, as node gives it. */
+export const idempotencyKeyHeader = "idempotency-key";
+/** What a client may send: visible ASCII, so that logs and databases hold it as it came. */
+export const idempotencyKeyPattern = /^[\x21-\x7e]{8,128}$/;
+
+function idempotencyKeyOf(req: express.Request): string {
+  const value = req.headers[idempotencyKeyHeader];
+  if (typeof value === "string" && idempotencyKeyPattern.test(value)) return value;
+  throw appError("invalid_request", "The header Idempotency-Key is required: 8 to 128 visible ASCII characters.");
+}
+
 /** A `:parameter` of a path; the group is its name. */
 export const pathParamPattern = /:([A-Za-z][A-Za-z0-9]*)/g;
 
@@ -172,6 +187,7 @@ function problemsOf(route: Omit<Route, "run">): string[] {
   if (route.owner === "account" && route.auth !== "session" && route.auth !== "operator") {
     problems.push("an owner check needs a principal");
   }
+  if (route.idempotent && !isUnsafe(route.method)) problems.push("a GET is idempotent by itself");
   if (route.roles && route.auth !== "operator") problems.push("roles belong to operator routes");
   if (route.roles?.includes("user") || route.roles?.length === 0) problems.push("operator roles must name operators");
   for (const status of Object.keys(route.media ?? {})) {
@@ -205,6 +221,7 @@ export function defineRoute<
     async run(input) {
       const params = parseParams(def.request.params, input.params);
       const query = parsePart(def.request.query, input.query, "query parameter: ");
+      const idempotencyKey = def.idempotent ? idempotencyKeyOf(input.req) : "";
       const raw = await input.readBody();
       // A route without body schema takes none; an empty object is what some clients send instead.
       const body = parsePart(def.request.body, raw === undefined && !def.request.body ? {} : raw, "");
@@ -215,6 +232,7 @@ export function defineRoute<
         // The pipeline has checked that session and operator routes have one; the type cannot say so.
         principal: input.principal as PrincipalOf<A>,
         requestId: input.requestId,
+        idempotencyKey,
         signal: input.signal,
         req: input.req,
         cookies: input.cookies,
@@ -245,5 +263,6 @@ export function guardCodes(route: Omit<Route, "run">): string[] {
   if (needsCsrf(route)) codes.push("csrf_rejected");
   if (route.rateClass !== "none") codes.push("rate_limit_exceeded");
   if (route.request.params) codes.push("not_found");
+  if (route.idempotent) codes.push("idempotency_key_reused");
   return codes;
 }

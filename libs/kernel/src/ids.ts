@@ -20,6 +20,7 @@ export type IdPrefix =
   | "chn" // upstream channel
   | "img" // image asset
   | "cmp" // bonus campaign
+  | "vcb" // batch of vouchers
   | "job"; // background job
 
 export type Id<P extends IdPrefix> = `${P}_${string}` & { readonly __id: P };
@@ -33,6 +34,7 @@ export type LeaseId = Id<"lse">;
 export type TransferId = Id<"trf">;
 export type ChannelId = Id<"chn">;
 export type ImageId = Id<"img">;
+export type VoucherBatchId = Id<"vcb">;
 
 const alphabet = "0123456789abcdefghjkmnpqrstvwxyz";
 const decodeTable = new Map<string, bigint>(Array.from(alphabet, (letter, index) => [letter, BigInt(index)]));

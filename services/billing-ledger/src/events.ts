@@ -7,7 +7,6 @@ export interface BillingEvents extends LedgerEvents {
   usageAgentFailed(error: unknown): void;
   pricesPublished(version: string): void;
   pricePublishFailed(error: unknown): void;
-  receiptKeyFailed(error: unknown): void;
 }
 
 export function billingEvents(logger: Logger, meter: Meter): BillingEvents {
@@ -68,10 +67,6 @@ export function billingEvents(logger: Logger, meter: Meter): BillingEvents {
     },
     pricesPublished(version) {
       logger.info("price book published", { version });
-    },
-    receiptKeyFailed(error) {
-      faults.with({ part: "receipt_key" }).add();
-      logger.error("the key of receipts could not be looked after", { error });
     },
     pricePublishFailed(error) {
       faults.with({ part: "price_publisher" }).add();

@@ -7,21 +7,25 @@ import type { RunningService, ServiceContext } from "@codex/runtime";
 import { applyUsage } from "./app/apply-usage.ts";
 import { creditAccount } from "./app/credit-account.ts";
 import { grantLease } from "./app/grant-lease.ts";
+import { createVoucherBatch, revokeVoucherBatch } from "./app/manage-vouchers.ts";
 import type { PriceStore } from "./app/ports.ts";
 import { readBalance } from "./app/read-balance.ts";
 import { readMonthlyStatement } from "./app/read-monthly-statement.ts";
 import { readReceipt } from "./app/read-receipt.ts";
+import { redeemVoucher } from "./app/redeem-voucher.ts";
 import { toBusBalanceChanged } from "./bus/balance-changed.ts";
 import { grantDurable, grantHandler } from "./bus/grant-consumer.ts";
 import { startPricePublisher } from "./bus/price-publisher.ts";
 import { ledgerRpcs } from "./bus/rpc.ts";
 import { startUsageAgent } from "./bus/usage-agent.ts";
 import type { BillingConfig } from "./config.ts";
+import { customerEvents, type CustomerEvents } from "./customer-events.ts";
 import { createReceiptKeys } from "./crypto/receipt-signer.ts";
 import { billingEvents, type BillingEvents } from "./events.ts";
 import type { ReceiptRouteDeps } from "./http/receipt-routes.ts";
 import { billingRoutes } from "./http/routes.ts";
 import type { StatementRouteDeps } from "./http/statement-routes.ts";
+import type { VoucherRouteDeps } from "./http/voucher-routes.ts";
 import { startRounds } from "./rounds.ts";
 import { createLedgerStore, type EncodeBalanceChanged } from "./store/ledger-store.ts";
 import { migrations } from "./store/migrations/index.ts";
@@ -31,6 +35,7 @@ import { schema, type Tables } from "./store/schema.ts";
 import { createStatementStore } from "./store/statement-store.ts";
 import { createUsageExportStore } from "./store/usage-export-store.ts";
 import { createUsageStore } from "./store/usage-store.ts";
+import { createVoucherStore } from "./store/voucher-store.ts";
 import { openWriterSession } from "./store/writer-session.ts";
 
 /** Connections for questions and grants; the writers have theirs beside. */
@@ -43,6 +48,7 @@ interface Parts {
   readonly bus: Bus;
   readonly prices: PriceStore;
   readonly events: BillingEvents;
+  readonly customers: CustomerEvents;
   readonly encode: EncodeBalanceChanged;
 }
 
@@ -83,6 +89,7 @@ export async function start(ctx: ServiceContext<BillingConfig>): Promise<Running
     bus,
     prices: createPriceStore(db),
     events,
+    customers: customerEvents(logger, telemetry.meter),
     encode: (balance) => toBusBalanceChanged(bus, balance),
   };
   await startPrices(parts);
@@ -146,6 +153,7 @@ async function startHttp(
       readBalance: (accountId: AccountId) => readBalance({ ledger, clock: systemClock }, accountId),
       ...receiptParts(parts),
       ...statementParts(db),
+      ...voucherParts(parts),
       usage,
       prices: parts.prices,
     }),
@@ -169,11 +177,21 @@ function statementParts(db: Db<Tables>): StatementRouteDeps {
   };
 }
 
+function voucherParts({ db, encode, customers }: Parts): VoucherRouteDeps {
+  const deps = { vouchers: createVoucherStore(db, encode), events: customers };
+  return {
+    voucherStore: deps.vouchers,
+    createVoucherBatch: (ask) => createVoucherBatch(deps, ask),
+    revokeVoucherBatch: (ask) => revokeVoucherBatch(deps, ask),
+    redeemVoucher: (accountId, code) => redeemVoucher(deps, accountId, code),
+  };
+}
+
 const rotationRoundMs = 3_600_000;
 const dayMs = 86_400_000;
 
 /** Receipts and the key that signs them, looked after once an hour. */
-function receiptParts({ config, scope, db, prices, events }: Parts): ReceiptRouteDeps {
+function receiptParts({ config, scope, db, prices, customers }: Parts): ReceiptRouteDeps {
   const usage = createUsageStore(db);
   const transfers = createReceiptTransfers(db);
   const store = createReceiptKeyStore(db);
@@ -188,7 +206,7 @@ function receiptParts({ config, scope, db, prices, events }: Parts): ReceiptRout
     round: async () => {
       await signer.rotateIfOld(config.receiptKeyDays * dayMs);
     },
-    onFailure: (error) => events.receiptKeyFailed(error),
+    onFailure: (error) => customers.receiptKeyFailed(error),
   });
   scope.defer("receipt key rotation", () => rotation.stop());
   return {

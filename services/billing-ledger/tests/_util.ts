@@ -13,6 +13,7 @@ import {
   usagePartitionOf,
   watermarkGet,
   type ModelPrice,
+  type Role,
   type SpoolRecord,
   type TokenCounts,
   type UsageRecord,
@@ -73,7 +74,7 @@ export function accountIn(partition: number): AccountId {
 /** A stand-in for the service auth, at the border of the contract: signs sessions and answers for them. */
 export interface AuthStandIn {
   /** A cookie header for a new session of the account. */
-  signIn(accountId: AccountId): Promise<string>;
+  signIn(accountId: AccountId, role?: Role): Promise<string>;
   end(): void;
 }
 
@@ -81,26 +82,25 @@ async function startAuth(bus: Bus): Promise<AuthStandIn & { stop(): Promise<void
   const { privateKey, publicKey } = await generateKeyPair("EdDSA", { crv: "Ed25519", extractable: true });
   const jwk = await exportJWK(publicKey);
   const kid = await calculateJwkThumbprint(jwk);
-  const sessions = new Map<SessionId, AccountId>();
+  const sessions = new Map<SessionId, { readonly accountId: AccountId; readonly role: Role }>();
   const service = await bus.serve({ name: "auth", version: "1.0.0", description: "stand-in" }, [
     rpcHandler(jwksGet, async () =>
       ok({ keys: [{ kty: "OKP", crv: "Ed25519", x: jwk.x ?? "", kid, alg: "EdDSA", use: "sig" }] }),
     ),
     rpcHandler(sessionCheck, async ({ req }) => {
-      const accountId = sessions.get(req.sessionId);
-      if (!accountId) return refuse("session_ended", "ended");
+      const session = sessions.get(req.sessionId);
+      if (!session) return refuse("session_ended", "ended");
       return ok({
         sessionId: req.sessionId,
-        accountId,
-        role: "user",
+        ...session,
         expiresAt: new Date(Date.now() + 600_000).toISOString(),
       });
     }),
   ]);
   return {
-    signIn: async (accountId) => {
+    signIn: async (accountId, role = "user") => {
       const sessionId = newId("ses");
-      sessions.set(sessionId, accountId);
+      sessions.set(sessionId, { accountId, role });
       return `__Host-cx=${await sign(privateKey, kid, sessionId)}`;
     },
     end: () => sessions.clear(),

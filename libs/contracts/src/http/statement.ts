@@ -24,7 +24,7 @@ export const movementKind = z.enum([
 ]);
 export type MovementKind = z.infer<typeof movementKind>;
 
-export const bucket = z.enum(["paid", "bonus"]);
+const bucket = z.enum(["paid", "bonus"]);
 export type Bucket = z.infer<typeof bucket>;
 
 export const statementLine = z.strictObject({

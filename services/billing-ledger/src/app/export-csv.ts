@@ -25,18 +25,19 @@ const statementColumns = [
   "reason",
 ];
 
-/** The statement of a period in pieces of at most {@link exportPageRows} rows, newest first. */
+/** The statement of a period in pieces of at most {@link exportPageRows} rows, newest first. Nothing comes before the first read has succeeded. */
 export async function* exportStatement(
   store: StatementStore,
   accountId: AccountId,
   ask: ExportAsk,
 ): AsyncGenerator<string> {
-  yield byteOrderMark + csvHeader(statementColumns);
+  let head = byteOrderMark + csvHeader(statementColumns);
   let after: Position | undefined;
   for (;;) {
     const page = await readStatement(store, accountId, { ...ask, limit: exportPageRows, after });
     if (page === "bad_cursor") throw new Error("a position of our own is beyond the chain");
-    if (page.lines.length > 0) yield page.lines.map(statementRow).join("");
+    yield head + page.lines.map(statementRow).join("");
+    head = "";
     if (!page.next) return;
     after = page.next;
   }
@@ -78,11 +79,12 @@ export async function* exportUsage(
   accountId: AccountId,
   { from, to }: ExportAsk,
 ): AsyncGenerator<string> {
-  yield byteOrderMark + csvHeader(usageColumns);
+  let head = byteOrderMark + csvHeader(usageColumns);
   let before: RequestId | undefined;
   for (;;) {
     const lines = await store.between(accountId, from, to, exportPageRows, before);
-    if (lines.length > 0) yield lines.map(usageRow).join("");
+    yield head + lines.map(usageRow).join("");
+    head = "";
     before = lines.at(-1)?.requestId;
     if (lines.length < exportPageRows) return;
   }

@@ -6,8 +6,9 @@ import type { BalanceView } from "../app/read-balance.ts";
 import { fromApiCursor, toApiBalance, toApiCursor, toApiPrices } from "./convert.ts";
 import { receiptRoutes, type ReceiptRouteDeps } from "./receipt-routes.ts";
 import { statementRoutes, type StatementRouteDeps } from "./statement-routes.ts";
+import { voucherRoutes, type VoucherRouteDeps } from "./voucher-routes.ts";
 
-export interface BillingRouteDeps extends ReceiptRouteDeps, StatementRouteDeps {
+export interface BillingRouteDeps extends ReceiptRouteDeps, StatementRouteDeps, VoucherRouteDeps {
   readonly readBalance: (accountId: AccountId) => Promise<BalanceView>;
   readonly usage: UsageStore;
   readonly prices: PriceStore;
@@ -51,6 +52,7 @@ export function billingRoutes(deps: BillingRouteDeps): readonly Route[] {
     }),
     ...receiptRoutes(deps),
     ...statementRoutes(deps),
+    ...voucherRoutes(deps),
     defineRoute({
       ...read,
       auth: "public",

@@ -111,7 +111,7 @@ function exportRoutes(deps: StatementRouteDeps): readonly Route[] {
       errors: [],
       handler: async ({ principal, query }) => {
         const ask = exportAskOf(query);
-        return download("statement", ask, exportStatement(deps.statements, principal.accountId, ask));
+        return await download("statement", ask, exportStatement(deps.statements, principal.accountId, ask));
       },
     }),
     defineRoute({
@@ -124,19 +124,30 @@ function exportRoutes(deps: StatementRouteDeps): readonly Route[] {
       errors: [],
       handler: async ({ principal, query }) => {
         const ask = exportAskOf(query);
-        return download("usage", ask, exportUsage(deps.usageExport, principal.accountId, ask));
+        return await download("usage", ask, exportUsage(deps.usageExport, principal.accountId, ask));
       },
     }),
   ];
 }
 
-function download(
+/** The first piece is had before anything is sent, so that a database that is away is a 503 and not a broken download. */
+async function download(
   name: string,
   { from, to }: ExportAsk,
-  content: AsyncIterable<string>,
-): { status: number; content: AsyncIterable<string>; headers: Readonly<Record<string, string>> } {
+  pieces: AsyncGenerator<string>,
+): Promise<{ status: number; content: AsyncIterable<string>; headers: Readonly<Record<string, string>> }> {
   const file = `${name}-${from.toISOString().slice(0, 10)}-${to.toISOString().slice(0, 10)}.csv`;
-  return { status: 200, content, headers: { "content-disposition": `attachment; filename="${file}"` } };
+  const first = await pieces.next();
+  return {
+    status: 200,
+    content: first.done === true ? pieces : resumed(first.value, pieces),
+    headers: { "content-disposition": `attachment; filename="${file}"` },
+  };
+}
+
+async function* resumed(first: string, rest: AsyncGenerator<string>): AsyncGenerator<string> {
+  yield first;
+  yield* rest;
 }
 
 function exportAskOf(query: { readonly from: string; readonly to: string }): ExportAsk {

@@ -1,0 +1,25 @@
+import { createCounter, type Logger } from "@codex/runtime";
+import type { Meter } from "@opentelemetry/api";
+import type { VoucherEvents } from "./app/voucher-ports.ts";
+
+/** Telemetry of what customers do with their money beside spending it: receipts, vouchers. */
+export interface CustomerEvents extends VoucherEvents {
+  receiptKeyFailed(error: unknown): void;
+}
+
+export function customerEvents(logger: Logger, meter: Meter): CustomerEvents {
+  const tries = createCounter(meter, "billing_voucher_tries", "Attempts to redeem a voucher by outcome");
+  const faults = createCounter(meter, "billing_customer_faults", "Failures of background work for customers by part");
+  return {
+    receiptKeyFailed(error) {
+      faults.with({ part: "receipt_key" }).add();
+      logger.error("the key of receipts could not be looked after", { error });
+    },
+    voucherTried(outcome) {
+      tries.with({ outcome }).add();
+    },
+    voucherBatchChanged(act, batchId) {
+      logger.info("voucher batch changed", { reason: act, name: batchId });
+    },
+  };
+}
