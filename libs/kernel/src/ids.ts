@@ -16,6 +16,9 @@ export type IdPrefix =
   | "led" // ledger account
   | "trf" // ledger transfer
   | "lse" // budget lease
+  | "ppl" // operator's proposal that waits for a second operator
+  | "dsp" // dispute of a request
+  | "act" // operator's act, as the audit log keeps it
   | "prc" // price version
   | "chn" // upstream channel
   | "img" // image asset
@@ -35,6 +38,8 @@ export type TransferId = Id<"trf">;
 export type ChannelId = Id<"chn">;
 export type ImageId = Id<"img">;
 export type VoucherBatchId = Id<"vcb">;
+export type ProposalId = Id<"ppl">;
+export type DisputeId = Id<"dsp">;
 
 const alphabet = "0123456789abcdefghjkmnpqrstvwxyz";
 const decodeTable = new Map<string, bigint>(Array.from(alphabet, (letter, index) => [letter, BigInt(index)]));
