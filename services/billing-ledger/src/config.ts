@@ -1,4 +1,5 @@
 import { commonConfig, commonFields, defineConfig, env, type CommonConfig, type Secret } from "@codex/runtime";
+import { operationConfig, operationFields, type OperationConfig } from "./operation-config.ts";
 
 export interface BillingConfig {
   readonly common: CommonConfig;
@@ -14,6 +15,7 @@ export interface BillingConfig {
   readonly pricePollMs: number;
   readonly receiptKey: Secret;
   readonly receiptKeyDays: number;
+  readonly operations: OperationConfig;
 }
 
 const databaseUrl = env.url({ protocols: ["postgres", "postgresql"] });
@@ -56,6 +58,7 @@ export const config = defineConfig({
     RECEIPT_KEY_DAYS: env
       .integer({ min: 1, max: 3_650, default: 90 })
       .describe("age at which the key that signs receipts is replaced"),
+    ...operationFields,
   },
   build: (values): BillingConfig => ({
     common: commonConfig(values),
@@ -71,6 +74,7 @@ export const config = defineConfig({
     pricePollMs: values.PRICE_POLL_MS,
     receiptKey: values.BILLING_RECEIPT_KEY,
     receiptKeyDays: values.RECEIPT_KEY_DAYS,
+    operations: operationConfig(values),
   }),
 });
 

@@ -4,8 +4,12 @@ import { assertMigrated, openDb, outboxSource, type Db } from "@codex/db";
 import { createBusSessionVerifier, createHttpApp, listen } from "@codex/http";
 import { systemClock, type AccountId, type RequestId, type Scope } from "@codex/kernel";
 import type { RunningService, ServiceContext } from "@codex/runtime";
+import { adjustAccount, previewOf } from "./app/adjust-account.ts";
 import { applyUsage } from "./app/apply-usage.ts";
+import { refundByRule } from "./app/auto-refund.ts";
 import { creditAccount } from "./app/credit-account.ts";
+import { decideProposal } from "./app/decide-proposal.ts";
+import { assignDispute, messageDispute, openDispute, resolveDispute, withdrawDispute } from "./app/dispute.ts";
 import { grantLease } from "./app/grant-lease.ts";
 import { createVoucherBatch, revokeVoucherBatch } from "./app/manage-vouchers.ts";
 import type { PriceStore } from "./app/ports.ts";
@@ -13,6 +17,7 @@ import { readBalance } from "./app/read-balance.ts";
 import { readMonthlyStatement } from "./app/read-monthly-statement.ts";
 import { readReceipt } from "./app/read-receipt.ts";
 import { redeemVoucher } from "./app/redeem-voucher.ts";
+import { refundUsage } from "./app/refund-usage.ts";
 import { toBusBalanceChanged } from "./bus/balance-changed.ts";
 import { grantDurable, grantHandler } from "./bus/grant-consumer.ts";
 import { startPricePublisher } from "./bus/price-publisher.ts";
@@ -22,15 +27,19 @@ import type { BillingConfig } from "./config.ts";
 import { customerEvents, type CustomerEvents } from "./customer-events.ts";
 import { createReceiptKeys } from "./crypto/receipt-signer.ts";
 import { billingEvents, type BillingEvents } from "./events.ts";
+import { billingRoutes, type OperationRouteDeps } from "./http/routes.ts";
 import type { ReceiptRouteDeps } from "./http/receipt-routes.ts";
-import { billingRoutes } from "./http/routes.ts";
 import type { StatementRouteDeps } from "./http/statement-routes.ts";
 import type { VoucherRouteDeps } from "./http/voucher-routes.ts";
+import { operationEvents } from "./operation-events.ts";
 import { startRounds } from "./rounds.ts";
+import { createDisputeStore } from "./store/dispute-store.ts";
 import { createLedgerStore, type EncodeBalanceChanged } from "./store/ledger-store.ts";
 import { migrations } from "./store/migrations/index.ts";
+import { createOperationsStore } from "./store/operations-store.ts";
 import { createPriceStore } from "./store/price-store.ts";
 import { createReceiptKeyStore, createReceiptTransfers } from "./store/receipt-store.ts";
+import { createRefundScanStore, withRefunds } from "./store/refund-store.ts";
 import { schema, type Tables } from "./store/schema.ts";
 import { createStatementStore } from "./store/statement-store.ts";
 import { createUsageExportStore } from "./store/usage-export-store.ts";
@@ -40,6 +49,8 @@ import { openWriterSession } from "./store/writer-session.ts";
 
 /** Connections for questions and grants; the writers have theirs beside. */
 const readConnectionsMax = 10;
+/** Of each kind in one round; the next round takes the rest. */
+const expiryBatchMax = 200;
 
 interface Parts {
   readonly config: BillingConfig;
@@ -140,13 +151,51 @@ async function startLedger({ config, scope, db, bus, prices, events, encode }: P
   scope.defer("rpc", () => rpc.stop());
 }
 
-async function startHttp(
-  { config, scope, logger }: ServiceContext<BillingConfig>,
-  parts: Parts,
-): Promise<RunningService> {
+/** Operators' money, refunds and disputes: the jobs started, the use cases for the routes. */
+function startOperations(
+  { config, scope, logger, telemetry }: ServiceContext<BillingConfig>,
+  { db, encode }: Parts,
+): Omit<OperationRouteDeps, "usage"> {
+  const { fourEyes, disputeRules: rules, refundRules, autoRefundPollMs, expiryPollMs } = config.operations;
+  const operations = createOperationsStore(db, encode);
+  const disputes = createDisputeStore(db, encode);
+  const clock = systemClock;
+  const events = operationEvents(logger, telemetry.meter, () => disputes.waiting(clock.now()));
+  const deps = { operations, disputes, events, clock, fourEyes, rules };
+  const scan = createRefundScanStore(db);
+  const refunds = startRounds({
+    everyMs: autoRefundPollMs,
+    round: (signal) => refundByRule({ scan, operations, events, rules: refundRules }, signal),
+    onFailure: (error) => events.jobFailed("auto_refund", error),
+  });
+  scope.defer("automatic refunds", () => refunds.stop());
+  const expiry = startRounds({
+    everyMs: expiryPollMs,
+    round: async () => events.expired(await operations.expire(expiryBatchMax)),
+    onFailure: (error) => events.jobFailed("expiry", error),
+  });
+  scope.defer("expiry", () => expiry.stop());
+  return {
+    operations,
+    disputes,
+    clock,
+    adjustAccount: (...ask) => adjustAccount(deps, ...ask),
+    previewAdjustment: (...ask) => previewOf(deps, ...ask),
+    refundUsage: (...ask) => refundUsage(deps, ...ask),
+    decideProposal: (...ask) => decideProposal(deps, ...ask),
+    openDispute: (...ask) => openDispute(deps, ...ask),
+    withdrawDispute: (...ask) => withdrawDispute(deps, ...ask),
+    assignDispute: (...ask) => assignDispute(deps, ...ask),
+    messageDispute: (...ask) => messageDispute(deps, ...ask),
+    resolveDispute: (...ask) => resolveDispute(deps, ...ask),
+  };
+}
+
+async function startHttp(ctx: ServiceContext<BillingConfig>, parts: Parts): Promise<RunningService> {
+  const { config, scope, logger } = ctx;
   const { db, bus, encode } = parts;
   const ledger = createLedgerStore(db, encode);
-  const usage = createUsageStore(db);
+  const usage = withRefunds(createUsageStore(db), db);
   const { app } = createHttpApp({
     service: "billing-ledger",
     routes: billingRoutes({
@@ -156,6 +205,7 @@ async function startHttp(
       ...voucherParts(parts),
       usage,
       prices: parts.prices,
+      ...startOperations(ctx, parts),
     }),
     sessions: createBusSessionVerifier(bus, config.publicOrigin),
     logger,
@@ -192,7 +242,7 @@ const dayMs = 86_400_000;
 
 /** Receipts and the key that signs them, looked after once an hour. */
 function receiptParts({ config, scope, db, prices, customers }: Parts): ReceiptRouteDeps {
-  const usage = createUsageStore(db);
+  const usage = withRefunds(createUsageStore(db), db);
   const transfers = createReceiptTransfers(db);
   const store = createReceiptKeyStore(db);
   const signer = createReceiptKeys({

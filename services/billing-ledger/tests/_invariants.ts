@@ -56,6 +56,16 @@ const checks: Readonly<Record<string, string>> = {
     where t.batch_id is null and not exists (
       select from entry d join entry c on c.transfer_id = t.id and c.ledger_account_id = t.credit_account_id and c.amount = t.amount
       where d.transfer_id = t.id and d.ledger_account_id = t.debit_account_id and d.amount = -t.amount)`,
+  "refunds of a request never exceed its charge": `
+    select r.account_id, r.request_id, sum(r.paid_amount + r.bonus_amount) as refunded, max(u.charged) as charged
+    from usage_refund r left join usage_line u on u.account_id = r.account_id and u.request_id = r.request_id
+    group by 1, 2
+    having sum(r.paid_amount + r.bonus_amount) <> max(r.refunded_after) or max(r.refunded_after) > coalesce(max(u.charged), 0)`,
+  "a refund has moved what it says, to the bucket it says": `
+    select r.* from usage_refund r join balance b on b.account_id = r.account_id
+    left join transfer p on p.id = r.paid_transfer_id and p.credit_account_id = b.paid_account_id and p.kind = r.kind
+    left join transfer o on o.id = r.bonus_transfer_id and o.credit_account_id = b.bonus_account_id and o.kind = r.kind
+    where coalesce(p.amount, 0) <> r.paid_amount or coalesce(o.amount, 0) <> r.bonus_amount`,
   "every batch balances": `select batch_id, sum(amount) from entry where batch_id is not null group by 1 having sum(amount) <> 0`,
   "every transfer of a batch has its debit entry": `
     select t.id from transfer t

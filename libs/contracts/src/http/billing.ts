@@ -27,6 +27,8 @@ export const usageLine = z.strictObject({
   audioMs: count,
   estimated: z.boolean(),
   charged: amount,
+  /** What was given back so far, by whatever way; at most `charged`. */
+  refunded: amount,
   startedAt: instant,
   firstByteMs: count.nullable(),
   durationMs: count,
@@ -75,6 +77,7 @@ export const usageReceipt = z.strictObject({
   /** The sum of the lines, rounded once. */
   computed: amount,
   charged: amount,
+  refunded: amount,
   /** The first transfer that paid for it, bonus before paid; null when nothing was charged. */
   transferId: idOf("trf").nullable(),
   /** Every transfer of the batch that took this charge, among others, from the account: one a bucket. */

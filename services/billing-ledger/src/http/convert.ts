@@ -36,6 +36,7 @@ export function toApiReceipt(receipt: Receipt): UsageReceipt {
     formula: receiptFormula,
     computed: receipt.computed,
     charged: receipt.line.charged,
+    refunded: receipt.line.refunded,
     transferId: receipt.transferId,
     transfers: receipt.transfers.map(({ transferId, bucket }) => ({ transferId, bucket })),
     postedAt: receipt.postedAt.toISOString(),

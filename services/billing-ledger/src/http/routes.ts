@@ -3,12 +3,17 @@ import { appError, defineRoute, type Route } from "@codex/http";
 import type { AccountId } from "@codex/kernel";
 import type { PriceStore, UsageStore } from "../app/ports.ts";
 import type { BalanceView } from "../app/read-balance.ts";
+import { disputeRoutes, type DisputeRouteDeps } from "./dispute-routes.ts";
 import { fromApiCursor, toApiBalance, toApiCursor, toApiPrices } from "./convert.ts";
+import { operatorDisputeRoutes, type OperatorDisputeDeps } from "./operator-dispute-routes.ts";
+import { operatorMoneyRoutes, type OperatorMoneyDeps } from "./operator-money-routes.ts";
 import { receiptRoutes, type ReceiptRouteDeps } from "./receipt-routes.ts";
 import { statementRoutes, type StatementRouteDeps } from "./statement-routes.ts";
 import { voucherRoutes, type VoucherRouteDeps } from "./voucher-routes.ts";
 
-export interface BillingRouteDeps extends ReceiptRouteDeps, StatementRouteDeps, VoucherRouteDeps {
+export interface OperationRouteDeps extends DisputeRouteDeps, OperatorMoneyDeps, OperatorDisputeDeps {}
+
+export interface BillingRouteDeps extends ReceiptRouteDeps, StatementRouteDeps, VoucherRouteDeps, OperationRouteDeps {
   readonly readBalance: (accountId: AccountId) => Promise<BalanceView>;
   readonly usage: UsageStore;
   readonly prices: PriceStore;
@@ -70,5 +75,8 @@ export function billingRoutes(deps: BillingRouteDeps): readonly Route[] {
         return { status: 200, body: toApiPrices(book) };
       },
     }),
+    ...disputeRoutes(deps),
+    ...operatorMoneyRoutes(deps),
+    ...operatorDisputeRoutes(deps),
   ];
 }

@@ -86,6 +86,8 @@ export function fromDbUsageEvent(row: UsageRow): UsageLine {
     audioMs: 0,
     estimated: row.estimated,
     charged: row.charged,
+    // Filled in by withRefunds: the usage row itself never changes.
+    refunded: 0n,
     startedAt: row.started_at.toISOString(),
     firstByteMs: row.first_byte_ms === null ? null : toCount(row.first_byte_ms),
     durationMs: toCount(row.duration_ms),

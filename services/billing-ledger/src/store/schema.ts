@@ -1,5 +1,6 @@
 import type { OutboxTable } from "@codex/db";
 import type { ColumnType, Generated } from "kysely";
+import type { OperationTables } from "./operation-tables.ts";
 
 /** The only schema this service reads and writes. Written by name into the functions of the migrations. */
 export const schema = "billing";
@@ -103,7 +104,7 @@ export interface PriceRowTable {
   per_request: bigint;
 }
 
-export interface Tables {
+export interface Tables extends OperationTables {
   balance: BalanceTable;
   transfer: TransferTable;
   usage_event: UsageEventTable;

@@ -1,9 +1,9 @@
-import type { UsageLine } from "@codex/contracts";
 import type { Db } from "@codex/db";
 import { idToUuid, type AccountId, type RequestId, type TransferId } from "@codex/kernel";
 import { sql } from "kysely";
 import type { UsageExportStore, UsagePart } from "../app/statement-ports.ts";
 import { fromDbUsageEvent, type UsageRow } from "./mapping.ts";
+import { withRefunded } from "./refund-store.ts";
 import type { Tables } from "./schema.ts";
 
 /**
@@ -29,7 +29,7 @@ export function createUsageExportStore(db: Db<Tables>): UsageExportStore {
           and request_id >= ${uuidFloor(from.getTime())}::uuid and request_id < ${uuidFloor(to.getTime())}::uuid
           and request_id < ${before === undefined ? highestUuid : idToUuid(before)}::uuid
         order by request_id desc limit ${limit}`.execute(db.kysely);
-      return rows.map(fromDbUsageEvent);
+      return withRefunded(db, accountId, rows.map(fromDbUsageEvent));
     },
     ofTransfer: (accountId, transferId, limit, before) => ofTransfer(db, accountId, transferId, limit, before),
   };
@@ -56,6 +56,6 @@ async function ofTransfer(
       and request_id >= ${uuidFloor(bookedMs - bookedLateMsMax)}::uuid
       and request_id < ${before === undefined ? highestUuid : idToUuid(before)}::uuid
     order by request_id desc limit ${limit + 1}`.execute(db.kysely);
-  const lines: UsageLine[] = rows.slice(0, limit).map(fromDbUsageEvent);
+  const lines = await withRefunded(db, accountId, rows.slice(0, limit).map(fromDbUsageEvent));
   return { lines, next: rows.length > limit ? (lines.at(-1)?.requestId ?? null) : null };
 }

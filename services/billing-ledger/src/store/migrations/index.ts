@@ -8,6 +8,9 @@ import { restrictApplicationRole } from "./20261123T1050-restrict-application-ro
 import { moneyFoundation } from "./20261125T1000-money-foundation.ts";
 import { moneyMachine } from "./20261125T1300-money-machine.ts";
 import { pendingTransfers } from "./20261125T1310-pending-transfers.ts";
+import { operations } from "./20261125T1320-operations.ts";
+import { disputes } from "./20261125T1330-disputes.ts";
+import { decideProposals } from "./20261125T1340-decide-proposals.ts";
 import { receiptKeys } from "./20261125T1400-receipt-keys.ts";
 import { statementFunctions } from "./20261125T1410-statement.ts";
 import { vouchers } from "./20261125T1420-vouchers.ts";
@@ -24,6 +27,9 @@ export const migrations: readonly Migration[] = [
   { name: "20261125T1000_money_foundation", up: moneyFoundation },
   { name: "20261125T1300_money_machine", up: moneyMachine },
   { name: "20261125T1310_pending_transfers", up: pendingTransfers },
+  { name: "20261125T1320_operations", up: operations },
+  { name: "20261125T1330_disputes", up: disputes },
+  { name: "20261125T1340_decide_proposals", up: decideProposals },
   { name: "20261125T1400_receipt_keys", up: receiptKeys },
   { name: "20261125T1410_statement", up: statementFunctions },
   { name: "20261125T1420_vouchers", up: vouchers },

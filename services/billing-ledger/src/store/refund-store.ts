@@ -1,0 +1,125 @@
+import type { UsageLine } from "@codex/contracts";
+import type { Db } from "@codex/db";
+import { idToUuid, uuidToId, type AccountId, type MicroTokens, type RequestId } from "@codex/kernel";
+import { sql } from "kysely";
+import type { RefundScanStore, ScannedLine, ScanRange } from "../app/auto-refund.ts";
+import type { UsageStore } from "../app/ports.ts";
+import { toCount } from "./mapping.ts";
+import type { Tables } from "./schema.ts";
+
+/** Numbers of one stretch: some milliseconds of reading. */
+const stretchMax = 5_000n;
+/** After which another replica takes over a stretch whose reader died. */
+const claimSeconds = 30;
+
+/**
+ * Reads along the primary key of usage, (epoch, partition, seq), up to the watermark, so it costs one look at each new row and
+ * never misses one: what is below the watermark is committed. No row of money is locked.
+ */
+export function createRefundScanStore(db: Db<Tables>): RefundScanStore {
+  return {
+    claim: () => claim(db),
+    candidates: (range) => readCandidates(db, range),
+    advance: async ({ epoch, partition, upTo }) => {
+      await sql`update refund_scan_position set scanned = greatest(scanned, ${upTo}), claimed_until = now()
+        where epoch = ${epoch} and partition = ${partition}`.execute(db.kysely);
+    },
+  };
+}
+
+async function claim(db: Db<Tables>): Promise<ScanRange | undefined> {
+  await sql`insert into refund_scan_position (epoch, partition)
+    select c.epoch, c.partition from gateway_cursor c
+    where not exists (select from refund_scan_position p where p.epoch = c.epoch and p.partition = c.partition)
+    on conflict do nothing`.execute(db.kysely);
+  // Who waits longest comes first, so that one busy partition does not hold up the others.
+  const { rows } = await sql<{ epoch: bigint; partition: number; after: bigint; up_to: bigint }>`
+    with due as (
+      select p.epoch, p.partition, c.contiguous
+      from refund_scan_position p join gateway_cursor c on c.epoch = p.epoch and c.partition = p.partition
+      where c.contiguous > p.scanned and p.claimed_until <= now()
+      order by p.claimed_until, p.epoch, p.partition limit 1 for update of p skip locked
+    )
+    update refund_scan_position p set claimed_until = now() + make_interval(secs => ${claimSeconds}) from due
+    where p.epoch = due.epoch and p.partition = due.partition
+    returning p.epoch, p.partition, p.scanned as after, least(due.contiguous, p.scanned + ${stretchMax}) as up_to`.execute(
+    db.kysely,
+  );
+  const row = rows[0];
+  return row && { epoch: row.epoch, partition: row.partition, after: row.after, upTo: row.up_to };
+}
+
+interface CandidateRow {
+  account_id: string;
+  request_id: string;
+  route: string;
+  status: string;
+  charged: bigint;
+  tokens_output: bigint;
+  tokens_reasoning: bigint;
+  image_count: bigint | null;
+}
+
+async function readCandidates(db: Db<Tables>, range: ScanRange): Promise<ScannedLine[]> {
+  // Through jsonb, because the column is younger than the view.
+  const { rows } = await sql<CandidateRow>`
+    select account_id, request_id, route, status, charged, tokens_output, tokens_reasoning,
+      (to_jsonb(u) ->> 'image_count')::bigint as image_count
+    from usage_line u
+    where epoch = ${range.epoch} and partition = ${range.partition} and seq > ${range.after} and seq <= ${range.upTo}
+      and charged > 0 and (status in ('upstream_error', 'upstream_cut') or (status = 'ok' and tokens_output = 0))
+    order by seq`.execute(db.kysely);
+  return rows.map((row) => ({
+    accountId: uuidToId("acc", row.account_id),
+    requestId: uuidToId("req", row.request_id),
+    route: row.route,
+    status: row.status,
+    charged: row.charged,
+    outputTokens: toCount(row.tokens_output),
+    reasoningTokens: toCount(row.tokens_reasoning),
+    imageCount: row.image_count === null ? null : toCount(row.image_count),
+  }));
+}
+
+/** The usage store with what was given back of each line: one more query a page. */
+export function withRefunds(usage: UsageStore, db: Db<Tables>): UsageStore {
+  return {
+    page: async (accountId, limit, before) => {
+      const page = await usage.page(accountId, limit, before);
+      return { ...page, lines: await withRefunded(db, accountId, page.lines) };
+    },
+    find: async (accountId, requestId) => {
+      const posted = await usage.find(accountId, requestId);
+      if (!posted) return undefined;
+      const [line = posted.line] = await withRefunded(db, accountId, [posted.line]);
+      return { ...posted, line };
+    },
+  };
+}
+
+/** The lines of one account with what was given back of each. */
+export async function withRefunded(
+  db: Db<Tables>,
+  accountId: AccountId,
+  lines: readonly UsageLine[],
+): Promise<UsageLine[]> {
+  const requestIds = lines.map((line) => line.requestId);
+  const refunded = await refundedOf(db, accountId, requestIds);
+  return lines.map((line) => ({ ...line, refunded: refunded.get(line.requestId) ?? 0n }));
+}
+
+async function refundedOf(
+  db: Db<Tables>,
+  accountId: AccountId,
+  requestIds: readonly RequestId[],
+): Promise<ReadonlyMap<RequestId, MicroTokens>> {
+  if (requestIds.length === 0) return new Map();
+  const rows = await db.kysely
+    .selectFrom("usage_refund")
+    .select(["request_id", (eb) => eb.fn.max("refunded_after").as("refunded")])
+    .where("account_id", "=", idToUuid(accountId))
+    .where("request_id", "in", requestIds.map(idToUuid))
+    .groupBy("request_id")
+    .execute();
+  return new Map(rows.map((row) => [uuidToId("req", row.request_id), row.refunded]));
+}
