@@ -1,3 +1,4 @@
+export * from "./alerts.ts";
 export * from "./auth.ts";
 export * from "./billing.ts";
 export * from "./bonus.ts";
@@ -5,6 +6,7 @@ export * from "./codecs.ts";
 export * from "./define.ts";
 export * from "./documents.ts";
 export * from "./gateway.ts";
+export * from "./http/alerts.ts";
 export * from "./http/auth.ts";
 export * from "./http/billing.ts";
 export * from "./http/gateway.ts";

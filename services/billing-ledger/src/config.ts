@@ -14,6 +14,7 @@ export interface BillingConfig {
   readonly pricePollMs: number;
   readonly receiptKey: Secret;
   readonly receiptKeyDays: number;
+  readonly alertRoundMs: number;
 }
 
 const databaseUrl = env.url({ protocols: ["postgres", "postgresql"] });
@@ -56,6 +57,9 @@ export const config = defineConfig({
     RECEIPT_KEY_DAYS: env
       .integer({ min: 1, max: 3_650, default: 90 })
       .describe("age at which the key that signs receipts is replaced"),
+    ALERT_ROUND_MS: env
+      .integer({ min: 20, max: 600_000, default: 2_000 })
+      .describe("between two looks for balances below their owners' thresholds"),
   },
   build: (values): BillingConfig => ({
     common: commonConfig(values),
@@ -71,6 +75,7 @@ export const config = defineConfig({
     pricePollMs: values.PRICE_POLL_MS,
     receiptKey: values.BILLING_RECEIPT_KEY,
     receiptKeyDays: values.RECEIPT_KEY_DAYS,
+    alertRoundMs: values.ALERT_ROUND_MS,
   }),
 });
 

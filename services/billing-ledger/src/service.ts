@@ -7,6 +7,7 @@ import type { RunningService, ServiceContext } from "@codex/runtime";
 import { applyUsage } from "./app/apply-usage.ts";
 import { creditAccount } from "./app/credit-account.ts";
 import { grantLease } from "./app/grant-lease.ts";
+import { lookForLowBalances, setAlerts } from "./app/low-balance-alerts.ts";
 import { createVoucherBatch, revokeVoucherBatch } from "./app/manage-vouchers.ts";
 import type { PriceStore } from "./app/ports.ts";
 import { readBalance } from "./app/read-balance.ts";
@@ -14,6 +15,7 @@ import { readMonthlyStatement } from "./app/read-monthly-statement.ts";
 import { readReceipt } from "./app/read-receipt.ts";
 import { redeemVoucher } from "./app/redeem-voucher.ts";
 import { toBusBalanceChanged } from "./bus/balance-changed.ts";
+import { toBusBalanceLow } from "./bus/balance-low.ts";
 import { grantDurable, grantHandler } from "./bus/grant-consumer.ts";
 import { startPricePublisher } from "./bus/price-publisher.ts";
 import { ledgerRpcs } from "./bus/rpc.ts";
@@ -22,11 +24,13 @@ import type { BillingConfig } from "./config.ts";
 import { customerEvents, type CustomerEvents } from "./customer-events.ts";
 import { createReceiptKeys } from "./crypto/receipt-signer.ts";
 import { billingEvents, type BillingEvents } from "./events.ts";
+import type { AlertRouteDeps } from "./http/alert-routes.ts";
 import type { ReceiptRouteDeps } from "./http/receipt-routes.ts";
 import { billingRoutes } from "./http/routes.ts";
 import type { StatementRouteDeps } from "./http/statement-routes.ts";
 import type { VoucherRouteDeps } from "./http/voucher-routes.ts";
 import { startRounds } from "./rounds.ts";
+import { createAlertStore } from "./store/alert-store.ts";
 import { createLedgerStore, type EncodeBalanceChanged } from "./store/ledger-store.ts";
 import { migrations } from "./store/migrations/index.ts";
 import { createPriceStore } from "./store/price-store.ts";
@@ -154,6 +158,7 @@ async function startHttp(
       ...receiptParts(parts),
       ...statementParts(db),
       ...voucherParts(parts),
+      ...alertParts(parts),
       usage,
       prices: parts.prices,
     }),
@@ -185,6 +190,19 @@ function voucherParts({ db, encode, customers }: Parts): VoucherRouteDeps {
     revokeVoucherBatch: (ask) => revokeVoucherBatch(deps, ask),
     redeemVoucher: (accountId, code) => redeemVoucher(deps, accountId, code),
   };
+}
+
+/** Low-balance alerts: their settings, and the rounds that look for them. */
+function alertParts({ config, scope, db, bus, customers }: Parts): AlertRouteDeps {
+  const store = createAlertStore(db, (alert) => toBusBalanceLow(bus, alert));
+  const rounds = startRounds({
+    everyMs: config.alertRoundMs,
+    round: (signal) =>
+      lookForLowBalances({ store, clock: systemClock, onFired: (count) => customers.alertsFired(count) }, signal),
+    onFailure: (error) => customers.alertRoundFailed(error),
+  });
+  scope.defer("low-balance alerts", () => rounds.stop());
+  return { alerts: store, setAlerts: (accountId, wanted) => setAlerts(store, accountId, wanted) };
 }
 
 const rotationRoundMs = 3_600_000;

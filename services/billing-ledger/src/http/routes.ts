@@ -3,12 +3,13 @@ import { appError, defineRoute, type Route } from "@codex/http";
 import type { AccountId } from "@codex/kernel";
 import type { PriceStore, UsageStore } from "../app/ports.ts";
 import type { BalanceView } from "../app/read-balance.ts";
+import { alertRoutes, type AlertRouteDeps } from "./alert-routes.ts";
 import { fromApiCursor, toApiBalance, toApiCursor, toApiPrices } from "./convert.ts";
 import { receiptRoutes, type ReceiptRouteDeps } from "./receipt-routes.ts";
 import { statementRoutes, type StatementRouteDeps } from "./statement-routes.ts";
 import { voucherRoutes, type VoucherRouteDeps } from "./voucher-routes.ts";
 
-export interface BillingRouteDeps extends ReceiptRouteDeps, StatementRouteDeps, VoucherRouteDeps {
+export interface BillingRouteDeps extends ReceiptRouteDeps, StatementRouteDeps, VoucherRouteDeps, AlertRouteDeps {
   readonly readBalance: (accountId: AccountId) => Promise<BalanceView>;
   readonly usage: UsageStore;
   readonly prices: PriceStore;
@@ -53,6 +54,7 @@ export function billingRoutes(deps: BillingRouteDeps): readonly Route[] {
     ...receiptRoutes(deps),
     ...statementRoutes(deps),
     ...voucherRoutes(deps),
+    ...alertRoutes(deps),
     defineRoute({
       ...read,
       auth: "public",
