@@ -9,6 +9,7 @@ export * from "./gateway.ts";
 export * from "./http/alerts.ts";
 export * from "./http/auth.ts";
 export * from "./http/billing.ts";
+export * from "./http/bonuses.ts";
 export * from "./http/gateway.ts";
 export * from "./http/keys.ts";
 export * from "./http/problem.ts";

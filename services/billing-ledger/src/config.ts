@@ -15,6 +15,7 @@ export interface BillingConfig {
   readonly receiptKey: Secret;
   readonly receiptKeyDays: number;
   readonly alertRoundMs: number;
+  readonly bonusExpiryRoundMs: number;
 }
 
 const databaseUrl = env.url({ protocols: ["postgres", "postgresql"] });
@@ -60,6 +61,9 @@ export const config = defineConfig({
     ALERT_ROUND_MS: env
       .integer({ min: 20, max: 600_000, default: 2_000 })
       .describe("between two looks for balances below their owners' thresholds"),
+    BONUS_EXPIRY_ROUND_MS: env
+      .integer({ min: 20, max: 3_600_000, default: 60_000 })
+      .describe("between two looks for bonus whose time is over"),
   },
   build: (values): BillingConfig => ({
     common: commonConfig(values),
@@ -76,6 +80,7 @@ export const config = defineConfig({
     receiptKey: values.BILLING_RECEIPT_KEY,
     receiptKeyDays: values.RECEIPT_KEY_DAYS,
     alertRoundMs: values.ALERT_ROUND_MS,
+    bonusExpiryRoundMs: values.BONUS_EXPIRY_ROUND_MS,
   }),
 });
 

@@ -6,6 +6,7 @@ import { systemClock, type AccountId, type RequestId, type Scope } from "@codex/
 import type { RunningService, ServiceContext } from "@codex/runtime";
 import { applyUsage } from "./app/apply-usage.ts";
 import { creditAccount } from "./app/credit-account.ts";
+import { expireBonuses } from "./app/expire-bonuses.ts";
 import { grantLease } from "./app/grant-lease.ts";
 import { lookForLowBalances, setAlerts } from "./app/low-balance-alerts.ts";
 import { createVoucherBatch, revokeVoucherBatch } from "./app/manage-vouchers.ts";
@@ -25,12 +26,14 @@ import { customerEvents, type CustomerEvents } from "./customer-events.ts";
 import { createReceiptKeys } from "./crypto/receipt-signer.ts";
 import { billingEvents, type BillingEvents } from "./events.ts";
 import type { AlertRouteDeps } from "./http/alert-routes.ts";
+import type { BonusRouteDeps } from "./http/bonus-routes.ts";
 import type { ReceiptRouteDeps } from "./http/receipt-routes.ts";
 import { billingRoutes } from "./http/routes.ts";
 import type { StatementRouteDeps } from "./http/statement-routes.ts";
 import type { VoucherRouteDeps } from "./http/voucher-routes.ts";
 import { startRounds } from "./rounds.ts";
 import { createAlertStore } from "./store/alert-store.ts";
+import { createBonusStore } from "./store/bonus-store.ts";
 import { createLedgerStore, type EncodeBalanceChanged } from "./store/ledger-store.ts";
 import { migrations } from "./store/migrations/index.ts";
 import { createPriceStore } from "./store/price-store.ts";
@@ -159,6 +162,7 @@ async function startHttp(
       ...statementParts(db),
       ...voucherParts(parts),
       ...alertParts(parts),
+      ...bonusParts(parts),
       usage,
       prices: parts.prices,
     }),
@@ -203,6 +207,18 @@ function alertParts({ config, scope, db, bus, customers }: Parts): AlertRouteDep
   });
   scope.defer("low-balance alerts", () => rounds.stop());
   return { alerts: store, setAlerts: (accountId, wanted) => setAlerts(store, accountId, wanted) };
+}
+
+/** Bonus that expires: what is left, and the rounds that take it back. */
+function bonusParts({ config, scope, db, encode, customers }: Parts): BonusRouteDeps {
+  const store = createBonusStore(db, encode);
+  const rounds = startRounds({
+    everyMs: config.bonusExpiryRoundMs,
+    round: (signal) => expireBonuses({ store, onExpired: (accounts) => customers.bonusesExpired(accounts) }, signal),
+    onFailure: (error) => customers.bonusExpiryFailed(error),
+  });
+  scope.defer("bonus expiry", () => rounds.stop());
+  return { bonuses: store };
 }
 
 const rotationRoundMs = 3_600_000;

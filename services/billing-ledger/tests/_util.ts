@@ -162,6 +162,7 @@ export function settings(
     USAGE_ROUND_MS: "50",
     PRICE_POLL_MS: "50",
     ALERT_ROUND_MS: "50",
+    BONUS_EXPIRY_ROUND_MS: "50",
     USAGE_ACK_WAIT_MS: "2000",
     ...more,
   };

@@ -4,12 +4,14 @@ import type { AccountId } from "@codex/kernel";
 import type { PriceStore, UsageStore } from "../app/ports.ts";
 import type { BalanceView } from "../app/read-balance.ts";
 import { alertRoutes, type AlertRouteDeps } from "./alert-routes.ts";
+import { bonusRoutes, type BonusRouteDeps } from "./bonus-routes.ts";
 import { fromApiCursor, toApiBalance, toApiCursor, toApiPrices } from "./convert.ts";
 import { receiptRoutes, type ReceiptRouteDeps } from "./receipt-routes.ts";
 import { statementRoutes, type StatementRouteDeps } from "./statement-routes.ts";
 import { voucherRoutes, type VoucherRouteDeps } from "./voucher-routes.ts";
 
-export interface BillingRouteDeps extends ReceiptRouteDeps, StatementRouteDeps, VoucherRouteDeps, AlertRouteDeps {
+export interface BillingRouteDeps
+  extends ReceiptRouteDeps, StatementRouteDeps, VoucherRouteDeps, AlertRouteDeps, BonusRouteDeps {
   readonly readBalance: (accountId: AccountId) => Promise<BalanceView>;
   readonly usage: UsageStore;
   readonly prices: PriceStore;
@@ -55,6 +57,7 @@ export function billingRoutes(deps: BillingRouteDeps): readonly Route[] {
     ...statementRoutes(deps),
     ...voucherRoutes(deps),
     ...alertRoutes(deps),
+    ...bonusRoutes(deps),
     defineRoute({
       ...read,
       auth: "public",
