@@ -181,12 +181,15 @@ export const grantCommand = defineEvent({
   type: "billing.grant.requested",
   version: 1,
   pattern: "cmd.billing.grant.v1.{accountId}",
-  description: "Credit an account. `bucket` decides whether the money is paid or bonus.",
+  description:
+    "Credit an account. `bucket` decides whether the money is paid or bonus. What is left of a bonus with `expiresAt` is taken back then; paid money never expires.",
   data: z.strictObject({
     accountId: idOf("acc"),
     bucket: z.enum(["paid", "bonus"]),
     amountMicroTokens: microTokens,
     reason: z.enum(["demo_seed", "telegram_bonus", "referral_bonus", "operator_grant"]),
     idempotencyKey: z.string().min(8).max(128),
+    /** Bonus only. Absent: never. */
+    expiresAt: instant.optional(),
   }),
 });

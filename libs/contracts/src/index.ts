@@ -1,3 +1,4 @@
+export * from "./alerts.ts";
 export * from "./auth.ts";
 export * from "./billing.ts";
 export * from "./bonus.ts";
@@ -5,9 +6,11 @@ export * from "./codecs.ts";
 export * from "./define.ts";
 export * from "./documents.ts";
 export * from "./gateway.ts";
+export * from "./http/alerts.ts";
 export * from "./http/auth.ts";
 export * from "./http/billing.ts";
 export * from "./http/disputes.ts";
+export * from "./http/bonuses.ts";
 export * from "./http/gateway.ts";
 export * from "./http/keys.ts";
 export * from "./http/money-operations.ts";

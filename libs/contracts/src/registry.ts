@@ -1,3 +1,4 @@
+import * as alerts from "./alerts.ts";
 import * as auth from "./auth.ts";
 import * as billing from "./billing.ts";
 import * as bonus from "./bonus.ts";
@@ -7,7 +8,7 @@ import * as images from "./images.ts";
 import * as keys from "./keys.ts";
 import * as pricing from "./pricing.ts";
 
-const modules = [auth, billing, bonus, gateway, images, keys, pricing];
+const modules = [alerts, auth, billing, bonus, gateway, images, keys, pricing];
 
 function collect(kind: "event" | "rpc" | "kv"): unknown[] {
   return modules.flatMap((module) =>

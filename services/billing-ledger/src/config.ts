@@ -16,6 +16,8 @@ export interface BillingConfig {
   readonly receiptKey: Secret;
   readonly receiptKeyDays: number;
   readonly operations: OperationConfig;
+  readonly alertRoundMs: number;
+  readonly bonusExpiryRoundMs: number;
 }
 
 const databaseUrl = env.url({ protocols: ["postgres", "postgresql"] });
@@ -59,6 +61,12 @@ export const config = defineConfig({
       .integer({ min: 1, max: 3_650, default: 90 })
       .describe("age at which the key that signs receipts is replaced"),
     ...operationFields,
+    ALERT_ROUND_MS: env
+      .integer({ min: 20, max: 600_000, default: 2_000 })
+      .describe("between two looks for balances below their owners' thresholds"),
+    BONUS_EXPIRY_ROUND_MS: env
+      .integer({ min: 20, max: 3_600_000, default: 60_000 })
+      .describe("between two looks for bonus whose time is over"),
   },
   build: (values): BillingConfig => ({
     common: commonConfig(values),
@@ -75,6 +83,8 @@ export const config = defineConfig({
     receiptKey: values.BILLING_RECEIPT_KEY,
     receiptKeyDays: values.RECEIPT_KEY_DAYS,
     operations: operationConfig(values),
+    alertRoundMs: values.ALERT_ROUND_MS,
+    bonusExpiryRoundMs: values.BONUS_EXPIRY_ROUND_MS,
   }),
 });
 

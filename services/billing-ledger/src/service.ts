@@ -10,7 +10,9 @@ import { refundByRule } from "./app/auto-refund.ts";
 import { creditAccount } from "./app/credit-account.ts";
 import { decideProposal } from "./app/decide-proposal.ts";
 import { assignDispute, messageDispute, openDispute, resolveDispute, withdrawDispute } from "./app/dispute.ts";
+import { expireBonuses } from "./app/expire-bonuses.ts";
 import { grantLease } from "./app/grant-lease.ts";
+import { lookForLowBalances, setAlerts } from "./app/low-balance-alerts.ts";
 import { createVoucherBatch, revokeVoucherBatch } from "./app/manage-vouchers.ts";
 import type { PriceStore } from "./app/ports.ts";
 import { readBalance } from "./app/read-balance.ts";
@@ -19,6 +21,7 @@ import { readReceipt } from "./app/read-receipt.ts";
 import { redeemVoucher } from "./app/redeem-voucher.ts";
 import { refundUsage } from "./app/refund-usage.ts";
 import { toBusBalanceChanged } from "./bus/balance-changed.ts";
+import { toBusBalanceLow } from "./bus/balance-low.ts";
 import { grantDurable, grantHandler } from "./bus/grant-consumer.ts";
 import { startPricePublisher } from "./bus/price-publisher.ts";
 import { ledgerRpcs } from "./bus/rpc.ts";
@@ -28,12 +31,16 @@ import { customerEvents, type CustomerEvents } from "./customer-events.ts";
 import { createReceiptKeys } from "./crypto/receipt-signer.ts";
 import { billingEvents, type BillingEvents } from "./events.ts";
 import { billingRoutes, type OperationRouteDeps } from "./http/routes.ts";
+import type { AlertRouteDeps } from "./http/alert-routes.ts";
+import type { BonusRouteDeps } from "./http/bonus-routes.ts";
 import type { ReceiptRouteDeps } from "./http/receipt-routes.ts";
 import type { StatementRouteDeps } from "./http/statement-routes.ts";
 import type { VoucherRouteDeps } from "./http/voucher-routes.ts";
 import { operationEvents } from "./operation-events.ts";
 import { startRounds } from "./rounds.ts";
 import { createDisputeStore } from "./store/dispute-store.ts";
+import { createAlertStore } from "./store/alert-store.ts";
+import { createBonusStore } from "./store/bonus-store.ts";
 import { createLedgerStore, type EncodeBalanceChanged } from "./store/ledger-store.ts";
 import { migrations } from "./store/migrations/index.ts";
 import { createOperationsStore } from "./store/operations-store.ts";
@@ -203,6 +210,8 @@ async function startHttp(ctx: ServiceContext<BillingConfig>, parts: Parts): Prom
       ...receiptParts(parts),
       ...statementParts(db),
       ...voucherParts(parts),
+      ...alertParts(parts),
+      ...bonusParts(parts),
       usage,
       prices: parts.prices,
       ...startOperations(ctx, parts),
@@ -235,6 +244,31 @@ function voucherParts({ db, encode, customers }: Parts): VoucherRouteDeps {
     revokeVoucherBatch: (ask) => revokeVoucherBatch(deps, ask),
     redeemVoucher: (accountId, code) => redeemVoucher(deps, accountId, code),
   };
+}
+
+/** Low-balance alerts: their settings, and the rounds that look for them. */
+function alertParts({ config, scope, db, bus, customers }: Parts): AlertRouteDeps {
+  const store = createAlertStore(db, (alert) => toBusBalanceLow(bus, alert));
+  const rounds = startRounds({
+    everyMs: config.alertRoundMs,
+    round: (signal) =>
+      lookForLowBalances({ store, clock: systemClock, onFired: (count) => customers.alertsFired(count) }, signal),
+    onFailure: (error) => customers.alertRoundFailed(error),
+  });
+  scope.defer("low-balance alerts", () => rounds.stop());
+  return { alerts: store, setAlerts: (accountId, wanted) => setAlerts(store, accountId, wanted) };
+}
+
+/** Bonus that expires: what is left, and the rounds that take it back. */
+function bonusParts({ config, scope, db, encode, customers }: Parts): BonusRouteDeps {
+  const store = createBonusStore(db, encode);
+  const rounds = startRounds({
+    everyMs: config.bonusExpiryRoundMs,
+    round: (signal) => expireBonuses({ store, onExpired: (accounts) => customers.bonusesExpired(accounts) }, signal),
+    onFailure: (error) => customers.bonusExpiryFailed(error),
+  });
+  scope.defer("bonus expiry", () => rounds.stop());
+  return { bonuses: store };
 }
 
 const rotationRoundMs = 3_600_000;

@@ -161,6 +161,8 @@ export function settings(
     BILLING_RECEIPT_KEY: "r7Xq-Kd2_Wm9vTz4Hb6nY1sLp8cGf3jQ5e0",
     USAGE_ROUND_MS: "50",
     PRICE_POLL_MS: "50",
+    ALERT_ROUND_MS: "50",
+    BONUS_EXPIRY_ROUND_MS: "50",
     USAGE_ACK_WAIT_MS: "2000",
     // Many tests book answers without a token, which this rule would give back; the tests of the rules switch it on.
     AUTO_REFUND_EMPTY_COMPLETION: "false",

@@ -45,6 +45,8 @@ export interface Credit {
   readonly fundedBy: "payments_clearing" | "promo";
   readonly amount: MicroTokens;
   readonly reason: string;
+  /** Of a bonus; null: never. */
+  readonly expiresAt: Date | null;
 }
 
 export type CreditOutcome = "posted" | "replayed" | "conflict";

@@ -17,8 +17,10 @@ export function grantHandler(
       amount: command.amountMicroTokens,
       reason: command.reason,
       idempotencyKey: command.idempotencyKey,
+      ...(command.expiresAt === undefined ? {} : { expiresAt: new Date(command.expiresAt) }),
     });
     if (outcome === "conflict") throw new PermanentFailure("the idempotency key was used for another grant");
-    if (outcome === "out_of_bounds") throw new PermanentFailure("the amount of the grant is out of bounds");
+    if (outcome === "out_of_bounds")
+      throw new PermanentFailure("the amount of the grant is out of bounds, or it is paid money that would expire");
   });
 }

@@ -4,6 +4,8 @@ import type { AccountId } from "@codex/kernel";
 import type { PriceStore, UsageStore } from "../app/ports.ts";
 import type { BalanceView } from "../app/read-balance.ts";
 import { disputeRoutes, type DisputeRouteDeps } from "./dispute-routes.ts";
+import { alertRoutes, type AlertRouteDeps } from "./alert-routes.ts";
+import { bonusRoutes, type BonusRouteDeps } from "./bonus-routes.ts";
 import { fromApiCursor, toApiBalance, toApiCursor, toApiPrices } from "./convert.ts";
 import { operatorDisputeRoutes, type OperatorDisputeDeps } from "./operator-dispute-routes.ts";
 import { operatorMoneyRoutes, type OperatorMoneyDeps } from "./operator-money-routes.ts";
@@ -13,7 +15,8 @@ import { voucherRoutes, type VoucherRouteDeps } from "./voucher-routes.ts";
 
 export interface OperationRouteDeps extends DisputeRouteDeps, OperatorMoneyDeps, OperatorDisputeDeps {}
 
-export interface BillingRouteDeps extends ReceiptRouteDeps, StatementRouteDeps, VoucherRouteDeps, OperationRouteDeps {
+export interface BillingRouteDeps
+  extends ReceiptRouteDeps, StatementRouteDeps, VoucherRouteDeps, AlertRouteDeps, BonusRouteDeps, OperationRouteDeps {
   readonly readBalance: (accountId: AccountId) => Promise<BalanceView>;
   readonly usage: UsageStore;
   readonly prices: PriceStore;
@@ -58,6 +61,8 @@ export function billingRoutes(deps: BillingRouteDeps): readonly Route[] {
     ...receiptRoutes(deps),
     ...statementRoutes(deps),
     ...voucherRoutes(deps),
+    ...alertRoutes(deps),
+    ...bonusRoutes(deps),
     defineRoute({
       ...read,
       auth: "public",

@@ -95,12 +95,14 @@ function fromDbGrant(row: GrantRow | undefined): GrantOutcome {
 
 async function creditAccount(db: Db<Tables>, encode: EncodeBalanceChanged, credit: Credit): Promise<CreditOutcome> {
   return db.transaction(async (trx) => {
-    const { rows } = await sql<CreditRow>`
-      select outcome, paid, bonus, reserved, version from credit_account(
-        ${credit.key}, ${Buffer.from(credit.inputHash)}::bytea, ${idToUuid(credit.transferId)}::uuid,
+    const input = sql`${credit.key}, ${Buffer.from(credit.inputHash)}::bytea, ${idToUuid(credit.transferId)}::uuid,
         ${idToUuid(credit.accountId)}::uuid, ${credit.bucket}, ${credit.fundedBy},
-        ${usagePartitionOf(credit.accountId)}::smallint, ${credit.amount}::bigint, ${credit.reason}
-      )`.execute(trx);
+        ${usagePartitionOf(credit.accountId)}::smallint, ${credit.amount}::bigint, ${credit.reason}`;
+    const call =
+      credit.expiresAt === null
+        ? sql`credit_account(${input})`
+        : sql`credit_expiring(${input}, ${credit.expiresAt}::timestamptz)`;
+    const { rows } = await sql<CreditRow>`select outcome, paid, bonus, reserved, version from ${call}`.execute(trx);
     const row = rows[0];
     if (!row) throw new Error("credit_account answered nothing");
     if (row.outcome === "posted") {

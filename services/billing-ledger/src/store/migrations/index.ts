@@ -14,6 +14,8 @@ import { decideProposals } from "./20261125T1340-decide-proposals.ts";
 import { receiptKeys } from "./20261125T1400-receipt-keys.ts";
 import { statementFunctions } from "./20261125T1410-statement.ts";
 import { vouchers } from "./20261125T1420-vouchers.ts";
+import { lowBalanceAlerts } from "./20261125T1430-low-balance-alerts.ts";
+import { bonusExpiry } from "./20261125T1440-bonus-expiry.ts";
 
 /** Every migration, oldest first. A file that has been merged is never edited; a mistake is corrected by the next one. */
 export const migrations: readonly Migration[] = [
@@ -33,4 +35,6 @@ export const migrations: readonly Migration[] = [
   { name: "20261125T1400_receipt_keys", up: receiptKeys },
   { name: "20261125T1410_statement", up: statementFunctions },
   { name: "20261125T1420_vouchers", up: vouchers },
+  { name: "20261125T1430_low_balance_alerts", up: lowBalanceAlerts },
+  { name: "20261125T1440_bonus_expiry", up: bonusExpiry },
 ];
