@@ -9,6 +9,7 @@ export * from "./http/auth.ts";
 export * from "./http/billing.ts";
 export * from "./http/gateway.ts";
 export * from "./http/keys.ts";
+export * from "./http/price-versions.ts";
 export * from "./http/problem.ts";
 export * from "./http/receipts.ts";
 export * from "./http/statement.ts";
