@@ -14,6 +14,7 @@ export * from "./http/bonuses.ts";
 export * from "./http/gateway.ts";
 export * from "./http/keys.ts";
 export * from "./http/money-operations.ts";
+export * from "./http/price-versions.ts";
 export * from "./http/problem.ts";
 export * from "./http/receipts.ts";
 export * from "./http/statement.ts";

@@ -13,6 +13,7 @@ export interface BillingConfig {
   readonly usageRoundMs: number;
   readonly usageAckWaitMs: number;
   readonly pricePollMs: number;
+  readonly priceStaleMs: number;
   readonly receiptKey: Secret;
   readonly receiptKeyDays: number;
   readonly operations: OperationConfig;
@@ -56,6 +57,9 @@ export const config = defineConfig({
     PRICE_POLL_MS: env
       .integer({ min: 20, max: 60_000, default: 500 })
       .describe("between two looks for a new price version"),
+    PRICE_STALE_MS: env
+      .integer({ min: 0, max: 86_400_000, default: 300_000 })
+      .describe("how long after its successor took effect a price version may be used without an alarm"),
     BILLING_RECEIPT_KEY: receiptKey,
     RECEIPT_KEY_DAYS: env
       .integer({ min: 1, max: 3_650, default: 90 })
@@ -80,6 +84,7 @@ export const config = defineConfig({
     usageRoundMs: values.USAGE_ROUND_MS,
     usageAckWaitMs: values.USAGE_ACK_WAIT_MS,
     pricePollMs: values.PRICE_POLL_MS,
+    priceStaleMs: values.PRICE_STALE_MS,
     receiptKey: values.BILLING_RECEIPT_KEY,
     receiptKeyDays: values.RECEIPT_KEY_DAYS,
     operations: operationConfig(values),

@@ -6,6 +6,8 @@ import type { LedgerEvents } from "./app/ports.ts";
 export interface BillingEvents extends LedgerEvents {
   usageAgentFailed(error: unknown): void;
   pricesPublished(version: string): void;
+  /** Requests that a gateway priced by a version long after its successor took effect. */
+  stalePriceUsed(version: string, requests: number): void;
   pricePublishFailed(error: unknown): void;
 }
 
@@ -22,6 +24,11 @@ export function billingEvents(logger: Logger, meter: Meter): BillingEvents {
     meter,
     "billing_lease_close_mismatches",
     "Closed leases where the worker's sum differs from ours",
+  );
+  const stale = createCounter(
+    meter,
+    "billing_stale_prices",
+    "Requests priced by a version that was superseded long before",
   );
   const leases = createCounter(meter, "billing_leases", "Lease asks by outcome");
   const credits = createCounter(meter, "billing_credits", "Grant commands by outcome and reason");
@@ -64,6 +71,10 @@ export function billingEvents(logger: Logger, meter: Meter): BillingEvents {
     usageAgentFailed(error) {
       faults.with({ part: "usage_agent" }).add();
       logger.error("usage agent lost its session", { error });
+    },
+    stalePriceUsed(version, requests) {
+      stale.add(requests);
+      logger.warn("a superseded price version is still in use", { version, count: requests });
     },
     pricesPublished(version) {
       logger.info("price book published", { version });

@@ -14,7 +14,8 @@ import { expireBonuses } from "./app/expire-bonuses.ts";
 import { grantLease } from "./app/grant-lease.ts";
 import { lookForLowBalances, setAlerts } from "./app/low-balance-alerts.ts";
 import { createVoucherBatch, revokeVoucherBatch } from "./app/manage-vouchers.ts";
-import type { PriceStore } from "./app/ports.ts";
+import type { PriceGroupStore, PriceVersionStore } from "./app/price-ports.ts";
+import { watchStalePrices } from "./app/stale-prices.ts";
 import { readBalance } from "./app/read-balance.ts";
 import { readMonthlyStatement } from "./app/read-monthly-statement.ts";
 import { readReceipt } from "./app/read-receipt.ts";
@@ -64,7 +65,7 @@ interface Parts {
   readonly scope: Scope;
   readonly db: Db<Tables>;
   readonly bus: Bus;
-  readonly prices: PriceStore;
+  readonly prices: PriceVersionStore & PriceGroupStore;
   readonly events: BillingEvents;
   readonly customers: CustomerEvents;
   readonly encode: EncodeBalanceChanged;
@@ -133,7 +134,10 @@ async function startLedger({ config, scope, db, bus, prices, events, encode }: P
     const agent = startUsageAgent({
       bus,
       openSession: () => openWriterSession(db, encode),
-      apply: (session, received) => applyUsage({ prices, events }, session, received),
+      apply: async (session, received) => {
+        await applyUsage({ prices, events }, session, received);
+        await watchStalePrices({ prices, events, toleranceMs: config.priceStaleMs }, received.records);
+      },
       lingerMs: config.usageLingerMs,
       roundMs: config.usageRoundMs,
       ackWaitMs: config.usageAckWaitMs,

@@ -82,7 +82,7 @@ async function startHotPath(
 ): Promise<GatewayParts> {
   const { config, scope, logger, health } = context;
   const clock = systemClock;
-  const catalogue = new Catalogue();
+  const catalogue = new Catalogue(clock);
   const keys = new KeyCache({ resolve: keyResolver(bus), clock }, config.keyCacheBoundMs);
   await watchBuckets(bus, catalogue, keys, scope);
   health.addCheck("prices", () =>

@@ -1,17 +1,61 @@
 import { createHash } from "node:crypto";
 import type { PriceBook } from "@codex/contracts";
-import { newId } from "@codex/kernel";
+import { newId, type AccountId } from "@codex/kernel";
 import { canonicalPrices, priceListProblems } from "../domain/price-list.ts";
-import type { PriceStore } from "./ports.ts";
+import type { NewPriceVersion, PriceVersionId, PriceVersionStore } from "./price-ports.ts";
+
+export interface ImportOptions {
+  readonly groups?: PriceBook["groups"];
+  /** When the list becomes the version in force; now when absent. */
+  readonly effectiveAt?: Date | undefined;
+  readonly createdBy?: AccountId;
+  readonly command?: NewPriceVersion["command"];
+}
 
 export type ImportOutcome =
-  | { readonly ok: true; readonly version: PriceBook["version"]; readonly created: boolean }
-  | { readonly ok: false; readonly problems: readonly string[] };
+  | {
+      readonly ok: true;
+      readonly version: PriceVersionId;
+      readonly effectiveAt: Date;
+      readonly created: boolean;
+      readonly replayed: boolean;
+    }
+  | { readonly ok: false; readonly refused: "invalid"; readonly problems: readonly string[] }
+  | { readonly ok: false; readonly refused: "too_late" | "key_reused"; readonly problems: readonly string[] };
 
-/** Makes the list the price version in force; nothing happens when it says what the current one says. Safe to repeat. */
-export async function importPrices(prices: PriceStore, models: PriceBook["models"]): Promise<ImportOutcome> {
-  const problems = priceListProblems(models);
-  if (problems.length > 0) return { ok: false, problems };
-  const contentHash = createHash("sha256").update(canonicalPrices(models)).digest();
-  return { ok: true, ...(await prices.create(newId("prc"), models, contentHash)) };
+/**
+ * Makes the list a price version, in force now or at the given time; nothing happens when it says what the version of that
+ * time says anyway. Safe to repeat.
+ */
+export async function importPrices(
+  prices: Pick<PriceVersionStore, "create">,
+  models: PriceBook["models"],
+  options: ImportOptions = {},
+): Promise<ImportOutcome> {
+  const groups = options.groups ?? [];
+  const problems = priceListProblems(models, groups);
+  if (problems.length > 0) return { ok: false, refused: "invalid", problems };
+  const done = await prices.create({
+    version: newId("prc"),
+    models,
+    groups,
+    contentHash: createHash("sha256").update(canonicalPrices(models, groups)).digest(),
+    effectiveAt: options.effectiveAt,
+    createdBy: options.createdBy,
+    command: options.command,
+  });
+  switch (done.outcome) {
+    case "done":
+      return {
+        ok: true,
+        version: done.version,
+        effectiveAt: done.effectiveAt,
+        created: done.created,
+        replayed: done.replayed,
+      };
+    case "too_late":
+      return { ok: false, refused: "too_late", problems: ["effectiveAt: has passed; leave it out for now"] };
+    case "key_reused":
+      return { ok: false, refused: "key_reused", problems: ["the key was used for another list"] };
+  }
 }

@@ -92,12 +92,6 @@ export interface PriceStore {
   currentVersion(): Promise<PriceBook["version"] | undefined>;
   /** Versions are immutable, so an answer may be kept for ever. */
   byVersion(version: PriceBook["version"]): Promise<PriceBook | undefined>;
-  /** Makes a version effective now, unless the one in force has the same content hash; answers the version in force. */
-  create(
-    version: PriceBook["version"],
-    models: PriceBook["models"],
-    contentHash: Uint8Array,
-  ): Promise<{ readonly version: PriceBook["version"]; readonly created: boolean }>;
 }
 
 /** One record of a spool as it came, with the hash of its canonical JSON (first 64 bits of SHA-256). */

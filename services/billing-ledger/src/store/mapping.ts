@@ -1,8 +1,8 @@
-import type { ModelPrice, UsageLine } from "@codex/contracts";
+import type { UsageLine } from "@codex/contracts";
 import { idToUuid, invariant, uuidToId } from "@codex/kernel";
 import type { Selectable } from "kysely";
 import type { AsideRecord, BookableRecord } from "../app/ports.ts";
-import type { PriceRowTable, UsageEventTable } from "./schema.ts";
+import type { UsageEventTable } from "./schema.ts";
 
 /** int8 of a count (numbers of things, milliseconds, versions). Never for amounts, which stay bigint. */
 export function toCount(value: bigint): number {
@@ -91,43 +91,5 @@ export function fromDbUsageEvent(row: UsageRow): UsageLine {
     startedAt: row.started_at.toISOString(),
     firstByteMs: row.first_byte_ms === null ? null : toCount(row.first_byte_ms),
     durationMs: toCount(row.duration_ms),
-  };
-}
-
-export function fromDbPriceRow(row: Selectable<PriceRowTable>): ModelPrice {
-  return {
-    model: row.model,
-    displayName: row.display_name,
-    contextTokens: toCount(row.context_tokens),
-    outputTokensMax: toCount(row.output_tokens_max),
-    rates: {
-      input: row.rate_input,
-      cachedInput: row.rate_cached_input,
-      cacheWrite: row.rate_cache_write,
-      cacheWrite1h: row.rate_cache_write,
-      output: row.rate_output,
-      reasoning: row.rate_reasoning,
-    },
-    perRequest: row.per_request,
-    perImage: [],
-    perAudioSecond: 0n,
-    tiers: [],
-    offPeak: [],
-  };
-}
-
-export function toDbPriceRow(priceVersion: string, price: ModelPrice): Selectable<PriceRowTable> {
-  return {
-    price_version: priceVersion,
-    model: price.model,
-    display_name: price.displayName,
-    context_tokens: BigInt(price.contextTokens),
-    output_tokens_max: BigInt(price.outputTokensMax),
-    rate_input: price.rates.input,
-    rate_cached_input: price.rates.cachedInput,
-    rate_cache_write: price.rates.cacheWrite,
-    rate_output: price.rates.output,
-    rate_reasoning: price.rates.reasoning,
-    per_request: price.perRequest,
   };
 }

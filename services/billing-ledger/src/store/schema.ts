@@ -88,6 +88,21 @@ export interface PriceVersionTable {
   id: string;
   effective_at: ColumnType<Date, never, never>;
   content_hash: Buffer;
+  groups: unknown;
+  created_by: string | null;
+  created_at: Date;
+}
+
+export interface PriceVersionCancelledTable {
+  price_version: string;
+  cancelled_at: Date;
+}
+
+export interface PriceCommandTable {
+  key: string;
+  input_hash: Buffer;
+  price_version: string;
+  created: boolean;
 }
 
 export interface PriceRowTable {
@@ -101,7 +116,14 @@ export interface PriceRowTable {
   rate_cache_write: bigint;
   rate_output: bigint;
   rate_reasoning: bigint;
+  /** Null in versions of before the class. */
+  rate_cache_write_1h: bigint | null;
   per_request: bigint;
+  per_audio_second: bigint;
+  /** The next three: JSON in the contract's wire form. */
+  per_image: unknown;
+  tiers: unknown;
+  off_peak: unknown;
 }
 
 export interface Tables extends OperationTables {
@@ -112,6 +134,9 @@ export interface Tables extends OperationTables {
   gateway_cursor: GatewayCursorTable;
   quarantine: QuarantineTable;
   price_version: PriceVersionTable;
+  live_price_version: PriceVersionTable;
+  price_version_cancelled: PriceVersionCancelledTable;
+  price_command: PriceCommandTable;
   price_row: PriceRowTable;
   outbox: OutboxTable;
 }

@@ -1,5 +1,5 @@
 import type { ChannelSnapshot, PriceBook } from "@codex/contracts";
-import { AppError, newId } from "@codex/kernel";
+import { AppError, ManualClock, newId } from "@codex/kernel";
 import { describe, expect, test } from "@jest/globals";
 import { Catalogue } from "./catalogue.ts";
 
@@ -38,7 +38,7 @@ function channel(name: string, more: Partial<ChannelSnapshot> = {}): ChannelSnap
 }
 
 function catalogue(prices: PriceBook, channels: readonly ChannelSnapshot[]): Catalogue {
-  const made = new Catalogue();
+  const made = new Catalogue(new ManualClock());
   made.setPrices(prices);
   made.setChannels(channels);
   return made;
@@ -83,7 +83,7 @@ describe("routes of a model", () => {
   });
 
   test("given no price, then a model with a channel does not exist; given the price arrives, it does", () => {
-    const made = new Catalogue();
+    const made = new Catalogue(new ManualClock());
     made.setChannels([channel("a")]);
     expect(made.priced).toBe(false);
     expect(refusalOf(() => made.offer("demo-small", null)).code).toBe("model_not_found");
@@ -123,5 +123,71 @@ describe("a key's allow-list", () => {
     expect(refusal).toMatchObject({ kind: "not_found", code: "model_not_found" });
     expect(refusal.metadata).toEqual({ nearest: ["demo-large"] });
     expect(refusalOf(() => made.offer("demo-smal", null)).metadata).toEqual({ nearest: ["demo-small", "demo-large"] });
+  });
+});
+
+describe("a scheduled price book", () => {
+  const at = (version: PriceBook, instant: string): PriceBook => ({ ...version, effectiveAt: instant });
+  const start = new Date("2026-11-23T12:00:00.000Z");
+  const now = at(book("demo-small"), "2026-11-23T11:00:00.000Z");
+  const later = at(book("demo-small", "demo-large"), "2026-11-23T12:00:10.000Z");
+  const channels = [channel("a", { models: { "demo-small": "s", "demo-large": "l" } })];
+
+  function scheduled(): { readonly made: Catalogue; readonly clock: ManualClock; readonly version: () => string } {
+    const clock = new ManualClock(start);
+    const made = new Catalogue(clock);
+    made.setChannels(channels);
+    made.setPrices(now);
+    made.setNextPrices(later);
+    return { made, clock, version: () => made.offer("demo-small", null).priceVersion };
+  }
+
+  test("given its time comes, when nobody says anything, then it is in force from that millisecond on", () => {
+    const { made, clock, version } = scheduled();
+    clock.advance(9_999);
+    expect(version()).toBe(now.version);
+    expect(made.models()).toHaveLength(1);
+    clock.advance(1);
+    expect(made.models()).toHaveLength(2);
+    expect(version()).toBe(later.version);
+  });
+
+  test("given it is in force, when billing catches up and takes it out of the future, then it stays", () => {
+    const { made, clock, version } = scheduled();
+    clock.advance(10_000);
+    expect(version()).toBe(later.version);
+    made.setPrices(later);
+    made.setNextPrices(undefined);
+    expect(version()).toBe(later.version);
+  });
+
+  test("given it is cancelled before its time, when the time comes, then the old prices hold", () => {
+    const { made, clock, version } = scheduled();
+    made.setNextPrices(undefined);
+    clock.advance(10_000);
+    expect(version()).toBe(now.version);
+  });
+
+  test("given a clock that is behind, when billing says it is in force, then it is", () => {
+    const { made, version } = scheduled();
+    made.setPrices(later);
+    expect(version()).toBe(later.version);
+  });
+
+  test("given a version that was made in a hurry after it, when the time of the scheduled one is over, then the later one holds", () => {
+    const { made, clock, version } = scheduled();
+    clock.advance(20_000);
+    const hurried = at(book("demo-small"), "2026-11-23T12:00:15.000Z");
+    made.setPrices(hurried);
+    expect(version()).toBe(hurried.version);
+  });
+
+  test("given a worker that starts after the time, when both books arrive, then the next one is in force at once", () => {
+    const clock = new ManualClock(new Date("2026-11-23T13:00:00.000Z"));
+    const made = new Catalogue(clock);
+    made.setNextPrices(later);
+    made.setPrices(now);
+    made.setChannels(channels);
+    expect(made.offer("demo-small", null).priceVersion).toBe(later.version);
   });
 });

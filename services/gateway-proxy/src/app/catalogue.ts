@@ -1,10 +1,13 @@
 import type { ChannelSnapshot, ModelPrice, PriceBook, PriceGroup } from "@codex/contracts";
-import { AppError, type ChannelId, type Id } from "@codex/kernel";
+import { AppError, type ChannelId, type Clock, type Id } from "@codex/kernel";
 import { nearestNames } from "../domain/nearest.ts";
 
 /**
  * What is sold and who delivers it: the price book and the channels, as the watched buckets last said. A model without a
  * price or without a channel does not exist (SEC-98).
+ *
+ * Billing sends the next price book ahead of its time. It takes over at its `effectiveAt` by this machine's clock, whether or
+ * not billing is up at that moment; a request keeps the version it was admitted by.
  */
 
 export interface Route {
@@ -25,12 +28,27 @@ export interface Offer {
 }
 
 export class Catalogue {
-  private book: PriceBook | undefined;
+  private readonly clock: Clock;
+  /** As billing last said, whatever its `effectiveAt` is to our clock. */
+  private current: PriceBook | undefined;
+  private next: PriceBook | undefined;
+  /** When `next` takes over; infinity when it has, or when there is none. */
+  private switchAtMs = Number.POSITIVE_INFINITY;
   private channels: readonly ChannelSnapshot[] = [];
   private offers = new Map<string, Offer>();
 
+  constructor(clock: Clock) {
+    this.clock = clock;
+  }
+
   setPrices(book: PriceBook): void {
-    this.book = book;
+    this.current = book;
+    this.rebuild();
+  }
+
+  /** Undefined: none is scheduled, or it was cancelled. */
+  setNextPrices(book: PriceBook | undefined): void {
+    this.next = book;
     this.rebuild();
   }
 
@@ -39,17 +57,19 @@ export class Catalogue {
     this.rebuild();
   }
 
-  /** False until the first price book arrived: the gateway is not ready. */
+  /** False until the first price book in force arrived: the gateway is not ready. */
   get priced(): boolean {
-    return this.book !== undefined;
+    return this.current !== undefined;
   }
 
   models(): readonly Offer[] {
+    this.switchWhenDue();
     return [...this.offers.values()];
   }
 
   /** Throws AppError `model_not_found` with the nearest names, or `model_not_allowed` for a key that may not use it. */
   offer(model: string, allowed: readonly string[] | null): Offer {
+    this.switchWhenDue();
     const offer = this.offers.get(model);
     if (offer && (allowed === null || allowed.includes(model))) return offer;
     if (offer) {
@@ -72,8 +92,22 @@ export class Catalogue {
     });
   }
 
+  private switchWhenDue(): void {
+    if (this.clock.now().getTime() >= this.switchAtMs) this.rebuild();
+  }
+
+  /** The next book once its time has come, unless billing has gone on to a later one. */
+  private inForce(): PriceBook | undefined {
+    const { current, next } = this;
+    this.switchAtMs = Number.POSITIVE_INFINITY;
+    if (!next || (current && effectiveMs(next) <= effectiveMs(current))) return current;
+    if (this.clock.now().getTime() >= effectiveMs(next)) return next;
+    this.switchAtMs = effectiveMs(next);
+    return current;
+  }
+
   private rebuild(): void {
-    const { book } = this;
+    const book = this.inForce();
     if (!book) return;
     const offers = new Map<string, Offer>();
     for (const price of book.models) {
@@ -92,4 +126,8 @@ export class Catalogue {
     }
     this.offers = offers;
   }
+}
+
+function effectiveMs(book: PriceBook): number {
+  return Date.parse(book.effectiveAt);
 }

@@ -9,6 +9,7 @@ import {
   leaseGrant,
   priceBookKey,
   priceBookKv,
+  priceBookNextKey,
   usageEnvelope,
   watermarkGet,
 } from "@codex/contracts";
@@ -105,6 +106,10 @@ export async function watchBuckets(bus: Bus, catalogue: Catalogue, keys: KeyCach
       onChange: ({ value }) => {
         if (value) catalogue.setPrices(value);
       },
+    }),
+    prices.watch({
+      key: priceBookNextKey,
+      onChange: ({ value }) => catalogue.setNextPrices(value ?? undefined),
     }),
     channels.watch({
       key: channelsKey,

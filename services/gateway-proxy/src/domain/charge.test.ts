@@ -1,5 +1,5 @@
 import type { ModelPrice } from "@codex/contracts";
-import { expect, test } from "@jest/globals";
+import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { answerBytes } from "./chat-chunk.ts";
 import { chargeFor, type Outcome, type Tariff } from "./charge.ts";
@@ -107,6 +107,12 @@ test("details move tokens between classes and never add any", () => {
     output: 30,
     reasoning: 20,
   });
+  const hour = { cache_creation_tokens: 30, cache_creation_token_details: { ephemeral_1h_input_tokens: 20 } };
+  expect(tokensFromOpenAiUsage({ ...usage, prompt_tokens_details: hour })).toMatchObject({
+    input: 70,
+    cacheWrite: 10,
+    cacheWrite1h: 20,
+  });
   const lying = {
     ...usage,
     prompt_tokens_details: { cached_tokens: 101 },
@@ -161,4 +167,41 @@ test("answer text is measured in every field that carries it, escapes included",
     '{"choices":[{"delta":{"content":"a\\"b","reasoning_content":"да","tool_calls":[{"function":{"arguments":"{}"}}]}}]}',
   );
   expect(answerBytes(chunk)).toBe(4 + 4 + 2);
+});
+
+describe("the hold is the worst case of the book", () => {
+  const flat = { ...price.rates, input: 1_000_000n, cachedInput: 0n, cacheWrite: 0n, cacheWrite1h: 0n };
+  const dear = { ...flat, input: 3_000_000n };
+  const tiered: Tariff = {
+    ...tariff,
+    price: { ...price, perRequest: 0n, rates: flat, tiers: [{ aboveInputTokens: 200, rates: dear }] },
+  };
+  const ask = { imageUrls: 0, outputTokensAsked: 0, answers: 1 };
+
+  test.each([
+    ["a prompt that cannot reach the tier", 200, 200n],
+    ["a prompt of one token more: all of it at the tier's rates", 201, 603n],
+  ])("given %s, when it is held", (_name, bodyBytes, amount) => {
+    expect(holdFor(tiered, { ...ask, bodyBytes }).amount).toBe(amount);
+  });
+
+  test.each([
+    [undefined, 400n],
+    ["default", 200n],
+    ["dear", 400n],
+    ["cheap", 100n],
+  ])("given the group %s, when it is held, then an unknown one is taken for the dearest", (priceGroup, amount) => {
+    const groups = [
+      { group: "dear", multiplierPpm: 2_000_000 },
+      { group: "cheap", multiplierPpm: 500_000 },
+    ];
+    expect(holdFor({ ...tiered, groups, priceGroup }, { ...ask, bodyBytes: 200 }).amount).toBe(amount);
+  });
+
+  test("given a cheap hour, when a request is admitted in it, then hold and charge agree on the hour", () => {
+    const offPeak = [{ days: ["mon" as const], fromUtc: "09:00", toUtc: "11:00", multiplierPpm: 500_000 }];
+    const cheap: Tariff = { ...tiered, price: { ...tiered.price, offPeak } };
+    expect(holdFor(cheap, { ...ask, bodyBytes: 200 }).amount).toBe(100n);
+    expect(chargeFor({ ...base, usage: { ...noTokens, input: 200 } }, cheap, plenty).cost).toBe(100n);
+  });
 });

@@ -40,15 +40,18 @@ export function tokensFromOpenAiUsage(usage: unknown): TokenCounts | undefined {
   const promptDetails = record(fields["prompt_tokens_details"]);
   const completionDetails = record(fields["completion_tokens_details"]);
   const cached = believable(promptDetails["cached_tokens"]) ?? 0;
-  const written = believable(promptDetails["cache_write_tokens"]) ?? 0;
+  // OpenRouter says cache_write_tokens, LiteLLM cache_creation_tokens and how many of them are kept for an hour.
+  const written =
+    believable(promptDetails["cache_write_tokens"]) ?? believable(promptDetails["cache_creation_tokens"]) ?? 0;
+  const hour = believable(record(promptDetails["cache_creation_token_details"])["ephemeral_1h_input_tokens"]) ?? 0;
   const reasoning = believable(completionDetails["reasoning_tokens"]) ?? 0;
   const detailsFit = cached + written <= prompt;
   const reasoningFits = reasoning <= completion;
   return {
     input: detailsFit ? prompt - cached - written : prompt,
     cachedInput: detailsFit ? cached : 0,
-    cacheWrite: detailsFit ? written : 0,
-    cacheWrite1h: 0,
+    cacheWrite: detailsFit ? written - Math.min(hour, written) : 0,
+    cacheWrite1h: detailsFit ? Math.min(hour, written) : 0,
     output: reasoningFits ? completion - reasoning : completion,
     reasoning: reasoningFits ? reasoning : 0,
   };

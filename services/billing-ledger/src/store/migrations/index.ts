@@ -16,6 +16,7 @@ import { statementFunctions } from "./20261125T1410-statement.ts";
 import { vouchers } from "./20261125T1420-vouchers.ts";
 import { lowBalanceAlerts } from "./20261125T1430-low-balance-alerts.ts";
 import { bonusExpiry } from "./20261125T1440-bonus-expiry.ts";
+import { priceClasses } from "./20261125T1500-price-classes.ts";
 
 /** Every migration, oldest first. A file that has been merged is never edited; a mistake is corrected by the next one. */
 export const migrations: readonly Migration[] = [
@@ -37,4 +38,5 @@ export const migrations: readonly Migration[] = [
   { name: "20261125T1420_vouchers", up: vouchers },
   { name: "20261125T1430_low_balance_alerts", up: lowBalanceAlerts },
   { name: "20261125T1440_bonus_expiry", up: bonusExpiry },
+  { name: "20261125T1500_price_classes", up: priceClasses },
 ];

@@ -1,3 +1,4 @@
+import type { Rates } from "@codex/contracts";
 import { formatAmount, type MicroTokens } from "@codex/kernel";
 import type { Catalogue, Offer } from "../../app/catalogue.ts";
 
@@ -21,14 +22,30 @@ function modelObject({ price }: Offer): Readonly<Record<string, unknown>> {
     context_length: price.contextTokens,
     max_output_tokens: price.outputTokensMax,
     pricing: {
-      prompt: perModelToken(price.rates.input),
-      completion: perModelToken(price.rates.output),
-      input_cache_read: perModelToken(price.rates.cachedInput),
-      input_cache_write: perModelToken(price.rates.cacheWrite),
-      internal_reasoning: perModelToken(price.rates.reasoning),
+      ...ratesObject(price.rates),
       request: formatAmount(price.perRequest),
+      images: Object.fromEntries(price.perImage.map((image) => [image.variant, formatAmount(image.microTokens)])),
+      audio_second: formatAmount(price.perAudioSecond),
+      tiers: price.tiers.map((tier) => ({ above_prompt_tokens: tier.aboveInputTokens, ...ratesObject(tier.rates) })),
+      off_peak: price.offPeak.map((window) => ({
+        days: window.days,
+        from_utc: window.fromUtc,
+        to_utc: window.toUtc,
+        multiplier_ppm: window.multiplierPpm,
+      })),
       currency: "token",
     },
+  };
+}
+
+function ratesObject(rates: Rates): Readonly<Record<string, string>> {
+  return {
+    prompt: perModelToken(rates.input),
+    completion: perModelToken(rates.output),
+    input_cache_read: perModelToken(rates.cachedInput),
+    input_cache_write: perModelToken(rates.cacheWrite),
+    input_cache_write_1h: perModelToken(rates.cacheWrite1h),
+    internal_reasoning: perModelToken(rates.reasoning),
   };
 }
 
