@@ -69,6 +69,12 @@ export interface GatewayCursorTable {
   contiguous: bigint;
 }
 
+export interface IngestPositionTable {
+  partition: number;
+  stream_created: Date;
+  floor: bigint;
+}
+
 export interface QuarantineTable {
   id: Generated<bigint>;
   epoch: bigint | null;
@@ -109,6 +115,7 @@ export interface Tables {
   usage_event: UsageEventTable;
   ingest_batch: IngestBatchTable;
   gateway_cursor: GatewayCursorTable;
+  ingest_position: IngestPositionTable;
   quarantine: QuarantineTable;
   price_version: PriceVersionTable;
   price_row: PriceRowTable;
