@@ -23,6 +23,8 @@ export interface GrantLeaseDeps {
 
 /** Looks for recalled money after these pauses: 150 ms together, the longest that a refusal takes. */
 const recallPausesMs = [5, 10, 15, 25, 40, 55];
+/** Before this pause the recall is repeated: a lease may have been on its way to its worker when the first one came. */
+const recallAgainAt = 3;
 
 /**
  * Reserves part of the balance for one worker; refusals are answers. Before a refusal for want of money that others hold,
@@ -45,7 +47,8 @@ export async function grantLease(
   let outcome = await deps.leases.grant(ask);
   if (mayBeHelped(outcome, request.minimum)) {
     deps.recall(request.accountId);
-    for (const pauseMs of recallPausesMs) {
+    for (const [at, pauseMs] of recallPausesMs.entries()) {
+      if (at === recallAgainAt) deps.recall(request.accountId);
       await delay(pauseMs);
       // Nobody hears the answer any more: a lease now would only hold money.
       if (signal?.aborted === true) break;
