@@ -1,4 +1,4 @@
-import type { EventDef, KvDef, RpcDef } from "@codex/contracts";
+import type { EventDef, KvDef, RpcDef, SignalDef, StreamName, SubjectParams } from "@codex/contracts";
 import type { Result } from "@codex/kernel";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { Kvm } from "@nats-io/kv";
@@ -14,6 +14,7 @@ import type { BusLogger } from "./logger.ts";
 import { Publisher, type OutgoingMessage, type PublishReceipt } from "./publisher.ts";
 import type { PullDeps } from "./pull.ts";
 import { RpcClient, type CallOptions } from "./rpc-client.ts";
+import { listenTo, sendSignal, type SignalListener } from "./signals.ts";
 import { RpcServer, type RpcHandler, type ServiceDescription } from "./rpc-server.ts";
 import { settledWithin } from "./timing.ts";
 import { desiredBucket, ensureAll, ensureStream } from "./topology.ts";
@@ -38,6 +39,18 @@ export interface Bus {
   serve(service: ServiceDescription, handlers: readonly RpcHandler[]): Promise<{ stop(): Promise<void> }>;
   consume(options: ConsumeOptions): Promise<{ stop(): Promise<void>; stats(): ConsumerStats }>;
   fetchBatches(options: FetchBatchesOptions): Promise<{ stop(): Promise<void> }>;
+  /** Tells whoever listens just now; may be lost. Throws on data or parameters that the contract forbids, never on a lost connection. */
+  signal<P extends string, S extends z.ZodType>(
+    signal: SignalDef<P, S>,
+    message: { readonly params: SubjectParams<P>; readonly data: z.output<S> },
+  ): void;
+  /** Hears a signal with any parameters. What does not parse is logged and dropped. */
+  onSignal<P extends string, S extends z.ZodType>(
+    signal: SignalDef<P, S>,
+    listener: SignalListener<z.output<S>>,
+  ): Promise<{ stop(): void }>;
+  /** The stream's incarnation and end; rejects with `unavailable`. A stream that was made anew has another `created`. */
+  streamState(stream: StreamName): Promise<{ readonly created: Date; readonly lastSeq: number }>;
   /** Opens a bucket, made if missing. */
   kv<S extends z.ZodType>(def: KvDef<S>): Promise<TypedKv<z.output<S>>>;
   /** Makes the server's streams and buckets what the contracts say, or throws `TopologyDrift`. */
@@ -114,6 +127,29 @@ class NatsBus implements Bus {
 
   fetchBatches(options: FetchBatchesOptions): Promise<{ stop(): Promise<void> }> {
     return fetchBatches(this.deps, options);
+  }
+
+  signal<P extends string, S extends z.ZodType>(
+    signal: SignalDef<P, S>,
+    message: { readonly params: SubjectParams<P>; readonly data: z.output<S> },
+  ): void {
+    sendSignal(this.connection, signal, message);
+  }
+
+  onSignal<P extends string, S extends z.ZodType>(
+    signal: SignalDef<P, S>,
+    listener: SignalListener<z.output<S>>,
+  ): Promise<{ stop(): void }> {
+    return listenTo(this.connection, this.deps.logger, signal, listener);
+  }
+
+  async streamState(stream: StreamName): Promise<{ readonly created: Date; readonly lastSeq: number }> {
+    try {
+      const { created, state } = await this.deps.jsm.streams.info(stream);
+      return { created: new Date(created), lastSeq: state.last_seq };
+    } catch (error) {
+      throw busUnavailable({ stream }, error);
+    }
   }
 
   async kv<S extends z.ZodType>(def: KvDef<S>): Promise<TypedKv<z.output<S>>> {

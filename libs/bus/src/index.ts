@@ -17,4 +17,5 @@ export { startOutboxRelay, type OutboxRelay, type OutboxRelayOptions, type Outbo
 export type { OutgoingMessage, PublishReceipt } from "./publisher.ts";
 export type { CallOptions } from "./rpc-client.ts";
 export { rpcHandler, type RpcCall, type RpcHandler, type ServiceDescription } from "./rpc-server.ts";
+export type { SignalListener } from "./signals.ts";
 export { TopologyDrift, type Drift } from "./topology.ts";

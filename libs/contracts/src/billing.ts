@@ -28,6 +28,7 @@ const partition = z
   .int()
   .min(0)
   .max(usagePartitions - 1);
+export const requestNo = z.number().int().min(1).max(Number.MAX_SAFE_INTEGER);
 const seq = z.number().int().min(1).max(Number.MAX_SAFE_INTEGER);
 export const epoch = z.number().int().min(1).max(Number.MAX_SAFE_INTEGER);
 
@@ -125,6 +126,14 @@ export const epochOpen = defineRpc({
   errors: [],
 });
 
+/** What a key may spend in a UTC day, a UTC month, and ever; null = no limit. */
+const keySpendCap = z.strictObject({
+  keyId: idOf("key"),
+  dailyMicroTokens: microTokens.nullable(),
+  monthlyMicroTokens: microTokens.nullable(),
+  totalMicroTokens: microTokens.nullable(),
+});
+
 export const leaseGrant = defineRpc({
   subject: "rpc.billing.lease.grant.v1",
   description:
@@ -132,18 +141,22 @@ export const leaseGrant = defineRpc({
   timeoutMs: 2_000,
   req: z.strictObject({
     epoch,
-    requestNo: z.number().int().min(1).max(Number.MAX_SAFE_INTEGER),
+    requestNo,
     accountId: idOf("acc"),
     minimumMicroTokens: microTokens,
     wantMicroTokens: microTokens,
+    /** Of a capped key: the lease then counts against its caps and pays for this key alone. Absent or null: no caps. */
+    cap: keySpendCap.nullable().optional(),
   }),
   res: z.strictObject({
     leaseId: idOf("lse"),
     grantedMicroTokens: microTokens,
     /** On the worker's monotonic clock, counted from before the ask; stops new admissions, frees nothing. */
     ttlMs: count,
+    /** Of the account: decides which prices apply to it. */
+    priceGroup: priceGroupName.default(defaultPriceGroup),
   }),
-  errors: ["insufficient_balance", "account_frozen"],
+  errors: ["insufficient_balance", "account_frozen", "key_cap_reached"],
 });
 
 /** Metadata of an `insufficient_balance` refusal, as micro-token strings. */
@@ -152,12 +165,30 @@ export const insufficientBalanceMetadata = z.object({
   heldMicroTokens: microTokens,
 });
 
+/** Metadata of a `key_cap_reached` refusal: the tightest cap. */
+export const keyCapMetadata = z.object({
+  period: z.enum(["day", "month", "total"]),
+  capMicroTokens: microTokens,
+  availableMicroTokens: microTokens,
+  heldMicroTokens: microTokens,
+  /** Null for a total, which never resets. */
+  resetsAt: instant.nullable(),
+});
+
 export const watermarkGet = defineRpc({
   subject: "rpc.billing.watermark.get.v1",
-  description: "How far billing has committed this epoch, by partition. A partition without records is absent.",
+  description:
+    "How far billing has committed this epoch, by partition, and how far it has read the stream USAGE. A partition without records is absent.",
   timeoutMs: 2_000,
   req: z.strictObject({ epoch }),
-  res: z.strictObject({ watermarks: z.array(z.strictObject({ partition, contiguous: count })).max(usagePartitions) }),
+  res: z.strictObject({
+    watermarks: z.array(z.strictObject({ partition, contiguous: count })).max(usagePartitions),
+    /** Everything of the partition up to stream sequence `floor` is committed. Absent: billing does not know. */
+    positions: z
+      .array(z.strictObject({ partition, streamCreated: instant, floor: count }))
+      .max(usagePartitions)
+      .optional(),
+  }),
   errors: [],
 });
 

@@ -2,7 +2,7 @@ import { expect, test } from "@jest/globals";
 import { newId } from "@codex/kernel";
 import { subjectOf, wildcardOf } from "./define.ts";
 import { keyChanged } from "./keys.ts";
-import { allEvents, allKvs, allRpcs } from "./registry.ts";
+import { allEvents, allKvs, allRpcs, allSignals } from "./registry.ts";
 import { streams } from "./streams.ts";
 
 test("a pattern is filled with its parameters", () => {
@@ -24,6 +24,8 @@ test("subjects, types and buckets are unique, and each event lies in its stream'
   };
   unique(allEvents.map((event) => event.pattern));
   unique(allEvents.map((event) => `${event.type}.v${event.version}`));
+  unique(allSignals.map((signal) => signal.pattern));
+  expect(allSignals.length).toBeGreaterThanOrEqual(1);
   unique(allRpcs.map((rpc) => rpc.subject));
   unique(allKvs.map((kv) => kv.bucket));
   expect(allEvents.length).toBeGreaterThanOrEqual(5);
@@ -37,5 +39,6 @@ test("subjects, types and buckets are unique, and each event lies in its stream'
 
 test("versions stand in the subject and agree with the declaration", () => {
   for (const event of allEvents) expect(event.pattern).toContain(`v${event.version}`);
+  for (const signal of allSignals) expect(signal.pattern).toMatch(/^sig\.[a-z-]+\.[a-z-]+\.v\d+(\.\{[A-Za-z]+\})*$/);
   for (const rpc of allRpcs) expect(rpc.subject).toMatch(/^rpc\.[a-z-]+(\.[a-z-]+)+\.v\d+$/);
 });

@@ -7,6 +7,7 @@ import type { StreamName } from "./streams.ts";
  *   parameter  a named token; its values are checked against the NATS token grammar (ADR-6 of nats-architecture)
  *   event      a fact, published to a stream, delivered at least once, idempotent by its id
  *   RPC        a request with one answer, over core NATS and the services framework
+ *   signal     a hint to whoever listens just now, over core NATS: it may be lost, so nothing may depend on it
  */
 
 /** Names of the `{tokens}` in a pattern. */
@@ -55,6 +56,13 @@ export interface KvDef<Value extends z.ZodType = z.ZodType> {
   readonly maxValueBytes: number;
 }
 
+export interface SignalDef<Pattern extends string = string, Data extends z.ZodType = z.ZodType> {
+  readonly kind: "signal";
+  readonly pattern: Pattern;
+  readonly description: string;
+  readonly data: Data;
+}
+
 const tokenPattern = /^[A-Za-z0-9_-]{1,128}$/;
 
 export function defineEvent<const Pattern extends string, Data extends z.ZodType>(
@@ -71,6 +79,12 @@ export function defineRpc<Req extends z.ZodType, Res extends z.ZodType, const Co
 
 export function defineKv<Value extends z.ZodType>(definition: Omit<KvDef<Value>, "kind">): KvDef<Value> {
   return { kind: "kv", ...definition };
+}
+
+export function defineSignal<const Pattern extends string, Data extends z.ZodType>(
+  definition: Omit<SignalDef<Pattern, Data>, "kind">,
+): SignalDef<Pattern, Data> {
+  return { kind: "signal", ...definition };
 }
 
 /** Fills a pattern. Throws on a missing parameter or on a value that is not one NATS token. */

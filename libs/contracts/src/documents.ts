@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { wildcardOf } from "./define.ts";
-import { allEvents, allKvs, allRpcs } from "./registry.ts";
+import { allEvents, allKvs, allRpcs, allSignals } from "./registry.ts";
 import { streams } from "./streams.ts";
 
 /** The wire form: what a codec reads and writes as text appears as a string. */
@@ -49,6 +49,15 @@ export function asyncApiDocument(): object {
       reply: { channel: { $ref: `#/channels/${rpc.subject}` } },
     };
   }
+  for (const signal of allSignals) {
+    const name = wildcardOf(signal.pattern);
+    channels[name] = {
+      address: signal.pattern,
+      description: signal.description,
+      messages: { signal: { contentType: "application/json", payload: nestedSchemaOf(signal.data) } },
+    };
+    operations[name] = { action: "send", channel: { $ref: `#/channels/${name}` } };
+  }
   return {
     asyncapi: "3.0.0",
     info: { title: "Codex API bus", version: "1", description: "Generated from libs/contracts; do not edit." },
@@ -72,6 +81,10 @@ export function renderContractFiles(): ReadonlyMap<string, string> {
   for (const rpc of allRpcs) {
     files.set(`schemas/${rpc.subject}.request.json`, json(schemaOf(rpc.req)));
     files.set(`schemas/${rpc.subject}.reply.json`, json(schemaOf(rpc.res)));
+  }
+  for (const signal of allSignals) {
+    const name = signal.pattern.replaceAll(/\.\{[A-Za-z]+\}/g, "");
+    files.set(`schemas/${name}.json`, json(schemaOf(signal.data)));
   }
   for (const kv of allKvs) files.set(`schemas/kv.${kv.bucket}.json`, json(schemaOf(kv.value)));
   return files;

@@ -22,6 +22,7 @@ export * from "./http/vouchers.ts";
 export * from "./images.ts";
 export * from "./keys.ts";
 export * from "./price-usage.ts";
+export * from "./leases.ts";
 export * from "./pricing.ts";
 export * from "./registry.ts";
 export * from "./streams.ts";

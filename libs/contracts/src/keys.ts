@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { idOf, instant } from "./codecs.ts";
+import { idOf, instant, microTokens } from "./codecs.ts";
 import { defineEvent, defineKv, defineRpc } from "./define.ts";
 
 export const keyStatus = z.enum(["active", "revoked"]);
@@ -34,6 +34,13 @@ export const keyRevocations = defineKv({
   maxValueBytes: 512,
 });
 
+/** In a UTC day, a UTC month, and ever; null = no limit in this window. */
+const keyCaps = z.strictObject({
+  daily: microTokens.nullable(),
+  monthly: microTokens.nullable(),
+  total: microTokens.nullable(),
+});
+
 export const keyResolve = defineRpc({
   subject: "rpc.keys.resolve.v1",
   description: "Who owns the key with this hash, and what may it do? Asked once a gateway and key, then cached.",
@@ -47,6 +54,8 @@ export const keyResolve = defineRpc({
     /** Null = every model. */
     models: z.array(z.string()).max(200).nullable(),
     expiresAt: instant.nullable(),
+    /** What the key may spend; null = no caps. */
+    caps: keyCaps.nullable().default(null),
   }),
   errors: ["unknown_key"],
 });

@@ -2,15 +2,16 @@ import * as alerts from "./alerts.ts";
 import * as auth from "./auth.ts";
 import * as billing from "./billing.ts";
 import * as bonus from "./bonus.ts";
-import type { EventDef, KvDef, RpcDef } from "./define.ts";
+import type { EventDef, KvDef, RpcDef, SignalDef } from "./define.ts";
 import * as gateway from "./gateway.ts";
 import * as images from "./images.ts";
 import * as keys from "./keys.ts";
+import * as leases from "./leases.ts";
 import * as pricing from "./pricing.ts";
 
-const modules = [alerts, auth, billing, bonus, gateway, images, keys, pricing];
+const modules = [alerts, auth, billing, bonus, gateway, images, keys, leases, pricing];
 
-function collect(kind: "event" | "rpc" | "kv"): unknown[] {
+function collect(kind: "event" | "rpc" | "kv" | "signal"): unknown[] {
   return modules.flatMap((module) =>
     Object.values(module as Readonly<Record<string, unknown>>).filter(
       (value) => typeof value === "object" && value !== null && "kind" in value && value.kind === kind,
@@ -22,3 +23,4 @@ function collect(kind: "event" | "rpc" | "kv"): unknown[] {
 export const allEvents = collect("event") as readonly EventDef[];
 export const allRpcs = collect("rpc") as readonly RpcDef[];
 export const allKvs = collect("kv") as readonly KvDef[];
+export const allSignals = collect("signal") as readonly SignalDef[];

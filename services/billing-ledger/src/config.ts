@@ -8,6 +8,8 @@ export interface BillingConfig {
   readonly publicOrigin: string;
   readonly trustedProxyCount: number;
   readonly leaseTtlMs: number;
+  readonly leaseReclaimAfterMs: number;
+  readonly leaseReclaimEveryMs: number;
   readonly usageWriters: number;
   readonly usageLingerMs: number;
   readonly usageRoundMs: number;
@@ -40,6 +42,12 @@ export const config = defineConfig({
     LEASE_TTL_MS: env
       .integer({ min: 1_000, max: 3_600_000, default: 60_000 })
       .describe("how long a worker may admit requests on a lease; frees no money by itself"),
+    LEASE_RECLAIM_AFTER_MS: env
+      .integer({ min: 60_000, max: 2_592_000_000, default: 86_400_000 })
+      .describe("silence of a worker after which its money goes back to the customers; its late usage is written off"),
+    LEASE_RECLAIM_EVERY_MS: env
+      .integer({ min: 100, max: 3_600_000, default: 60_000 })
+      .describe("between two looks for leases of lost workers"),
     USAGE_WRITERS: env
       .integer({ min: 1, max: 8, default: 2 })
       .describe("database connections of this replica that write usage; more than two bring little on one machine"),
@@ -79,6 +87,8 @@ export const config = defineConfig({
     publicOrigin: values.PUBLIC_ORIGIN,
     trustedProxyCount: values.TRUSTED_PROXY_COUNT,
     leaseTtlMs: values.LEASE_TTL_MS,
+    leaseReclaimAfterMs: values.LEASE_RECLAIM_AFTER_MS,
+    leaseReclaimEveryMs: values.LEASE_RECLAIM_EVERY_MS,
     usageWriters: values.USAGE_WRITERS,
     usageLingerMs: values.USAGE_LINGER_MS,
     usageRoundMs: values.USAGE_ROUND_MS,
@@ -127,6 +137,16 @@ export const importConfig = defineConfig({
       ? [{ variable: "DATABASE_URL", problem: "is not set, and neither is DATABASE_OWNER_URL" }]
       : [],
   build: (values) => ({ databaseUrl: values.DATABASE_URL ?? values.DATABASE_OWNER_URL ?? "" }),
+});
+
+/** Of the one-shot reclaim: the service's own role, and the bus only for the form of its events. */
+export const reclaimConfig = defineConfig({
+  service: "billing-ledger reclaim",
+  fields: {
+    DATABASE_URL: databaseUrl.describe("Postgres, role billing_app"),
+    NATS_URL: env.urls({ protocols: ["nats", "tls"] }).describe("NATS servers, comma separated"),
+  },
+  build: (values) => ({ databaseUrl: values.DATABASE_URL, natsServers: values.NATS_URL }),
 });
 
 /** The environment of the one-shot programs. */

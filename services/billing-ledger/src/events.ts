@@ -1,9 +1,10 @@
 import { createCounter, type Logger } from "@codex/runtime";
 import type { Meter } from "@opentelemetry/api";
+import type { LeaseEvents } from "./app/lease-ports.ts";
 import type { LedgerEvents } from "./app/ports.ts";
 
 /** Business telemetry of the ledger: one function an event. Amounts go to the log, counts to the metrics. */
-export interface BillingEvents extends LedgerEvents {
+export interface BillingEvents extends LedgerEvents, LeaseEvents {
   usageAgentFailed(error: unknown): void;
   pricesPublished(version: string): void;
   /** Requests that a gateway priced by a version long after its successor took effect. */
@@ -32,6 +33,12 @@ export function billingEvents(logger: Logger, meter: Meter): BillingEvents {
   );
   const leases = createCounter(meter, "billing_leases", "Lease asks by outcome");
   const credits = createCounter(meter, "billing_credits", "Grant commands by outcome and reason");
+  const reclaims = createCounter(meter, "billing_leases_reclaimed", "Leases taken back from lost workers");
+  const returns = createCounter(
+    meter,
+    "billing_lease_returns",
+    "Answered returns of idle money, by whether any was freed",
+  );
   const faults = createCounter(meter, "billing_faults", "Failures of background work by part");
   const inserted = records.with({ outcome: "inserted" });
   const duplicates = records.with({ outcome: "duplicate" });
@@ -63,6 +70,17 @@ export function billingEvents(logger: Logger, meter: Meter): BillingEvents {
     },
     leaseDecided(outcome) {
       leases.with({ outcome }).add();
+    },
+    leasesReturned(freed) {
+      returns.with({ outcome: freed > 0n ? "freed" : "nothing" }).add();
+    },
+    leasesReclaimed({ accountId, leases: count, freed }) {
+      reclaims.add(count);
+      logger.error("leases of a lost worker reclaimed", { accountId, count, amountMicroTokens: freed });
+    },
+    reclaimFailed(error) {
+      faults.with({ part: "lease_reclaim" }).add();
+      logger.error("leases of lost workers could not be looked for", { error });
     },
     credited(outcome, reason) {
       credits.with({ outcome, reason }).add();

@@ -1,5 +1,5 @@
 import { connectBus, startOutboxRelay, type Bus } from "@codex/bus";
-import { priceBookKv } from "@codex/contracts";
+import { leaseRecall, priceBookKv } from "@codex/contracts";
 import { assertMigrated, openDb, outboxSource, type Db } from "@codex/db";
 import { createBusSessionVerifier, createHttpApp, listen } from "@codex/http";
 import { systemClock, type AccountId, type RequestId, type Scope } from "@codex/kernel";
@@ -16,6 +16,7 @@ import { lookForLowBalances, setAlerts } from "./app/low-balance-alerts.ts";
 import { createVoucherBatch, revokeVoucherBatch } from "./app/manage-vouchers.ts";
 import type { PriceGroupStore, PriceVersionStore } from "./app/price-ports.ts";
 import { watchStalePrices } from "./app/stale-prices.ts";
+import { reclaimLeases } from "./app/reclaim-leases.ts";
 import { readBalance } from "./app/read-balance.ts";
 import { readMonthlyStatement } from "./app/read-monthly-statement.ts";
 import { readReceipt } from "./app/read-receipt.ts";
@@ -25,6 +26,7 @@ import { toBusBalanceChanged } from "./bus/balance-changed.ts";
 import { toBusBalanceLow } from "./bus/balance-low.ts";
 import { grantDurable, grantHandler } from "./bus/grant-consumer.ts";
 import { startPricePublisher } from "./bus/price-publisher.ts";
+import { leaseRpcs } from "./bus/lease-rpc.ts";
 import { ledgerRpcs } from "./bus/rpc.ts";
 import { startUsageAgent } from "./bus/usage-agent.ts";
 import type { BillingConfig } from "./config.ts";
@@ -45,6 +47,7 @@ import { createBonusStore } from "./store/bonus-store.ts";
 import { createLedgerStore, type EncodeBalanceChanged } from "./store/ledger-store.ts";
 import { migrations } from "./store/migrations/index.ts";
 import { createOperationsStore } from "./store/operations-store.ts";
+import { createLeaseStore } from "./store/lease-store.ts";
 import { createPriceStore } from "./store/price-store.ts";
 import { createReceiptKeyStore, createReceiptTransfers } from "./store/receipt-store.ts";
 import { createRefundScanStore, withRefunds } from "./store/refund-store.ts";
@@ -130,6 +133,10 @@ async function startPrices({ config, scope, bus, prices, events }: Parts): Promi
 /** Usage, grants, and what gateways ask. */
 async function startLedger({ config, scope, db, bus, prices, events, encode }: Parts): Promise<void> {
   const ledger = createLedgerStore(db, encode);
+  const leases = createLeaseStore(db, encode);
+  const { leaseTtlMs, leaseReclaimEveryMs } = config;
+  const recall = (accountId: AccountId): void =>
+    bus.signal(leaseRecall, { params: { accountId }, data: { accountId } });
   for (let writer = 1; writer <= config.usageWriters; writer += 1) {
     const agent = startUsageAgent({
       bus,
@@ -152,14 +159,33 @@ async function startLedger({ config, scope, db, bus, prices, events, encode }: P
   });
   scope.defer("grant consumer", () => grants.stop());
   const rpc = await bus.serve(
-    { name: "billing-ledger", version: "1.0.0", description: "Balances, leases and watermarks" },
-    ledgerRpcs({
-      ledger,
-      readBalance: (accountId) => readBalance({ ledger, clock: systemClock }, accountId),
-      grantLease: (request) => grantLease({ ledger, events, leaseTtlMs: config.leaseTtlMs }, request),
-    }),
+    {
+      name: "billing-ledger",
+      version: "1.0.0",
+      description: "Balances, leases and watermarks",
+      // A refusal waits for recalled money, which takes a slot and no connection.
+      concurrencyMax: 512,
+    },
+    [
+      ...ledgerRpcs({ ledger, readBalance: (accountId) => readBalance({ ledger, clock: systemClock }, accountId) }),
+      ...leaseRpcs({
+        ledger,
+        leases,
+        clock: systemClock,
+        grantLease: (request, signal) => grantLease({ leases, events, recall, leaseTtlMs }, request, signal),
+        onReturned: (freed) => events.leasesReturned(freed),
+      }),
+    ],
   );
   scope.defer("rpc", () => rpc.stop());
+  const reclaim = startRounds({
+    everyMs: leaseReclaimEveryMs,
+    round: async (signal) => {
+      await reclaimLeases({ leases, events }, { unseenForMs: config.leaseReclaimAfterMs }, signal);
+    },
+    onFailure: (error) => events.reclaimFailed(error),
+  });
+  scope.defer("lease reclaim", () => reclaim.stop());
 }
 
 /** Operators' money, refunds and disputes: the jobs started, the use cases for the routes. */

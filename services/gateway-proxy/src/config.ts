@@ -10,6 +10,7 @@ export interface GatewayConfig {
   readonly channelKey: Secret;
   readonly spoolDirectory: string;
   readonly spoolBytesMax: number;
+  readonly spoolAgeMaxMs: number;
   readonly keyCacheBoundMs: number;
   readonly requestsPerMinute: number;
   readonly firstByteTimeoutMs: number;
@@ -38,6 +39,9 @@ export const gatewayConfig = defineConfig({
     GATEWAY_SPOOL_MAX_BYTES: env
       .integer({ min: 1_048_576, max: 1_099_511_627_776, default: 1_073_741_824 })
       .describe("Unconfirmed bytes above which new requests get 503"),
+    GATEWAY_SPOOL_MAX_AGE_MS: env
+      .integer({ min: 10_000, max: 86_400_000, default: 900_000 })
+      .describe("Age of the oldest unconfirmed record above which new requests get 503"),
     GATEWAY_KEY_CACHE_BOUND_MS: env
       .integer({ min: 500, max: 60_000, default: 5_000 })
       .describe("Age at which a cached key is not believed any more, even if its revocation was lost"),
@@ -61,6 +65,7 @@ export const gatewayConfig = defineConfig({
     channelKey: values.GATEWAY_CHANNEL_KEY,
     spoolDirectory: values.GATEWAY_SPOOL_DIR,
     spoolBytesMax: values.GATEWAY_SPOOL_MAX_BYTES,
+    spoolAgeMaxMs: values.GATEWAY_SPOOL_MAX_AGE_MS,
     keyCacheBoundMs: values.GATEWAY_KEY_CACHE_BOUND_MS,
     requestsPerMinute: values.GATEWAY_REQUESTS_PER_MINUTE,
     firstByteTimeoutMs: values.GATEWAY_FIRST_BYTE_TIMEOUT_MS,

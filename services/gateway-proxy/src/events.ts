@@ -1,6 +1,7 @@
 import { createCounter, type Logger } from "@codex/runtime";
 import type { Meter } from "@opentelemetry/api";
 import type { MicroTokens } from "@codex/kernel";
+import type { UsageDoubt } from "./domain/charge.ts";
 
 /** Business telemetry of the gateway: one function an event. Counters take low-cardinality labels, the log takes the ids. */
 
@@ -22,13 +23,28 @@ export interface GatewayEvents {
   spoolFault(error: unknown): void;
   publishFault(error: unknown): void;
   epochRecovered(epoch: number, records: number, abandoned: number): void;
-  observeUnconfirmed(read: () => number): void;
+  /** An alarm: something other than a crash changed the spool's files. */
+  spoolDamaged(epoch: number, bytes: number): void;
+  usageDoubted(doubt: UsageDoubt): void;
+  observeSpool(
+    read: () => {
+      readonly unconfirmed: number;
+      readonly ageMs: number;
+      readonly bytes: number;
+      readonly full: boolean;
+    },
+  ): void;
 }
 
 export function gatewayEvents(logger: Logger, meter: Meter): GatewayEvents {
   const requests = createCounter(meter, "gateway_requests", "Requests of /v1 by route and status class");
   const charged = createCounter(meter, "gateway_charged_micro_tokens", "Sum of charges, in micro-tokens");
   const faults = createCounter(meter, "gateway_faults", "Faults of a dependency that a fallback covered");
+  const doubts = createCounter(
+    meter,
+    "gateway_usage_doubts",
+    "Answers whose reported usage was missing or not believed as it was",
+  );
   const duration = meter.createHistogram("gateway_request_duration_ms", {
     description: "Duration of /v1 requests",
     unit: "ms",
@@ -60,14 +76,31 @@ export function gatewayEvents(logger: Logger, meter: Meter): GatewayEvents {
         pending: abandoned,
       });
     },
-    observeUnconfirmed(read) {
-      meter
-        .createObservableGauge("gateway_spool_unconfirmed_records", {
-          description: "Usage records that billing has not confirmed",
-        })
-        .addCallback((result) => {
-          result.observe(read());
+    spoolDamaged(epoch, bytes) {
+      faults.with({ dependency: "spool" }).add();
+      logger.error("spool of an earlier life is damaged", { epoch: epoch.toString(), bytes });
+    },
+    usageDoubted(doubt) {
+      doubts.with({ doubt }).add();
+    },
+    observeSpool(read) {
+      const gauge = (name: string, description: string, of: (state: ReturnType<typeof read>) => number): void => {
+        meter.createObservableGauge(name, { description }).addCallback((result) => {
+          result.observe(of(read()));
         });
+      };
+      gauge(
+        "gateway_spool_unconfirmed_records",
+        "Usage records that billing has not confirmed",
+        (now) => now.unconfirmed,
+      );
+      gauge(
+        "gateway_spool_unconfirmed_age_ms",
+        "Age of the oldest record that billing has not confirmed",
+        (now) => now.ageMs,
+      );
+      gauge("gateway_spool_bytes", "Bytes of the spool on disk", (now) => now.bytes);
+      gauge("gateway_spool_full", "1 while nothing new is admitted for the spool's sake", (now) => (now.full ? 1 : 0));
     },
   };
 }

@@ -1,11 +1,12 @@
 import type { Bus } from "@codex/bus";
 import type { Clock } from "@codex/kernel";
 import { mkdirSync } from "node:fs";
-import { openEpoch, publishEnvelope, readWatermarks } from "./bus/adapters.ts";
+import { setTimeout as delay } from "node:timers/promises";
+import { openEpoch, publishEnvelope, readStream, readWatermarks, recoverLease } from "./bus/adapters.ts";
 import type { GatewayEvents } from "./events.ts";
 import { lockDirectory } from "./spool/directory-lock.ts";
-import { readLeftovers } from "./spool/leftovers.ts";
-import { EpochPublisher } from "./spool/publisher.ts";
+import { readLeftovers, type LeftoverEpoch } from "./spool/leftovers.ts";
+import { EpochPublisher, type PublisherPorts } from "./spool/publisher.ts";
 import { Spool } from "./spool/spool.ts";
 
 /** The metering half of a worker: its spool of this epoch, and the publishers of this and of every recovered epoch. */
@@ -13,6 +14,7 @@ import { Spool } from "./spool/spool.ts";
 export interface MeteringOptions {
   readonly directory: string;
   readonly bytesMax: number;
+  readonly ageMaxMs: number;
   readonly workerId: string;
   readonly bus: Bus;
   readonly events: GatewayEvents;
@@ -20,8 +22,11 @@ export interface MeteringOptions {
 }
 
 const segmentBytes = 16_777_216;
+const reserveBytes = 4_194_304;
+const healEveryMs = 1_000;
 /** How long a stopping worker waits for billing before it leaves the rest to its next life. */
 const drainMs = 5_000;
+const recoverAgainMs = 2_000;
 
 export class Metering {
   readonly epoch: number;
@@ -29,22 +34,42 @@ export class Metering {
   private readonly publisher: EpochPublisher;
   private readonly recovered: readonly EpochPublisher[];
   private readonly unlock: () => void;
+  private readonly healer: NodeJS.Timeout;
+  private readonly stopping = new AbortController();
 
   private constructor(options: MeteringOptions, epoch: number, unlock: () => void) {
+    const { events } = options;
     this.epoch = epoch;
     this.unlock = unlock;
-    this.recovered = recoverAll(options);
-    this.publisher = createPublisher(options, epoch, (watermarks) => this.spool.confirmed(watermarks));
+    this.recovered = readLeftovers(options.directory).map((leftover) =>
+      recoverEpoch(options, leftover, this.stopping.signal),
+    );
+    this.publisher = new EpochPublisher(
+      epoch,
+      publisherPorts(options, {
+        onEnvelope: (envelope) => this.spool.enveloped(envelope),
+        onConfirmed: (watermarks) => this.spool.confirmed(watermarks),
+      }),
+    );
     this.spool = new Spool({
       directory: options.directory,
       workerId: options.workerId,
       epoch,
       segmentBytes,
+      reserveBytes,
       bytesMax: options.bytesMax,
+      unconfirmedAgeMs: () => this.publisher.unconfirmedAgeMs,
+      unconfirmedAgeMaxMs: options.ageMaxMs,
       onRecord: (record) => this.publisher.add(record),
-      onFault: (error) => options.events.spoolFault(error),
+      onFault: (error) => events.spoolFault(error),
     });
-    options.events.observeUnconfirmed(() => this.unconfirmed);
+    this.healer = setInterval(() => this.spool.heal(), healEveryMs);
+    events.observeSpool(() => ({
+      unconfirmed: this.unconfirmed,
+      ageMs: this.publisher.unconfirmedAgeMs,
+      bytes: this.spool.bytes,
+      full: this.spool.full,
+    }));
   }
 
   /** Takes the directory, opens an epoch at billing and begins to send what earlier lives left. Rejects when billing does not answer. */
@@ -63,12 +88,9 @@ export class Metering {
     return [this.publisher, ...this.recovered].reduce((sum, publisher) => sum + publisher.unconfirmed, 0);
   }
 
-  /** Resolves when billing has everything so far, or after the deadline. */
-  async settled(deadlineMs: number): Promise<void> {
-    await this.publisher.drain(deadlineMs);
-  }
-
   async stop(): Promise<void> {
+    clearInterval(this.healer);
+    this.stopping.abort();
     const confirmed = await this.publisher.drain(drainMs);
     for (const publisher of [this.publisher, ...this.recovered]) publisher.stop();
     await this.spool.close(confirmed);
@@ -76,33 +98,71 @@ export class Metering {
   }
 }
 
-function recoverAll(options: MeteringOptions): EpochPublisher[] {
-  return readLeftovers(options.directory).map((leftover) => {
-    options.events.epochRecovered(leftover.epoch, leftover.records.length, leftover.abandoned);
-    const publisher = createPublisher(options, leftover.epoch, () => {
-      if (publisher.unconfirmed > 0) return;
-      publisher.stop();
-      leftover.forget();
+/** Sends what the epoch left, asks billing about leases it may have been granted in its last moment, and forgets it when all is confirmed. */
+function recoverEpoch(options: MeteringOptions, leftover: LeftoverEpoch, signal: AbortSignal): EpochPublisher {
+  const { events } = options;
+  const { epoch, records, abandoned, damagedBytes } = leftover;
+  events.epochRecovered(epoch, records.length, abandoned);
+  if (damagedBytes > 0) events.spoolDamaged(epoch, damagedBytes);
+  let asking = leftover.asks.length > 0;
+  const publisher = new EpochPublisher(
+    epoch,
+    publisherPorts(options, { onEnvelope: () => undefined, onConfirmed: () => forgetIfDone() }),
+  );
+  const forgetIfDone = (): void => {
+    if (asking || publisher.unconfirmed > 0) return;
+    publisher.stop();
+    leftover.forget();
+  };
+  publisher.repeat(leftover.envelopes);
+  for (const record of records) publisher.add(record);
+  if (asking) {
+    void answersOf(options, leftover, signal).then((leases) => {
+      if (!leases) return;
+      for (const record of leftover.closesOf(leases)) publisher.add(record);
+      asking = false;
+      forgetIfDone();
     });
-    for (const record of leftover.records) publisher.add(record);
-    if (leftover.records.length === 0) {
-      publisher.stop();
-      leftover.forget();
-    }
-    return publisher;
-  });
+  } else {
+    forgetIfDone();
+  }
+  return publisher;
 }
 
-function createPublisher(
-  options: MeteringOptions,
-  epoch: number,
-  onConfirmed: (watermarks: ReadonlyMap<number, number>) => void,
-): EpochPublisher {
-  return new EpochPublisher(epoch, {
-    publish: (envelope) => publishEnvelope(options.bus, envelope),
-    watermarks: (of) => readWatermarks(options.bus, of),
-    onConfirmed,
-    onFault: (error) => options.events.publishFault(error),
-    monotonicMs: () => options.clock.monotonicMs(),
-  });
+type RecoveredLease = Parameters<LeftoverEpoch["closesOf"]>[0][number];
+
+/** The leases that billing granted to the epoch's unanswered asks, in their order; undefined when it is stopped before billing says. Never rejects. */
+async function answersOf(
+  { bus, events }: MeteringOptions,
+  { epoch, asks }: LeftoverEpoch,
+  signal: AbortSignal,
+): Promise<readonly RecoveredLease[] | undefined> {
+  while (!signal.aborted) {
+    try {
+      const leases: RecoveredLease[] = [];
+      for (const { requestNo, accountId } of asks) {
+        const leaseId = await recoverLease(bus, epoch, requestNo, accountId);
+        if (leaseId) leases.push({ leaseId, accountId });
+      }
+      return leases;
+    } catch (error) {
+      events.publishFault(error);
+      await delay(recoverAgainMs, undefined, { signal }).catch(() => undefined);
+    }
+  }
+  return undefined;
+}
+
+function publisherPorts(
+  { bus, events, clock }: MeteringOptions,
+  hooks: Pick<PublisherPorts, "onEnvelope" | "onConfirmed">,
+): PublisherPorts {
+  return {
+    publish: (envelope) => publishEnvelope(bus, envelope),
+    watermarks: (of) => readWatermarks(bus, of),
+    stream: () => readStream(bus),
+    onFault: (error) => events.publishFault(error),
+    monotonicMs: () => clock.monotonicMs(),
+    ...hooks,
+  };
 }

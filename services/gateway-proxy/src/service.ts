@@ -10,7 +10,14 @@ import { KeyCache } from "./app/key-cache.ts";
 import { Lender } from "./app/lender.ts";
 import { republishChannels, type ChannelPorts } from "./app/manage-channels.ts";
 import { RequestLimiter } from "./app/request-limiter.ts";
-import { channelPublisher, keyResolver, leaseGranter, watchBuckets } from "./bus/adapters.ts";
+import {
+  channelPublisher,
+  hearRecalls,
+  keyResolver,
+  leaseGranter,
+  leaseReturner,
+  watchBuckets,
+} from "./bus/adapters.ts";
 import type { GatewayConfig } from "./config.ts";
 import { gatewayEvents, type GatewayEvents } from "./events.ts";
 import { operatorRoutes } from "./http/operator/routes.ts";
@@ -139,6 +146,7 @@ async function startMoney(
   const metering = await Metering.start({
     directory: config.spoolDirectory,
     bytesMax: config.spoolBytesMax,
+    ageMaxMs: config.spoolAgeMaxMs,
     workerId: config.common.instanceId,
     bus,
     events,
@@ -147,11 +155,14 @@ async function startMoney(
   scope.defer("metering", () => metering.stop(), 8_000);
   const lender = new Lender({
     grant: leaseGranter(bus, () => metering.epoch),
-    leaseGranted: (leaseId, accountId) => metering.spool.leaseGranted(leaseId, accountId),
+    asked: (requestNo, accountId) => metering.spool.leaseAsked(requestNo, accountId),
+    refused: (requestNo) => metering.spool.leaseRefused(requestNo),
+    leaseGranted: (leaseId, accountId, requestNo) => metering.spool.leaseGranted(leaseId, accountId, requestNo),
     leaseClosed: (leaseId, accountId) => void metering.spool.leaseClosed(leaseId, accountId),
-    settled: (deadlineMs) => metering.settled(deadlineMs),
+    giveBack: leaseReturner(bus, () => metering.epoch),
     clock,
   });
+  await hearRecalls(bus, lender, scope);
   // Closes before the metering does: the closing of the leases travels in the spool.
   scope.defer("leases", () => void lender.closeAll());
   const sweeper = setInterval(() => lender.sweep(), 500);

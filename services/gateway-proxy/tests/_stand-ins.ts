@@ -6,6 +6,9 @@ import {
   keyResolve,
   keyRevocations,
   leaseGrant,
+  leaseRecall,
+  leaseRecover,
+  leaseReturn,
   sessionCheck,
   usageEnvelope,
   watermarkGet,
@@ -25,6 +28,7 @@ import {
   type SessionId,
 } from "@codex/kernel";
 import { generateKeyPairSync, sign, type KeyObject } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
 import * as z from "zod";
 
 /**
@@ -147,7 +151,7 @@ export class KeysStandIn extends Switchable {
       rpcHandler(keyResolve, async ({ req }) => {
         const key = this.known.get(req.keyHash);
         if (!key) return refuse("unknown_key", "unknown");
-        return ok({ ...key, status: "active" as const, version: 1, models: null, expiresAt: null });
+        return ok({ ...key, status: "active" as const, version: 1, models: null, expiresAt: null, caps: null });
       }),
     ]);
     return [service];
@@ -157,8 +161,16 @@ export class KeysStandIn extends Switchable {
 interface StandInLease {
   readonly accountId: AccountId;
   readonly leaseId: LeaseId;
-  readonly granted: bigint;
+  granted: bigint;
   closed: boolean;
+}
+
+interface Ask {
+  readonly epoch: number;
+  readonly requestNo: number;
+  readonly accountId: AccountId;
+  readonly minimumMicroTokens: bigint;
+  readonly wantMicroTokens: bigint;
 }
 
 /** Billing as a gateway sees it: balances, leases by (epoch, number), records by (epoch, partition, seq), watermarks. */
@@ -183,7 +195,7 @@ export class BillingStandIn extends Switchable {
     this.balances.set(accountId, { paid, reserved: 0n });
   }
 
-  balance(accountId: AccountId): { readonly paid: bigint; readonly reserved: bigint } {
+  balance(accountId: AccountId): { readonly paid: bigint; reserved: bigint } {
     return this.balances.get(accountId) ?? { paid: 0n, reserved: 0n };
   }
 
@@ -198,7 +210,13 @@ export class BillingStandIn extends Switchable {
   protected async begin(): Promise<readonly Service[]> {
     const service = await this.bus.serve({ name: "billing-ledger", version: "1.0.0", description: "stand-in" }, [
       rpcHandler(epochOpen, async () => ok({ epoch: (this.epochs += 1) })),
-      rpcHandler(leaseGrant, async ({ req }) => this.grant(req)),
+      rpcHandler(leaseGrant, async ({ req }) => this.grantOrRecall(req)),
+      rpcHandler(leaseReturn, async ({ req }) => ok({ freedMicroTokens: this.giveBack(req) })),
+      rpcHandler(leaseRecover, async ({ req }) => {
+        const number = `${String(req.epoch)}-${String(req.requestNo)} `;
+        const lease = [...this.leases].find(([key]) => key.startsWith(number))?.[1];
+        return ok({ leaseId: lease?.leaseId ?? null });
+      }),
       rpcHandler(watermarkGet, async ({ req }) =>
         ok({
           watermarks: [...this.contiguous]
@@ -229,16 +247,35 @@ export class BillingStandIn extends Switchable {
     return [consumer, service];
   }
 
-  private grant(ask: {
-    readonly epoch: number;
-    readonly requestNo: number;
-    readonly accountId: AccountId;
-    readonly minimumMicroTokens: bigint;
-    readonly wantMicroTokens: bigint;
-  }) {
+  private async grantOrRecall(ask: Ask) {
+    const answer = this.grant(ask);
+    if (answer.ok || this.balance(ask.accountId).reserved === 0n) return answer;
+    this.bus.signal(leaseRecall, { params: { accountId: ask.accountId }, data: { accountId: ask.accountId } });
+    await delay(100);
+    return this.grant(ask);
+  }
+
+  private giveBack({
+    leases,
+  }: {
+    readonly leases: readonly { leaseId: LeaseId; ceilingMicroTokens: bigint }[];
+  }): bigint {
+    let freed = 0n;
+    for (const { leaseId, ceilingMicroTokens } of leases) {
+      const lease = [...this.leases.values()].find((candidate) => candidate.leaseId === leaseId);
+      if (!lease || lease.closed || lease.granted <= ceilingMicroTokens) continue;
+      freed += lease.granted - ceilingMicroTokens;
+      this.balance(lease.accountId).reserved -= lease.granted - ceilingMicroTokens;
+      lease.granted = ceilingMicroTokens;
+    }
+    return freed;
+  }
+
+  private grant(ask: Ask) {
     const number = `${String(ask.epoch)}-${String(ask.requestNo)}`;
+    const common = { ttlMs: this.leaseTtlMs, priceGroup: "default" };
     const stored = [...this.leases].find(([key]) => key.startsWith(`${number} `))?.[1];
-    if (stored) return ok({ leaseId: stored.leaseId, grantedMicroTokens: stored.granted, ttlMs: this.leaseTtlMs });
+    if (stored) return ok({ leaseId: stored.leaseId, grantedMicroTokens: stored.granted, ...common });
     const balance = this.balances.get(ask.accountId) ?? { paid: 0n, reserved: 0n };
     const available = balance.paid - balance.reserved;
     if (available < ask.minimumMicroTokens) {
@@ -250,7 +287,7 @@ export class BillingStandIn extends Switchable {
     const leaseId = newId("lse");
     this.balances.set(ask.accountId, { paid: balance.paid, reserved: balance.reserved + granted });
     this.leases.set(`${number} ${leaseId}`, { accountId: ask.accountId, leaseId, granted, closed: false });
-    return ok({ leaseId, grantedMicroTokens: granted, ttlMs: this.leaseTtlMs });
+    return ok({ leaseId, grantedMicroTokens: granted, ...common });
   }
 
   private apply(epoch: number, partition: number, record: SpoolRecord): void {

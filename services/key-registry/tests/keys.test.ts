@@ -208,7 +208,7 @@ describe("RPC keys.resolve", () => {
     const { keyId, secret } = await create();
     expect(await world.bus.call(keyResolve, { keyHash: hashApiKey(secret) })).toEqual({
       ok: true,
-      value: { keyId, accountId, status: "active", version: 1, models: null, expiresAt: null },
+      value: { keyId, accountId, status: "active", version: 1, models: null, expiresAt: null, caps: null },
     });
   });
 

@@ -1,5 +1,6 @@
 import type { PriceBook, SpoolRecord, UsageLine } from "@codex/contracts";
-import type { AccountId, LeaseId, MicroTokens, RequestId, TransferId } from "@codex/kernel";
+import type { AccountId, MicroTokens, RequestId, TransferId } from "@codex/kernel";
+import type { GrantOutcome } from "./lease-ports.ts";
 
 /** What the use cases need from the outside. Amounts are micro-tokens; every call throws AppError or a driver error on failure. */
 
@@ -15,24 +16,6 @@ export interface Balance {
 export interface ChangedBalance extends Balance {
   readonly accountId: AccountId;
 }
-
-export interface GrantAsk {
-  readonly leaseId: LeaseId;
-  readonly epoch: number;
-  readonly requestNo: number;
-  readonly accountId: AccountId;
-  readonly minimum: MicroTokens;
-  readonly want: MicroTokens;
-  readonly ttlMs: number;
-}
-
-export type GrantOutcome =
-  | { readonly outcome: "granted"; readonly leaseId: LeaseId; readonly granted: MicroTokens; readonly ttlMs: number }
-  | {
-      readonly outcome: "insufficient_balance" | "account_frozen";
-      readonly available: MicroTokens;
-      readonly held: MicroTokens;
-    };
 
 export interface Credit {
   /** Unique over everything that credits; "grant:" and the command's own key. */
@@ -54,8 +37,6 @@ export type CreditOutcome = "posted" | "replayed" | "conflict";
 export interface LedgerStore {
   /** Undefined when the account never had money. */
   balance(accountId: AccountId): Promise<(Balance & { readonly updatedAt: Date }) | undefined>;
-  /** One row lock; idempotent by (epoch, requestNo). Throws `unknown_epoch` for an epoch that was never issued. */
-  grantLease(ask: GrantAsk): Promise<GrantOutcome>;
   openEpoch(workerId: string): Promise<number>;
   watermarks(epoch: number): Promise<readonly { readonly partition: number; readonly contiguous: number }[]>;
   /** One transaction: command key, balance, transfer, two entries, `balance.changed`. */

@@ -1,22 +1,13 @@
 import { usagePartitionOf } from "@codex/contracts";
-import { insertOutbox, sqlState, type Db, type OutboxMessage } from "@codex/db";
-import { AppError, idToUuid, uuidToId, type AccountId } from "@codex/kernel";
+import { insertOutbox, type Db, type OutboxMessage } from "@codex/db";
+import { idToUuid, type AccountId } from "@codex/kernel";
 import { sql } from "kysely";
-import type { ChangedBalance, Credit, CreditOutcome, GrantAsk, GrantOutcome, LedgerStore } from "../app/ports.ts";
+import type { ChangedBalance, Credit, CreditOutcome, LedgerStore } from "../app/ports.ts";
 import { toCount } from "./mapping.ts";
 import type { Tables } from "./schema.ts";
 
 /** How a changed balance becomes an outbox row; given by the bus side, which knows the envelope. */
 export type EncodeBalanceChanged = (balance: ChangedBalance) => OutboxMessage;
-
-interface GrantRow {
-  outcome: GrantOutcome["outcome"];
-  lease_id: string | null;
-  granted: bigint | null;
-  ttl_ms: number | null;
-  available: bigint | null;
-  held: bigint | null;
-}
 
 interface CreditRow {
   outcome: CreditOutcome;
@@ -29,7 +20,6 @@ interface CreditRow {
 export function createLedgerStore(db: Db<Tables>, encode: EncodeBalanceChanged): LedgerStore {
   return {
     balance: (accountId) => readBalance(db, accountId),
-    grantLease: (ask) => grantLease(db, ask),
     openEpoch: async (workerId) => {
       const { rows } = await sql<{ epoch: bigint }>`select open_epoch(${workerId}) as epoch`.execute(db.kysely);
       const row = rows[0];
@@ -63,34 +53,6 @@ async function readBalance(db: Db<Tables>, accountId: AccountId): ReturnType<Led
     version: toCount(row.version),
     updatedAt: row.updated_at,
   };
-}
-
-async function grantLease(db: Db<Tables>, ask: GrantAsk): Promise<GrantOutcome> {
-  try {
-    const { rows } = await sql<GrantRow>`
-      select * from grant_lease(
-        ${idToUuid(ask.leaseId)}::uuid, ${ask.epoch}::bigint, ${ask.requestNo}::bigint, ${idToUuid(ask.accountId)}::uuid,
-        ${usagePartitionOf(ask.accountId)}::smallint, ${ask.minimum}::bigint, ${ask.want}::bigint, ${ask.ttlMs}::integer
-      )`.execute(db.kysely);
-    return fromDbGrant(rows[0]);
-  } catch (error) {
-    // The only foreign key of a lease that a caller can get wrong.
-    if (sqlState(error) !== "23503") throw error;
-    throw new AppError({
-      kind: "invalid",
-      code: "unknown_epoch",
-      publicMessage: "This epoch was never opened.",
-      cause: error,
-    });
-  }
-}
-
-function fromDbGrant(row: GrantRow | undefined): GrantOutcome {
-  if (row?.outcome === "granted" && row.lease_id !== null && row.granted !== null && row.ttl_ms !== null) {
-    return { outcome: "granted", leaseId: uuidToId("lse", row.lease_id), granted: row.granted, ttlMs: row.ttl_ms };
-  }
-  if (!row || row.outcome === "granted") throw new Error("grant_lease answered nothing");
-  return { outcome: row.outcome, available: row.available ?? 0n, held: row.held ?? 0n };
 }
 
 async function creditAccount(db: Db<Tables>, encode: EncodeBalanceChanged, credit: Credit): Promise<CreditOutcome> {

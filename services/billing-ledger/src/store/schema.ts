@@ -70,6 +70,12 @@ export interface GatewayCursorTable {
   contiguous: bigint;
 }
 
+export interface IngestPositionTable {
+  partition: number;
+  stream_created: Date;
+  floor: bigint;
+}
+
 export interface QuarantineTable {
   id: Generated<bigint>;
   epoch: bigint | null;
@@ -132,6 +138,7 @@ export interface Tables extends OperationTables {
   usage_event: UsageEventTable;
   ingest_batch: IngestBatchTable;
   gateway_cursor: GatewayCursorTable;
+  ingest_position: IngestPositionTable;
   quarantine: QuarantineTable;
   price_version: PriceVersionTable;
   live_price_version: PriceVersionTable;

@@ -10,6 +10,7 @@ const active: ResolvedKey = {
   version: 1,
   models: null,
   expiresAt: null,
+  caps: null,
 };
 
 function setUp(answer: () => Promise<ResolvedKey | undefined>) {

@@ -1,4 +1,5 @@
 import { AppError, checkApiKey, hashApiKey, type AccountId, type Clock, type KeyId } from "@codex/kernel";
+import type { KeyCaps } from "./lease-ports.ts";
 
 /**
  * Who a key belongs to, without asking each time (SEC-32, SEC-35, SEC-36).
@@ -18,6 +19,8 @@ export interface ResolvedKey {
   /** Null = every model. */
   readonly models: readonly string[] | null;
   readonly expiresAt: Date | null;
+  /** Null = none. */
+  readonly caps: KeyCaps | null;
 }
 
 export interface KeyCachePorts {

@@ -6,17 +6,20 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { noTokens } from "../domain/usage.ts";
 import { Spool } from "../spool/spool.ts";
-import { Lender, type Economies, type LenderPorts } from "./lender.ts";
+import type { GrantAnswer, GrantAsk, LenderPorts, Payer } from "./lease-ports.ts";
+import { Lender, type Economies } from "./lender.ts";
 
-const accountId: AccountId = newId("acc");
-type Ask = Parameters<LenderPorts["grant"]>[0];
-type Answer = Awaited<ReturnType<LenderPorts["grant"]>>;
+const payer: Payer = { accountId: newId("acc"), keyId: newId("key"), caps: null, version: 1 };
+const { accountId } = payer;
+const payerOf = (of: AccountId): Payer => ({ ...payer, accountId: of });
+type Ask = GrantAsk;
+type Answer = GrantAnswer;
 
 const unavailable = new AppError({ kind: "unavailable", code: "service_unavailable", publicMessage: "away" });
 const noEconomies: Economies = { tighten: () => Promise.resolve(undefined), shorten: () => undefined };
 
 function granted(amount: MicroTokens, ttlMs = 60_000): Answer {
-  return { ok: true, value: { leaseId: newId("lse"), granted: amount, ttlMs } };
+  return { ok: true, value: { leaseId: newId("lse"), granted: amount, ttlMs, priceGroup: "default" } };
 }
 
 function refused(available: MicroTokens, held = 0n): Answer {
@@ -28,6 +31,7 @@ function setUp(grant: (ask: Ask, askNo: number) => Answer | Promise<Answer>, por
   const asks: Ask[] = [];
   const open = new Set<LeaseId>();
   const log: string[] = [];
+  const returned: MicroTokens[] = [];
   let running = 0;
   let runningMax = 0;
   const lender = new Lender({
@@ -42,6 +46,12 @@ function setUp(grant: (ask: Ask, askNo: number) => Answer | Promise<Answer>, por
         running -= 1;
       }
     },
+    asked(requestNo) {
+      log.push(`journal ${String(requestNo)}`);
+    },
+    refused(requestNo) {
+      log.push(`refused ${String(requestNo)}`);
+    },
     leaseGranted(leaseId) {
       open.add(leaseId);
     },
@@ -49,16 +59,16 @@ function setUp(grant: (ask: Ask, askNo: number) => Answer | Promise<Answer>, por
       open.delete(leaseId);
       log.push("close");
     },
-    settled() {
-      log.push("settled");
+    giveBack(_of, leases) {
+      returned.push(...leases.map(({ ceiling }) => ceiling));
       return Promise.resolve();
     },
     clock,
     ...ports,
   });
-  const admit = (amount: MicroTokens, economies = noEconomies, of = accountId) =>
+  const admit = (amount: MicroTokens, economies = noEconomies, of = payer) =>
     lender.admit(of, { amount, outputTokens: 10 }, economies);
-  return { lender, admit, clock, asks, open, log, runningMax: () => runningMax };
+  return { lender, admit, clock, asks, open, log, returned, runningMax: () => runningMax };
 }
 
 async function errorOf(work: Promise<unknown>): Promise<AppError> {
@@ -81,13 +91,9 @@ describe("asking for leases", () => {
     const admissions = await Promise.all(Array.from({ length: 100 }, () => admit(10n)));
     expect(admissions).toHaveLength(100);
     expect(runningMax()).toBe(1);
-    expect(asks).toHaveLength(5);
-    expect(asks.map(({ requestNo }) => requestNo)).toEqual([1, 2, 3, 4, 5]);
-    const holds = new Map<string, bigint>();
-    for (const { ticket } of admissions) {
-      holds.set(ticket.lease.leaseId, (holds.get(ticket.lease.leaseId) ?? 0n) + ticket.hold);
-    }
-    for (const held of holds.values()) expect(held).toBeLessThanOrEqual(200n);
+    // The first ask begins when the first request comes, and is for the whole line by the time that it is sent.
+    expect(asks).toHaveLength(1);
+    expect(asks[0]).toMatchObject({ requestNo: 1, minimum: 10n, want: 1_000n });
   });
 
   test("given a burst whose grants cover one request each, then all are admitted: nobody takes another's room", async () => {
@@ -104,49 +110,99 @@ describe("asking for leases", () => {
       await aMoment();
       return granted(want);
     });
-    await Promise.all([admit(10n), admit(10n, noEconomies, newId("acc"))]);
+    await Promise.all([admit(10n), admit(10n, noEconomies, payerOf(newId("acc")))]);
     expect(runningMax()).toBe(2);
   });
 
-  test("given room on a lease, then nobody is asked", async () => {
+  test("given room on a lease, then nobody is asked; when the room ends, a successor is asked for in the background", async () => {
     const { admit, asks } = setUp(({ want }) => granted(want));
     await admit(10n);
-    await admit(190n);
+    await admit(10n);
+    expect(asks.map(({ minimum, want }) => [minimum, want])).toEqual([[10n, 40n]]);
+    await admit(20n);
+    await aMoment();
+    // No room for another one like it: the renewal takes what there is, so its minimum is nothing.
+    expect(asks.slice(1).map(({ minimum, want }) => [minimum, want])).toEqual([[0n, 80n]]);
+    await admit(20n);
+    expect(asks).toHaveLength(2);
+  });
+
+  test("given an account that spends, then it asks for half as much again as it spent in the last minute", async () => {
+    const { lender, admit, asks, clock } = setUp(({ want }) => granted(want));
+    for (let second = 0; second < 120; second += 1) {
+      const { ticket } = await admit(10n);
+      lender.settle(ticket, 10n);
+      clock.advance(1_000);
+      await aMoment();
+    }
+    const last = asks.at(-1)?.want ?? 0n;
+    // At 10 a second: 600 a minute, 900 with the half on top. Leases last a minute, so there are few asks.
+    expect(last).toBeGreaterThan(700n);
+    expect(last).toBeLessThan(1_000n);
+    expect(asks.length).toBeLessThan(12);
+  });
+
+  test("given a lease near its end, then a successor is asked for, once, and no request waits for it", async () => {
+    const answers: ((answer: Answer) => void)[] = [];
+    const { admit, asks, clock } = setUp((_ask, askNo) =>
+      askNo === 1 ? granted(1_000n) : new Promise((resolve) => answers.push(resolve)),
+    );
+    await admit(10n);
+    clock.advance(44_000);
+    await admit(10n);
+    await aMoment();
     expect(asks).toHaveLength(1);
-    await admit(1n);
+    clock.advance(2_000);
+    await Promise.all([admit(10n), admit(10n), admit(10n)]);
+    await aMoment();
+    expect(asks).toHaveLength(2);
+    answers[0]?.(granted(1_000n));
+    await aMoment();
+    clock.advance(20_000);
+    await admit(10n);
     expect(asks).toHaveLength(2);
   });
 });
 
 describe("a balance that is not enough", () => {
-  test("given idle leases here, then they are given back, their booking awaited, and the ask repeated before any 402", async () => {
-    const { lender, admit, log, asks } = setUp((_ask, askNo) => (askNo === 2 ? refused(0n, 200n) : granted(200n)));
-    const first = await admit(10n);
-    lender.settle(first.ticket, 5n);
-    log.length = 0;
-    await admit(200n);
-    expect(log).toEqual(["ask", "close", "settled", "ask"]);
-    // The first grant asks for several requests, the last one for what is needed.
-    expect(asks.map(({ minimum, want }) => [minimum, want])).toEqual([
-      [10n, 200n],
-      [200n, 4_000n],
-      [200n, 200n],
-    ]);
+  test("given 100 wait and billing refuses, then one ask answers all who had come before it", async () => {
+    const { admit, asks } = setUp(async () => {
+      await aMoment();
+      return refused(5n, 30n);
+    });
+    const errors = await Promise.all(Array.from({ length: 100 }, () => errorOf(admit(10n))));
+    expect(new Set(errors.map(({ code }) => code))).toEqual(new Set(["credit_balance_exhausted"]));
+    expect(asks.length).toBeLessThanOrEqual(2);
+    // Who comes after the refusal asks anew.
+    await errorOf(admit(10n));
+    expect(asks.length).toBeLessThanOrEqual(3);
   });
 
-  test("given a lease of it was closed a moment ago, then its booking is awaited too; given long ago, it is not", async () => {
-    const { lender, admit, log, clock } = setUp((_ask, askNo) =>
-      askNo === 2 || askNo > 3 ? refused(0n) : granted(10n),
-    );
-    const { ticket } = await admit(10n);
-    lender.settle(ticket, 10n);
-    expect(log).toEqual(["ask", "close"]);
+  test("given a key with caps, then its leases are its own, and a refusal names the cap and when it resets", async () => {
+    const capped: Payer = { ...payer, caps: { daily: 100n, monthly: null, total: null } };
+    const resetsAt = new Date("2026-11-26T00:00:00.000Z");
+    const { admit, asks } = setUp((ask, askNo) => {
+      if (askNo !== 3) return granted(ask.want);
+      const refusal = { available: 5n, held: 10n, cap: { period: "day" as const, amount: 100n, resetsAt } };
+      return { ok: false, code: "key_cap_reached", message: "cap", refusal };
+    });
     await admit(10n);
-    expect(log.slice(2)).toEqual(["ask", "settled", "ask"]);
-    clock.advance(10_000);
-    log.length = 0;
-    expect((await errorOf(admit(10n))).kind).toBe("quota");
-    expect(log).toEqual(["ask"]);
+    await admit(10n, noEconomies, capped);
+    expect(asks.map(({ cap }) => cap)).toEqual([null, { keyId: payer.keyId, daily: 100n, monthly: null, total: null }]);
+    const error = await errorOf(admit(1_000n, noEconomies, capped));
+    expect(error).toMatchObject({ kind: "quota", code: "key_limit_exhausted" });
+    expect(error.metadata).toMatchObject({ cap: "daily", limit: "0.000100", resets_at: resetsAt.toISOString() });
+    expect(error.publicMessage).toContain("daily cap");
+  });
+
+  test("given a key's caps change, then what its leases have free under the old ones goes back first", async () => {
+    const capped: Payer = { ...payer, caps: { daily: 100n, monthly: null, total: null } };
+    const { admit, asks, returned } = setUp(({ want }) => granted(want));
+    await admit(10n, noEconomies, capped);
+    const changed: Payer = { ...capped, caps: { daily: 50n, monthly: null, total: null }, version: 2 };
+    await admit(10n, noEconomies, changed);
+    expect(returned).toEqual([10n]);
+    expect(asks.at(-1)?.cap).toMatchObject({ daily: 50n });
   });
 
   test("given a tighter hold that fits, then it is used, and the answer is not shortened", async () => {
@@ -222,7 +278,23 @@ describe("a grant that goes wrong", () => {
     expect(await errorOf(admit(10n))).toBe(unavailable);
     await admit(10n);
     await admit(1_000n);
-    expect(asks.map(({ requestNo }) => requestNo)).toEqual([1, 1, 2]);
+    expect(asks.slice(0, 3).map(({ requestNo }) => requestNo)).toEqual([1, 1, 2]);
+  });
+
+  test("given an ask, then it is in the journal before it is sent, and its refusal is too", async () => {
+    const { admit, log } = setUp(() => refused(0n));
+    await errorOf(admit(10n));
+    expect(log).toEqual(["journal 1", "ask", "refused 1"]);
+  });
+
+  test("given the disk refuses the ask, then billing is not asked", async () => {
+    const { admit, asks } = setUp(({ want }) => granted(want), {
+      asked() {
+        throw new Error("ENOSPC");
+      },
+    });
+    await expect(admit(10n)).rejects.toThrow("ENOSPC");
+    expect(asks).toEqual([]);
   });
 
   test("given the lost lease that comes to light is too small, then a new one is asked for", async () => {
@@ -272,6 +344,74 @@ describe("a grant that goes wrong", () => {
   });
 });
 
+describe("money that somebody else needs", () => {
+  test("given a recall, then what nothing uses goes back at once, what runs keeps its hold, and idle leases are closed", async () => {
+    const { lender, admit, open, returned } = setUp(({ minimum }) => granted(minimum * 4n));
+    const { ticket } = await admit(10n);
+    const other = await admit(40n);
+    lender.settle(other.ticket, 15n);
+    lender.recall(accountId);
+    expect(returned.toSorted()).toEqual([10n, 15n]);
+    expect([...open]).toEqual([ticket.lease.leaseId]);
+    lender.recall(newId("acc"));
+    expect(returned).toHaveLength(2);
+    lender.settle(ticket, 10n);
+    expect(open.size).toBe(0);
+  });
+
+  test("given a lease was closed a moment ago, then a recall names it, until billing has confirmed", async () => {
+    let away = true;
+    const returned: MicroTokens[] = [];
+    const { lender, admit, clock } = setUp(({ minimum }) => granted(minimum * 4n), {
+      giveBack: (_of, leases) => {
+        if (away) return Promise.reject(unavailable);
+        returned.push(...leases.map(({ ceiling }) => ceiling));
+        return Promise.resolve();
+      },
+    });
+    const { ticket } = await admit(10n);
+    lender.settle(ticket, 3n);
+    lender.closeAll();
+    lender.recall(accountId);
+    await aMoment();
+    away = false;
+    lender.recall(accountId);
+    await aMoment();
+    lender.recall(accountId);
+    expect(returned).toEqual([3n]);
+    clock.advance(10_000);
+    lender.sweep();
+  });
+
+  test("given a recall while a renewal is on its way, then the renewed lease goes back as well", async () => {
+    const answers: ((answer: Answer) => void)[] = [];
+    const { lender, admit, returned, open } = setUp((_ask, askNo) =>
+      askNo === 1 ? granted(20n) : new Promise((resolve) => answers.push(resolve)),
+    );
+    await admit(10n);
+    await admit(10n);
+    await aMoment();
+    expect(answers).toHaveLength(1);
+    lender.recall(accountId);
+    answers[0]?.(granted(80n));
+    await aMoment();
+    expect(returned).toEqual([0n]);
+    expect(open.size).toBe(1);
+  });
+
+  test("given a lease that nobody uses for a while, then it is closed long before it expires", async () => {
+    const { lender, admit, clock, open } = setUp(({ minimum }) => granted(minimum * 4n));
+    const { ticket } = await admit(10n);
+    lender.settle(ticket, 1n);
+    clock.advance(10_000);
+    lender.sweep();
+    expect(open.size).toBe(1);
+    clock.advance(6_000);
+    lender.sweep();
+    expect(open.size).toBe(0);
+  });
+});
+
 describe("closing leases", () => {
   test("given a lease is used up, then it is closed with the settling of its last request, not while one runs", async () => {
     const { lender, admit, open } = setUp(({ minimum }) => granted(minimum * 2n));
@@ -313,13 +453,14 @@ describe("closing leases", () => {
       epoch: 1,
       segmentBytes: 1_000_000,
       bytesMax: 1_000_000,
+      reserveBytes: 0,
       onRecord: (record) => records.push(record),
       onFault: (error) => {
         throw error;
       },
     });
     const { lender, admit } = setUp(({ minimum }) => granted(minimum), {
-      leaseGranted: (leaseId, of) => spool.leaseGranted(leaseId, of),
+      leaseGranted: (leaseId, of, requestNo) => spool.leaseGranted(leaseId, of, requestNo),
       leaseClosed: (leaseId, of) => void spool.leaseClosed(leaseId, of),
     });
     for (let index = 0; index < 3; index += 1) {

@@ -1,53 +1,25 @@
-import {
-  AppError,
-  formatAmount,
-  type AccountId,
-  type Clock,
-  type LeaseId,
-  type MicroTokens,
-  type Result,
-} from "@codex/kernel";
+import type { AccountId, MicroTokens } from "@codex/kernel";
+import { Burn } from "../domain/burn.ts";
 import type { Hold } from "../domain/hold.ts";
-import { LeaseBook, type Lease, type Ticket } from "../domain/lease-book.ts";
+import { free, isFinished, LeaseBook, type Lease, type Purse, type Return, type Ticket } from "../domain/lease-book.ts";
+import { exhausted, frozen, notInTime } from "./admission-errors.ts";
+import { LeaseAsks } from "./lease-asks.ts";
+import type { LenderPorts, Payer, Refusal } from "./lease-ports.ts";
 
 /**
- * Admission: a request is let in when a lease has room for its hold, else billing is asked for a lease. Grants of one
- * account are asked one at a time, so that a burst asks once and not a hundred times.
+ * Admission: a request is let in when a lease of its purse has room for its hold, else billing is asked for one. What is not
+ * used goes back: at once when billing recalls it for somebody else, and by itself when it has been idle.
+ *
+ * Glossary
+ *   purse   an account, or one capped key of it; leases, queues and burn are kept by purse
+ *   line    those who wait for a lease of one purse. One ask at a time, so that a burst asks once and not a hundred times
+ *   renew   an ask in the background while the present lease still has room, so that requests go on finding one
  */
-
-export interface Grant {
-  readonly leaseId: LeaseId;
-  readonly granted: MicroTokens;
-  readonly ttlMs: number;
-}
-
-export interface Refusal {
-  readonly available: MicroTokens;
-  readonly held: MicroTokens;
-}
-
-export interface LenderPorts {
-  /** Idempotent by `requestNo`. Rejects with AppError `unavailable` when billing does not answer. */
-  grant(ask: {
-    readonly requestNo: number;
-    readonly accountId: AccountId;
-    readonly minimum: MicroTokens;
-    readonly want: MicroTokens;
-  }): Promise<Result<Grant, "insufficient_balance" | "account_frozen"> & { readonly refusal?: Refusal }>;
-  /** Writes the lease to the spool; throws when the disk refuses. */
-  leaseGranted(leaseId: LeaseId, accountId: AccountId): void;
-  leaseClosed(leaseId: LeaseId, accountId: AccountId): void;
-  /** Resolves when billing has seen every record so far, or after the deadline: closed leases are then free money again. */
-  settled(deadlineMs: number): Promise<void>;
-  readonly clock: Clock;
-}
 
 export interface Admission {
   readonly ticket: Ticket;
   readonly hold: Hold;
 }
-
-type Borrowed = { readonly ok: true; readonly value: Admission } | { readonly ok: false; readonly refusal: Refusal };
 
 /** Ways to make a request cheaper that its first, cheap bound made too dear; tried in this order. */
 export interface Economies {
@@ -57,53 +29,108 @@ export interface Economies {
   shorten(available: MicroTokens): Hold | undefined;
 }
 
-/** A grant asks for room for several requests like this one; billing gives less to a small balance. */
-const wantFactor = 20n;
-const settleWaitMs = 400;
-/** A lease closed longer ago than this has been freed by billing, or billing is not well and waiting would not help. */
-const closedLatelyMs = 2_000;
-/** Pause before a lost ask is repeated for its own sake. */
-const askAgainMs = 5_000;
+type Borrowed = { readonly ok: true; readonly ticket: Ticket } | { readonly ok: false; readonly refusal: Refusal };
+
+interface Line {
+  readonly purse: Purse;
+  payer: Payer;
+  readonly burn: Burn;
+  /** The last in the queue; undefined when nobody waits. */
+  tail: Promise<unknown> | undefined;
+  /** Holds of those who wait, so that one ask can serve all of them. */
+  waiting: MicroTokens;
+  /** Asks begun so far, and the last refusal with the number of its ask: it answers all who waited when it was asked. */
+  asks: number;
+  refused: { readonly ask: number; readonly refusal: Refusal } | undefined;
+  recalls: number;
+  renewing: boolean;
+  renewNotBeforeMs: number;
+  usedAtMs: number;
+}
+
+/** What a lease should last for. */
+const intervalMs = 60_000;
+/** Without a history an ask is for this many requests like the one that asks. */
+const requestsAtLeast = 4n;
+/** Part of a lease's time after which its successor is asked for. */
+const renewAfter = 0.75;
+/** After a renewal that brought too little, or a recall, which says that somebody else needs the money more. */
+const renewPauseMs = 5_000;
+const idleMs = 15_000;
+/** A closed lease is freed by billing within this, or billing is not well; until then a recall names it too. */
+const closedLatelyMs = 5_000;
+const closedLatelyMax = 256;
+const returnsMax = 256;
+const linesSweepMs = 60_000;
 
 export class Lender {
   private readonly book = new LeaseBook();
   private readonly ports: LenderPorts;
-  private readonly queue = new Map<AccountId, Promise<unknown>>();
-  private requestNo = 0;
-  /** Asks whose answer was lost: billing may have granted them, so their number is used again. */
-  private readonly unanswered = new Map<AccountId, { readonly requestNo: number; readonly lostAtMs: number }>();
-  private readonly closedAtMs = new Map<AccountId, number>();
+  private readonly asks: LeaseAsks;
+  private readonly lines = new Map<Purse, Line>();
+  private readonly closedLately = new Map<AccountId, { readonly lease: Lease; readonly atMs: number }[]>();
+  private linesSweptAtMs = 0;
 
   constructor(ports: LenderPorts) {
     this.ports = ports;
+    this.asks = new LeaseAsks(ports);
   }
 
   /**
-   * Lets the request in, with `hold`, or with a smaller one that `economies` finds. Throws AppError
-   * `credit_balance_exhausted` (quota), `account_frozen` (forbidden) or `service_unavailable`.
+   * Lets the request in, with `hold`, or with a smaller one that `economies` finds. Throws AppError `credit_balance_exhausted`
+   * or `key_limit_exhausted` (quota), `account_frozen` (forbidden) or `service_unavailable`.
    */
-  async admit(accountId: AccountId, hold: Hold, economies: Economies): Promise<Admission> {
-    const ticket = this.book.admit(accountId, hold.amount, this.ports.clock.monotonicMs());
-    if (ticket) return { ticket, hold };
-    return this.inTurn(accountId, () => this.admitByGrant(accountId, hold, economies));
+  async admit(payer: Payer, hold: Hold, economies: Economies): Promise<Admission> {
+    const nowMs = this.ports.clock.monotonicMs();
+    const line = this.lineOf(payer, nowMs);
+    const ticket = this.book.admit(line.purse, hold.amount, nowMs);
+    if (!ticket) return this.admitInTurn(line, hold, economies);
+    const { lease } = ticket;
+    if (nowMs >= lease.renewAtMs || free(lease) < hold.amount) this.renew(line, hold.amount, nowMs);
+    return { ticket, hold };
   }
 
   settle(ticket: Ticket, cost: MicroTokens): void {
-    this.book.settle(ticket, cost);
-    if (ticket.lease.running > 0) return;
+    const { lease } = ticket;
     const nowMs = this.ports.clock.monotonicMs();
-    for (const lease of this.book.takeFinishedOf(ticket.lease.accountId, nowMs)) this.close(lease);
+    this.book.settle(ticket, cost);
+    this.lines.get(lease.purse)?.burn.spend(cost, nowMs);
+    if (lease.running > 0 || !isFinished(lease, nowMs)) return;
+    for (const finished of this.book.takeFinishedOf(lease.purse, nowMs)) this.close(finished);
   }
 
-  /** Closes what is expired or used up, and asks after lost answers. Looks at every account, so it belongs on a timer. */
+  /** Somebody needs the account's money: gives back what no request uses. Never throws; a lost return is repeated by the next recall. */
+  recall(accountId: AccountId): void {
+    const renewNotBeforeMs = this.ports.clock.monotonicMs() + renewPauseMs;
+    for (const purse of [accountId, ...this.book.pursesOf(accountId)]) {
+      const line = this.lines.get(purse);
+      if (!line) continue;
+      line.recalls += 1;
+      line.renewNotBeforeMs = renewNotBeforeMs;
+    }
+    const returns = this.book.giveBack(accountId);
+    for (const { lease } of this.closedLately.get(accountId) ?? []) {
+      if (lease.reserved > lease.spent) returns.push({ lease, ceiling: lease.spent });
+    }
+    this.giveBack(accountId, returns);
+    for (const lease of this.book.takeIdle(accountId)) this.close(lease);
+  }
+
+  /** Closes what is expired, used up or idle, and asks after lost answers. Looks at every account, so it belongs on a timer. */
   sweep(): void {
     const nowMs = this.ports.clock.monotonicMs();
-    for (const lease of this.book.takeFinished(nowMs)) this.close(lease);
-    for (const [accountId, closedAtMs] of this.closedAtMs) {
-      if (nowMs - closedAtMs <= closedLatelyMs) break;
-      this.closedAtMs.delete(accountId);
+    for (const lease of this.book.takeFinished(nowMs, idleMs)) this.close(lease);
+    for (const [accountId, closed] of this.closedLately) {
+      const kept = closed.filter(({ atMs }) => nowMs - atMs <= closedLatelyMs);
+      if (kept.length === 0) this.closedLately.delete(accountId);
+      else if (kept.length < closed.length) this.closedLately.set(accountId, kept);
     }
     this.recoverLost(nowMs);
+    if (nowMs - this.linesSweptAtMs < linesSweepMs) return;
+    this.linesSweptAtMs = nowMs;
+    for (const line of this.lines.values()) {
+      if (!line.tail && nowMs - line.usedAtMs > 2 * intervalMs) this.lines.delete(line.purse);
+    }
   }
 
   /** Gives everything back that is not in use; returns how many leases are still in use. */
@@ -112,149 +139,204 @@ export class Lender {
     return this.book.size;
   }
 
-  private async inTurn<T>(accountId: AccountId, work: () => Promise<T>): Promise<T> {
-    const before = this.queue.get(accountId) ?? Promise.resolve();
+  private lineOf(payer: Payer, nowMs: number): Line {
+    const purse = payer.caps === null ? payer.accountId : payer.keyId;
+    const line = this.lines.get(purse);
+    if (!line) return this.newLine(purse, payer, nowMs);
+    line.usedAtMs = nowMs;
+    if (payer.caps !== null && payer.version > line.payer.version) {
+      line.payer = payer;
+      // Granted under other caps: from now on the new ones decide.
+      this.giveBack(
+        payer.accountId,
+        this.book.giveBack(payer.accountId, (lease) => lease.purse === purse),
+      );
+    }
+    return line;
+  }
+
+  private newLine(purse: Purse, payer: Payer, nowMs: number): Line {
+    const line: Line = {
+      purse,
+      payer,
+      burn: new Burn(intervalMs),
+      tail: undefined,
+      waiting: 0n,
+      asks: 0,
+      refused: undefined,
+      recalls: 0,
+      renewing: false,
+      renewNotBeforeMs: 0,
+      usedAtMs: nowMs,
+    };
+    this.lines.set(purse, line);
+    return line;
+  }
+
+  private async inTurn<T>(line: Line, work: () => Promise<T>): Promise<T> {
+    const before = line.tail ?? Promise.resolve();
     const turn = before.then(work, work);
-    this.queue.set(accountId, turn);
+    line.tail = turn;
     try {
       return await turn;
     } finally {
-      if (this.queue.get(accountId) === turn) this.queue.delete(accountId);
+      if (line.tail === turn) line.tail = undefined;
     }
   }
 
-  private async admitByGrant(accountId: AccountId, hold: Hold, economies: Economies): Promise<Admission> {
-    const waited = this.book.admit(accountId, hold.amount, this.ports.clock.monotonicMs());
-    if (waited) return { ticket: waited, hold };
-    const first = await this.borrow(accountId, hold, hold.amount * wantFactor);
-    if (first.ok) return first.value;
-    let { refusal } = first;
-    if (this.giveBackIdle(accountId)) {
-      await this.ports.settled(settleWaitMs);
-      const second = await this.borrow(accountId, hold, hold.amount);
-      if (second.ok) return second.value;
-      refusal = second.refusal;
+  private async admitInTurn(line: Line, hold: Hold, economies: Economies): Promise<Admission> {
+    const asksBefore = line.asks;
+    line.waiting += hold.amount;
+    let waits = true;
+    const leave = (): void => {
+      if (waits) line.waiting -= hold.amount;
+      waits = false;
+    };
+    try {
+      return await this.inTurn(line, () => this.admitByGrant(line, hold, economies, asksBefore, leave));
+    } finally {
+      leave();
     }
+  }
+
+  private async admitByGrant(
+    line: Line,
+    hold: Hold,
+    economies: Economies,
+    asksBefore: number,
+    leave: () => void,
+  ): Promise<Admission> {
+    const ticket = this.book.admit(line.purse, hold.amount, this.ports.clock.monotonicMs());
+    if (ticket) return { ticket, hold };
+    let refusal = this.answeredWhileWaiting(line, hold.amount, asksBefore);
+    if (!refusal) {
+      const first = await this.borrow(line, hold.amount, this.wanted(line, hold.amount));
+      if (first.ok) return { ticket: first.ticket, hold };
+      refusal = first.refusal;
+    }
+    leave();
     const tighter = await economies.tighten();
     const fits = tighter && tighter.amount <= refusal.available;
     const smaller = fits ? tighter : economies.shorten(refusal.available);
     if (!smaller) throw exhausted((tighter ?? hold).amount, refusal);
-    const last = await this.borrow(accountId, smaller, smaller.amount);
-    if (last.ok) return last.value;
+    const last = await this.borrow(line, smaller.amount, smaller.amount);
+    if (last.ok) return { ticket: last.ticket, hold: smaller };
     throw exhausted(smaller.amount, last.refusal);
   }
 
-  /**
-   * Asks for a lease and admits on it in the same step, so that nobody else can take its room in between. An ask whose
-   * answer is lost keeps its number: the next one of the account gets the lease that billing may have granted.
-   */
-  private async borrow(accountId: AccountId, hold: Hold, want: MicroTokens): Promise<Borrowed> {
-    const asksMax = this.unanswered.has(accountId) ? 2 : 1;
+  /** A refusal that was asked for after this request had come is the answer to it as well, if it needs no less. */
+  private answeredWhileWaiting(line: Line, amount: MicroTokens, asksBefore: number): Refusal | undefined {
+    const { refused } = line;
+    return refused && refused.ask > asksBefore && refused.refusal.available < amount ? refused.refusal : undefined;
+  }
+
+  private wanted(line: Line, amount: MicroTokens): MicroTokens {
+    const least = line.waiting > amount * requestsAtLeast ? line.waiting : amount * requestsAtLeast;
+    return line.burn.want(this.ports.clock.monotonicMs(), least);
+  }
+
+  /** Asks for a lease and admits on it. A lost ask that comes to light may be too small: then once more. */
+  private async borrow(line: Line, amount: MicroTokens, want: MicroTokens): Promise<Borrowed> {
+    const asksMax = this.asks.isUnanswered(line.purse) ? 2 : 1;
     for (let ask = 1; ask <= asksMax; ask += 1) {
-      const refusal = await this.askGrant(accountId, hold.amount, want);
-      if (refusal) return { ok: false, refusal };
-      const ticket = this.book.admit(accountId, hold.amount, this.ports.clock.monotonicMs());
-      if (ticket) return { ok: true, value: { ticket, hold } };
+      const borrowed = await this.askOnce(line, amount, want, amount);
+      if (borrowed) return borrowed;
     }
-    throw new AppError({
-      kind: "unavailable",
-      code: "service_unavailable",
-      publicMessage: "The request could not be admitted in time. Please try again.",
-      retryAfterSeconds: 1,
-      detail: { reason: "lease expired before it was used" },
-    });
+    throw notInTime();
   }
 
-  /** Undefined = there is one more lease in the book. */
-  private async askGrant(accountId: AccountId, minimum: MicroTokens, want: MicroTokens): Promise<Refusal | undefined> {
-    const askedAtMs = this.ports.clock.monotonicMs();
-    const answer = await this.numbered(accountId, (requestNo) =>
-      this.ports.grant({ requestNo, accountId, minimum, want }),
+  /**
+   * One ask. The lease enters the book and the request is admitted on it in the same step, so that neither a recall nor
+   * another request can take its room in between. Undefined = there is a lease, and no room on it.
+   */
+  private async askOnce(
+    line: Line,
+    minimum: MicroTokens,
+    want: MicroTokens,
+    admit: MicroTokens | undefined,
+  ): Promise<Borrowed | undefined> {
+    line.asks += 1;
+    const ask = line.asks;
+    const asked = await this.asks.ask(line.purse, line.payer, minimum, want);
+    if (asked.kind === "frozen") throw frozen();
+    if (asked.kind === "refused") {
+      line.refused = { ask, refusal: asked.refusal };
+      return { ok: false, refusal: asked.refusal };
+    }
+    line.refused = undefined;
+    const { leaseId, granted, ttlMs, priceGroup } = asked.grant;
+    const nowMs = this.ports.clock.monotonicMs();
+    this.book.add(
+      {
+        leaseId,
+        accountId: line.payer.accountId,
+        purse: line.purse,
+        priceGroup,
+        granted,
+        expiresAtMs: asked.askedAtMs + ttlMs,
+        renewAtMs: asked.askedAtMs + ttlMs * renewAfter,
+      },
+      nowMs,
     );
-    if (answer.ok) {
-      const { leaseId, granted, ttlMs } = answer.value;
-      this.journal(leaseId, accountId);
-      this.book.add({ leaseId, accountId, granted, expiresAtMs: askedAtMs + ttlMs });
-      return undefined;
-    }
-    if (answer.code === "account_frozen") {
-      throw new AppError({
-        kind: "forbidden",
-        code: "account_frozen",
-        publicMessage: "This account is frozen. Please contact support.",
+    const ticket = admit === undefined ? undefined : this.book.admit(line.purse, admit, nowMs);
+    return ticket && { ok: true, ticket };
+  }
+
+  /** At most one a purse. Asks for whatever there is (the minimum is 0), so it never makes billing recall. */
+  private renew(line: Line, hold: MicroTokens, nowMs: number): void {
+    if (line.renewing || nowMs < line.renewNotBeforeMs || this.book.hasSuccessor(line.purse, hold, nowMs)) return;
+    line.renewing = true;
+    const work = async (): Promise<void> => {
+      const before = this.ports.clock.monotonicMs();
+      if (this.book.hasSuccessor(line.purse, hold, before) || before < line.renewNotBeforeMs) return;
+      line.renewNotBeforeMs = before + renewPauseMs;
+      const { recalls } = line;
+      await this.askOnce(line, 0n, this.wanted(line, hold), undefined);
+      // The recall came while the answer was on its way, and did not find this lease.
+      if (line.recalls > recalls) this.recall(line.payer.accountId);
+      else if (this.book.hasSuccessor(line.purse, hold, this.ports.clock.monotonicMs())) line.renewNotBeforeMs = 0;
+    };
+    // A renewal that fails costs nothing: the next request that finds no room asks, and gets the error.
+    this.inTurn(line, work)
+      .catch(() => undefined)
+      .finally(() => {
+        line.renewing = false;
       });
-    }
-    return answer.refusal ?? { available: 0n, held: 0n };
   }
 
-  /** Runs the ask under the account's unanswered number, or a new one; keeps the number when no answer comes. */
-  private async numbered<T>(accountId: AccountId, ask: (requestNo: number) => Promise<T>): Promise<T> {
-    const requestNo = this.unanswered.get(accountId)?.requestNo ?? this.requestNo + 1;
-    this.requestNo = Math.max(this.requestNo, requestNo);
-    try {
-      const answer = await ask(requestNo);
-      this.unanswered.delete(accountId);
-      return answer;
-    } catch (error) {
-      this.unanswered.set(accountId, { requestNo, lostAtMs: this.ports.clock.monotonicMs() });
-      throw error;
-    }
-  }
-
-  /** For an account that does not come back: asks for nothing under the lost number, and closes what that brings to light. */
+  /** For a purse that does not come back: asks for nothing under the lost number, and closes what that brings to light. */
   private recoverLost(nowMs: number): void {
-    for (const [accountId, { lostAtMs }] of this.unanswered) {
-      if (nowMs - lostAtMs < askAgainMs || this.queue.has(accountId)) continue;
-      const work = async (): Promise<void> => {
-        await this.askGrant(accountId, 0n, 0n);
-        this.giveBackIdle(accountId);
-      };
-      // Still no answer, or a frozen account: the number stays, or there was nothing to give back.
-      this.inTurn(accountId, work).catch(() => undefined);
-      return;
-    }
+    const lost = this.asks.lostSince(nowMs, (purse) => this.lines.get(purse)?.tail !== undefined);
+    if (!lost) return;
+    const line = this.lines.get(lost.purse) ?? this.newLine(lost.purse, lost.payer, nowMs);
+    const work = async (): Promise<void> => {
+      await this.askOnce(line, 0n, 0n, undefined);
+      for (const lease of this.book.takeIdle(lost.payer.accountId)) this.close(lease);
+    };
+    // Still no answer, or a frozen account: the number stays, or there was nothing to give back.
+    this.inTurn(line, work).catch(() => undefined);
   }
 
-  /** A lease that the disk refuses is given back at once: the closing reaches billing without the disk. */
-  private journal(leaseId: LeaseId, accountId: AccountId): void {
-    try {
-      this.ports.leaseGranted(leaseId, accountId);
-    } catch (error) {
-      this.ports.leaseClosed(leaseId, accountId);
-      throw error;
+  private giveBack(accountId: AccountId, returns: readonly Return[]): void {
+    for (let from = 0; from < returns.length; from += returnsMax) {
+      const some = returns.slice(from, from + returnsMax);
+      const leases = some.map(({ lease, ceiling }) => ({ leaseId: lease.leaseId, ceiling }));
+      this.ports.giveBack(accountId, leases).then(
+        () => {
+          for (const { lease, ceiling } of some) if (ceiling < lease.reserved) lease.reserved = ceiling;
+        },
+        // Billing still reserves it; the next recall, or the close, brings it back.
+        () => undefined,
+      );
     }
-  }
-
-  /** True when waiting can help: money of this account has just been given back, or was a moment ago. */
-  private giveBackIdle(accountId: AccountId): boolean {
-    for (const lease of this.book.takeIdle(accountId)) this.close(lease);
-    const closedAtMs = this.closedAtMs.get(accountId);
-    return closedAtMs !== undefined && this.ports.clock.monotonicMs() - closedAtMs <= closedLatelyMs;
   }
 
   private close(lease: Lease): void {
-    this.ports.leaseClosed(lease.leaseId, lease.accountId);
-    // Set anew at the end of the map, which is thereby in the order of time.
-    this.closedAtMs.delete(lease.accountId);
-    this.closedAtMs.set(lease.accountId, this.ports.clock.monotonicMs());
+    const { leaseId, accountId, reserved, spent } = lease;
+    this.ports.leaseClosed(leaseId, accountId);
+    if (reserved <= spent) return;
+    const closed = this.closedLately.get(accountId) ?? [];
+    closed.push({ lease, atMs: this.ports.clock.monotonicMs() });
+    this.closedLately.set(accountId, closed.slice(-closedLatelyMax));
   }
-}
-
-function exhausted(needed: MicroTokens, refusal: Refusal): AppError {
-  const missing = needed > refusal.available ? needed - refusal.available : 0n;
-  return new AppError({
-    kind: "quota",
-    code: "credit_balance_exhausted",
-    publicMessage:
-      `Not enough balance: this request may cost up to ${formatAmount(needed)} tokens, ` +
-      `available ${formatAmount(refusal.available)} (${formatAmount(refusal.held)} held by running requests). ` +
-      `Top up by ${formatAmount(missing)} or set a smaller max_tokens.`,
-    metadata: {
-      limit_source: "balance",
-      needed: formatAmount(needed),
-      available: formatAmount(refusal.available),
-      held: formatAmount(refusal.held),
-      currency: "token",
-    },
-  });
 }

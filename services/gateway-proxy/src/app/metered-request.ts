@@ -1,6 +1,15 @@
 import type { UsageRecord } from "@codex/contracts";
 import type { AccountId, Clock, KeyId, LeaseId, MicroTokens, RequestId } from "@codex/kernel";
-import { chargeFor, type Charge, type Ending } from "../domain/charge.ts";
+import {
+  chargeFor,
+  doubtOf,
+  nextLookBytes,
+  type Charge,
+  type Ending,
+  type Outcome,
+  type Tariff,
+  type UsageDoubt,
+} from "../domain/charge.ts";
 import type { Ticket } from "../domain/lease-book.ts";
 import type { TokenCounts } from "@codex/contracts";
 import type { Offer } from "./catalogue.ts";
@@ -53,6 +62,8 @@ export interface MeteredRequestInit {
 export interface MeteredRequestPorts {
   readonly spool: SpoolPort;
   readonly settle: (ticket: Ticket, cost: MicroTokens) => void;
+  /** The upstream's numbers deserve a look. */
+  readonly onDoubt?: (doubt: UsageDoubt) => void;
   readonly clock: Clock;
 }
 
@@ -70,6 +81,8 @@ export class MeteredRequest {
   private readonly startedAtMs: number;
   private firstByteAtMs: number | undefined;
   private progressAtMs: number;
+  /** Delivered bytes at which the cost so far is looked at; Infinity once it reached the hold. */
+  private lookAtBytes = 256;
   private settled: { readonly charge: Charge; readonly record: UsageRecord } | undefined;
 
   /** Channel that answers, or the one that was tried last. */
@@ -78,6 +91,8 @@ export class MeteredRequest {
   accepted = false;
   usage: TokenCounts | undefined;
   deliveredBytes = 0;
+  /** The cost so far has reached the hold: nothing more may be delivered. */
+  exhausted = false;
 
   constructor(init: MeteredRequestInit, ports: MeteredRequestPorts) {
     this.init = init;
@@ -117,6 +132,8 @@ export class MeteredRequest {
     this.accepted = false;
     this.usage = undefined;
     this.deliveredBytes = 0;
+    this.lookAtBytes = 256;
+    this.exhausted = false;
   }
 
   firstByte(): void {
@@ -126,6 +143,7 @@ export class MeteredRequest {
   /** Called with each delivered piece; journals at most once a second. */
   delivered(answerBytes: number): void {
     this.deliveredBytes += answerBytes;
+    if (this.deliveredBytes >= this.lookAtBytes) this.look();
     const nowMs = this.ports.clock.monotonicMs();
     if (nowMs - this.progressAtMs < progressEveryMs) return;
     this.progressAtMs = nowMs;
@@ -148,12 +166,24 @@ export class MeteredRequest {
     return this.settled !== undefined;
   }
 
-  private chargeIf(ending: Ending): Charge {
+  private look(): void {
+    const next = nextLookBytes(this.outcome("client_closed"), this.tariff(), this.init.ticket.hold);
+    this.lookAtBytes = next ?? Infinity;
+    this.exhausted = next === undefined;
+  }
+
+  private outcome(ending: Ending): Outcome {
     const { accepted, usage, deliveredBytes } = this;
-    const { inputBytes, offer, ticket, priceGroup, startedAt } = this.init;
-    const { price, groups } = offer;
-    const tariff = { price, groups, priceGroup, startedAt: startedAt.toISOString() };
-    return chargeFor({ accepted, ending, usage, inputBytes, deliveredBytes }, tariff, ticket.hold);
+    return { accepted, ending, usage, inputBytes: this.init.inputBytes, deliveredBytes };
+  }
+
+  private tariff(): Tariff {
+    const { offer, priceGroup, startedAt } = this.init;
+    return { price: offer.price, groups: offer.groups, priceGroup, startedAt: startedAt.toISOString() };
+  }
+
+  private chargeIf(ending: Ending): Charge {
+    return chargeFor(this.outcome(ending), this.tariff(), this.init.ticket.hold);
   }
 
   private closeOnce(closing: Closing): { readonly charge: Charge; readonly record: UsageRecord } {
@@ -185,6 +215,8 @@ export class MeteredRequest {
       durationMs: Math.round(nowMs - this.startedAtMs),
     });
     this.ports.settle(ticket, charge.cost);
+    const doubt = doubtOf(this.outcome(closing.ending), this.tariff(), ticket.hold);
+    if (doubt) this.ports.onDoubt?.(doubt);
     return { charge, record };
   }
 }

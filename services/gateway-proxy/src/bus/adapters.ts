@@ -4,21 +4,27 @@ import {
   channelsKv,
   epochOpen,
   insufficientBalanceMetadata,
+  keyCapMetadata,
   keyResolve,
   keyRevocations,
   leaseGrant,
+  leaseRecall,
+  leaseRecover,
+  leaseReturn,
   priceBookKey,
   priceBookKv,
   priceBookNextKey,
   usageEnvelope,
   watermarkGet,
 } from "@codex/contracts";
-import { AppError, type Scope } from "@codex/kernel";
+import { AppError, type AccountId, type LeaseId, type Scope } from "@codex/kernel";
 import type { Catalogue } from "../app/catalogue.ts";
 import type { KeyCache, KeyCachePorts } from "../app/key-cache.ts";
-import type { LenderPorts } from "../app/lender.ts";
+import type { GrantAnswer, GrantAsk, LenderPorts } from "../app/lease-ports.ts";
+import type { Lender } from "../app/lender.ts";
 import type { ChannelPublisher } from "../app/ports.ts";
 import type { Envelope } from "../spool/publisher.ts";
+import type { StreamState, Watermarks } from "../spool/resend-rule.ts";
 
 /** The gateway's view of its neighbours; every translation between bus and domain is here. */
 
@@ -32,23 +38,68 @@ export function keyResolver(bus: Bus): KeyCachePorts["resolve"] {
 }
 
 export function leaseGranter(bus: Bus, epoch: () => number): LenderPorts["grant"] {
-  return async ({ requestNo, accountId, minimum, want }) => {
+  return async ({ requestNo, accountId, minimum, want, cap }) => {
     const answer = await bus.call(leaseGrant, {
       epoch: epoch(),
       requestNo,
       accountId,
       minimumMicroTokens: minimum,
       wantMicroTokens: want,
+      cap: toBusCap(cap),
     });
     if (answer.ok) {
-      const { leaseId, grantedMicroTokens, ttlMs } = answer.value;
-      return { ok: true, value: { leaseId, granted: grantedMicroTokens, ttlMs } };
+      const { leaseId, grantedMicroTokens, ttlMs, priceGroup } = answer.value;
+      return { ok: true, value: { leaseId, granted: grantedMicroTokens, ttlMs, priceGroup } };
     }
-    const metadata = insufficientBalanceMetadata.safeParse(answer.metadata);
-    if (!metadata.success) return { ok: false, code: answer.code, message: answer.message };
-    const refusal = { available: metadata.data.availableMicroTokens, held: metadata.data.heldMicroTokens };
-    return { ok: false, code: answer.code, message: answer.message, refusal };
+    return { ok: false, code: answer.code, message: answer.message, ...refusalOf(answer.code, answer.metadata) };
   };
+}
+
+function toBusCap(cap: GrantAsk["cap"]) {
+  if (cap === null) return null;
+  const { keyId, daily, monthly, total } = cap;
+  return { keyId, dailyMicroTokens: daily, monthlyMicroTokens: monthly, totalMicroTokens: total };
+}
+
+/** An answer that says too little is a refusal of everything. */
+function refusalOf(code: string, metadata: unknown): Pick<GrantAnswer, "refusal"> {
+  if (code === "key_cap_reached") {
+    const facts = keyCapMetadata.safeParse(metadata);
+    if (!facts.success) return {};
+    const { period, capMicroTokens, availableMicroTokens, heldMicroTokens, resetsAt } = facts.data;
+    const cap = { period, amount: capMicroTokens, resetsAt: resetsAt === null ? null : new Date(resetsAt) };
+    return { refusal: { available: availableMicroTokens, held: heldMicroTokens, cap } };
+  }
+  const facts = insufficientBalanceMetadata.safeParse(metadata);
+  if (!facts.success) return {};
+  return { refusal: { available: facts.data.availableMicroTokens, held: facts.data.heldMicroTokens } };
+}
+
+export function leaseReturner(bus: Bus, epoch: () => number): LenderPorts["giveBack"] {
+  return async (accountId, leases) => {
+    await bus.call(leaseReturn, {
+      epoch: epoch(),
+      accountId,
+      leases: leases.map(({ leaseId, ceiling }) => ({ leaseId, ceilingMicroTokens: ceiling })),
+    });
+  };
+}
+
+/** Billing's recalls, for as long as the scope lives. */
+export async function hearRecalls(bus: Bus, lender: Lender, scope: Scope): Promise<void> {
+  const heard = await bus.onSignal(leaseRecall, ({ accountId }) => lender.recall(accountId));
+  scope.defer("lease recalls", () => heard.stop());
+}
+
+/** The lease that a dead epoch's ask was granted, undefined when it was granted none and never will be. */
+export async function recoverLease(
+  bus: Bus,
+  epoch: number,
+  requestNo: number,
+  accountId: AccountId,
+): Promise<LeaseId | undefined> {
+  const answer = await bus.call(leaseRecover, { epoch, requestNo, accountId });
+  return answer.ok ? (answer.value.leaseId ?? undefined) : undefined;
 }
 
 export async function openEpoch(bus: Bus, workerId: string): Promise<number> {
@@ -57,19 +108,33 @@ export async function openEpoch(bus: Bus, workerId: string): Promise<number> {
   return answer.value.epoch;
 }
 
-export async function publishEnvelope(bus: Bus, envelope: Envelope): Promise<void> {
+export async function publishEnvelope(bus: Bus, envelope: Envelope): Promise<{ readonly seq: number }> {
   const { id, partition, epoch, first, last, records } = envelope;
-  await bus.publish(usageEnvelope, {
+  return bus.publish(usageEnvelope, {
     id,
     params: { partition: partition.toString() },
     data: { epoch, partition, first, last, records: [...records] },
   });
 }
 
-export async function readWatermarks(bus: Bus, epoch: number): Promise<ReadonlyMap<number, number>> {
+export async function readWatermarks(bus: Bus, epoch: number): Promise<Watermarks> {
   const answer = await bus.call(watermarkGet, { epoch });
   if (!answer.ok) throw new Error("billing refused its watermark");
-  return new Map(answer.value.watermarks.map(({ partition, contiguous }) => [partition, contiguous]));
+  const { watermarks, positions = [] } = answer.value;
+  return {
+    contiguous: new Map(watermarks.map(({ partition, contiguous }) => [partition, contiguous])),
+    positions: new Map(
+      positions.map(({ partition, streamCreated, floor }) => [
+        partition,
+        { createdMs: Date.parse(streamCreated), floor },
+      ]),
+    ),
+  };
+}
+
+export async function readStream(bus: Bus): Promise<StreamState> {
+  const { created, lastSeq } = await bus.streamState(usageEnvelope.stream);
+  return { createdMs: created.getTime(), lastSeq };
 }
 
 export async function channelPublisher(bus: Bus): Promise<ChannelPublisher> {

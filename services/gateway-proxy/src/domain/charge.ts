@@ -3,15 +3,17 @@ import { maxBigint, minBigint, type MicroTokens } from "@codex/kernel";
 import { estimateTokens, noTokens } from "./usage.ts";
 
 /**
- * The published rule of what a request costs, however it ended (architecture.md §5, SEC-103, SEC-105):
+ * The published rule of what a request costs, however it ended, and whatever the upstream says (docs/money-rules.md,
+ * SEC-103, SEC-105). This file is the whole of it; usage.ts beside it reads the upstream's numbers.
  *
  *   never accepted by the upstream            0
- *   usage reported                            price × usage, whatever the client did
+ *   usage reported                            price × usage, whatever the client did; an explicit 0 is 0
  *   no usage, some answer delivered           price × (input estimate + delivered output)
  *   accepted, nothing delivered, client left  price × input estimate
  *   accepted, nothing delivered, upstream cut 0: the customer got nothing and did nothing
  *
- * always within 0 … hold.
+ * always within 0 … hold. What is reported and far from what we saw is charged as reported (within the hold) and counted as
+ * a doubt. An answer that no bound stops is ended when its cost so far reaches the hold.
  */
 export type Ending = "finished" | "client_closed" | "upstream_cut";
 
@@ -56,7 +58,45 @@ export function chargeFor(outcome: Outcome, tariff: Tariff, hold: MicroTokens): 
 }
 
 function charged(tokens: TokenCounts, estimated: boolean, tariff: Tariff, hold: MicroTokens): Charge {
-  const { price, groups, priceGroup, startedAt } = tariff;
-  const cost = priceUsage(price, { tokens, images: null, audioMs: 0, startedAt, priceGroup }, groups);
-  return { tokens, estimated, cost: minBigint(maxBigint(cost, 0n), hold) };
+  return { tokens, estimated, cost: minBigint(maxBigint(priceOf(tokens, tariff), 0n), hold) };
+}
+
+function priceOf(tokens: TokenCounts, { price, groups, priceGroup, startedAt }: Tariff): MicroTokens {
+  return priceUsage(price, { tokens, images: null, audioMs: 0, startedAt, priceGroup }, groups);
+}
+
+/** Why the numbers of a finished answer deserve a look. Money is not moved by it. */
+export type UsageDoubt = "missing" | "far_off" | "above_hold";
+
+/** Answers shorter than this say nothing about a count: one token more or less is a large part of them. */
+const telling = 64;
+
+/** What is doubtful about an accepted, finished answer; undefined when nothing is. */
+export function doubtOf(outcome: Outcome, tariff: Tariff, hold: MicroTokens): UsageDoubt | undefined {
+  const { accepted, ending, usage, deliveredBytes } = outcome;
+  if (!accepted || ending !== "finished") return undefined;
+  if (!usage) return "missing";
+  if (priceOf(usage, tariff) > hold) return "above_hold";
+  const seen = estimateTokens(deliveredBytes);
+  // Reasoning may be counted and not delivered: only the rest of the answer can be compared. More than 20 % off:
+  const off = Math.abs(usage.output - seen);
+  return Math.max(usage.output, seen) >= telling && off * 5 > seen ? "far_off" : undefined;
+}
+
+/** Bytes between two looks at the cost so far, at least: sixteen tokens. */
+const lookBytesMin = 64;
+
+/**
+ * After how many delivered bytes the cost so far must be looked at again; undefined = it has reached the hold, and the
+ * answer ends here. Looks come closer together as the hold comes near, so that there are few of them and none is late by
+ * more than {@link lookBytesMin}.
+ */
+export function nextLookBytes(outcome: Outcome, tariff: Tariff, hold: MicroTokens): number | undefined {
+  const { deliveredBytes } = outcome;
+  const { cost } = chargeFor({ ...outcome, usage: undefined, ending: "client_closed" }, tariff, hold);
+  if (cost >= hold && hold > 0n) return undefined;
+  if (cost === 0n) return deliveredBytes + 65_536;
+  // The cost of the input makes a byte look dearer than it is: the look comes early, never late.
+  const left = Number(((hold - cost) * BigInt(deliveredBytes + 1)) / cost);
+  return deliveredBytes + Math.max(lookBytesMin, Math.min(left, 1_048_576));
 }

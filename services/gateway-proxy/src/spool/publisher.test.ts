@@ -2,6 +2,7 @@ import { usagePartitionOf, type SpoolRecord } from "@codex/contracts";
 import { ManualClock, newId, type AccountId } from "@codex/kernel";
 import { afterEach, beforeEach, describe, expect, jest, test } from "@jest/globals";
 import { EpochPublisher, type Envelope } from "./publisher.ts";
+import type { StreamState } from "./resend-rule.ts";
 
 beforeEach(() => {
   jest.useFakeTimers();
@@ -30,13 +31,18 @@ interface Sending {
   readonly envelope: Envelope;
 }
 
-/** `publish` answers as the test says at the time of the call; the watermark is what the test sets. */
-function setUp(publish: (envelope: Envelope) => Promise<void>) {
+type Publish = (envelope: Envelope) => Promise<{ readonly seq: number }>;
+
+/** `publish` answers as the test says at the time of the call; the watermark, the floors and the stream are what the test sets. */
+function setUp(publish: Publish) {
   const clock = new ManualClock();
   const sent: Sending[] = [];
   const watermark = new Map<number, number>();
+  const positions = new Map<number, { createdMs: number; floor: number }>();
+  const stream: StreamState & { createdMs: number; lastSeq: number } = { createdMs: 1_000, lastSeq: 1_000_000 };
   const confirmed: ReadonlyMap<number, number>[] = [];
   const faults: unknown[] = [];
+  const packed: string[] = [];
   const billing = { up: true };
   const publisher = new EpochPublisher(7, {
     publish: (envelope) => {
@@ -44,7 +50,11 @@ function setUp(publish: (envelope: Envelope) => Promise<void>) {
       return publish(envelope);
     },
     watermarks: (epoch) =>
-      billing.up && epoch === 7 ? Promise.resolve(new Map(watermark)) : Promise.reject(new Error("billing is away")),
+      billing.up && epoch === 7
+        ? Promise.resolve({ contiguous: new Map(watermark), positions: new Map(positions) })
+        : Promise.reject(new Error("billing is away")),
+    stream: () => Promise.resolve({ ...stream }),
+    onEnvelope: ({ id }) => packed.push(id),
     onConfirmed: (watermarks) => confirmed.push(watermarks),
     onFault: (error) => faults.push(error),
     monotonicMs: () => clock.monotonicMs(),
@@ -55,15 +65,15 @@ function setUp(publish: (envelope: Envelope) => Promise<void>) {
       await jest.advanceTimersByTimeAsync(50);
     }
   };
-  return { publisher, sent, watermark, confirmed, faults, billing, pass };
+  return { publisher, sent, watermark, positions, stream, confirmed, faults, packed, billing, pass };
 }
 
-const refuse = (): Promise<void> => Promise.reject(new Error("no acknowledgement"));
-const acknowledge = (): Promise<void> => Promise.resolve();
+const refuse = (): Promise<never> => Promise.reject(new Error("no acknowledgement"));
+const acknowledge = (): Promise<{ readonly seq: number }> => Promise.resolve({ seq: 10 });
 
 describe("sending again", () => {
   test("given no acknowledgement, then the same envelope goes out after 1, 2, 4, 8, 15, 15 s, under the same id", async () => {
-    const { publisher, sent, faults, pass } = setUp(refuse);
+    const { publisher, sent, faults, packed, pass } = setUp(refuse);
     publisher.add(record(1));
     await pass(50_000);
     publisher.stop();
@@ -72,35 +82,117 @@ describe("sending again", () => {
     expect(new Set(sent.map(({ envelope }) => envelope.id))).toEqual(new Set(["7-3-1-1"]));
     for (const { envelope } of sent) expect(envelope).toEqual(sent[0]?.envelope);
     expect(faults).toHaveLength(sent.length);
+    expect(packed).toEqual(["7-3-1-1"]);
   });
 
-  test("given an acknowledgement without confirmation, then nothing goes out before a minute, and then after two more", async () => {
-    const { publisher, sent, pass } = setUp(acknowledge);
+  test("given an acknowledgement without confirmation, then nothing goes out for a quarter of an hour, however slow billing is", async () => {
+    const { publisher, sent, positions, pass } = setUp(acknowledge);
     publisher.add(record(1));
-    await pass(59_000);
+    positions.set(3, { createdMs: 1_000, floor: 9 });
+    await pass(899_000);
     expect(sent).toHaveLength(1);
     await pass(2_000);
-    expect(sent).toHaveLength(2);
-    await pass(118_000);
-    expect(sent).toHaveLength(2);
-    await pass(3_000);
     publisher.stop();
-    expect(sent).toHaveLength(3);
+    expect(sent).toHaveLength(2);
   });
 
-  test("given a long outage of the bus before the acknowledgement, then the wait for confirmation is still a minute", async () => {
+  test("given billing has read past an acknowledged envelope and lacks it, then it goes out at once, and then ever more rarely", async () => {
+    const { publisher, sent, positions, pass } = setUp(acknowledge);
+    publisher.add(record(1));
+    await pass(2_000);
+    expect(sent).toHaveLength(1);
+    positions.set(3, { createdMs: 1_000, floor: 10 });
+    await pass(300);
+    expect(sent).toHaveLength(2);
+    // A copy within the stream's window of duplicates is thrown away: sending many of them would not help.
+    await pass(60_000);
+    publisher.stop();
+    expect(sent.length).toBeGreaterThan(4);
+    expect(sent.length).toBeLessThan(10);
+  });
+
+  test("given a floor of another stream or partition, then it proves nothing", async () => {
+    const { publisher, sent, positions, pass } = setUp(acknowledge);
+    publisher.add(record(1));
+    positions.set(3, { createdMs: 5_000, floor: 99 });
+    positions.set(4, { createdMs: 1_000, floor: 99 });
+    await pass(60_000);
+    publisher.stop();
+    expect(sent).toHaveLength(1);
+  });
+
+  test("given one of many envelopes is lost, then it and a bounded number behind it go out, not those that were never passed", async () => {
+    let seq = 0;
+    const { publisher, sent, positions, watermark, pass } = setUp(() => Promise.resolve({ seq: (seq += 1) }));
+    for (let at = 1; at <= 200 * 40; at += 1) publisher.add(record(at));
+    await pass(500);
+    expect(sent).toHaveLength(40);
+    watermark.set(3, 400);
+    positions.set(3, { createdMs: 1_000, floor: 5 });
+    await pass(500);
+    publisher.stop();
+    expect(sent.slice(40).map(({ envelope }) => envelope.id)).toEqual(["7-3-401-600", "7-3-601-800", "7-3-801-1000"]);
+  });
+
+  test("given the stream was made anew, then everything that it had acknowledged goes out again, once", async () => {
+    const { publisher, sent, stream, pass } = setUp(acknowledge);
+    publisher.add(record(1));
+    publisher.add(record(1, 9));
+    await pass(2_000);
+    expect(sent).toHaveLength(2);
+    stream.createdMs = 50_000;
+    await pass(3_000);
+    expect(sent).toHaveLength(4);
+    await pass(60_000);
+    publisher.stop();
+    expect(sent).toHaveLength(4);
+  });
+
+  test("given the stream went back behind an acknowledged envelope, then it goes out again", async () => {
+    let seq = 10;
+    const { publisher, sent, stream, pass } = setUp(() => Promise.resolve({ seq }));
+    publisher.add(record(1));
+    await pass(2_000);
+    stream.lastSeq = 9;
+    seq = 9;
+    await pass(3_000);
+    publisher.stop();
+    expect(sent).toHaveLength(2);
+  });
+
+  test("given a long outage of the bus before the acknowledgement, then it is sent until it is acknowledged, and no more", async () => {
     let up = false;
     const { publisher, sent, pass } = setUp(() => (up ? acknowledge() : refuse()));
     publisher.add(record(1));
     await pass(40_000);
     up = true;
-    await pass(6_000);
+    await pass(16_000);
     const tries = sent.length;
-    await pass(58_000);
-    expect(sent).toHaveLength(tries);
-    await pass(5_000);
+    await pass(600_000);
     publisher.stop();
-    expect(sent).toHaveLength(tries + 1);
+    expect(sent).toHaveLength(tries);
+  });
+});
+
+describe("an earlier life's envelopes", () => {
+  test("given their bounds, then they are packed as they were, and what was never sent is packed behind them", async () => {
+    const { publisher, sent, pass } = setUp(acknowledge);
+    publisher.repeat([
+      { partition: 3, first: 1, last: 2 },
+      { partition: 3, first: 3, last: 7 },
+    ]);
+    for (let seq = 1; seq <= 9; seq += 1) publisher.add(record(seq));
+    await pass(100);
+    publisher.stop();
+    expect(sent.map(({ envelope }) => envelope.id)).toEqual(["7-3-1-2", "7-3-3-7", "7-3-8-9"]);
+  });
+
+  test("given a gap in the numbers, then no envelope spans it", async () => {
+    const { publisher, sent, pass } = setUp(acknowledge);
+    for (const seq of [4, 5, 9]) publisher.add(record(seq));
+    await pass(100);
+    publisher.stop();
+    expect(sent.map(({ envelope }) => envelope.id)).toEqual(["7-3-4-5", "7-3-9-9"]);
   });
 });
 
@@ -132,7 +224,7 @@ describe("envelopes", () => {
 
   test("given a bus that does not answer, then at most 64 are in flight, and the others follow as answers come", async () => {
     const answers: (() => void)[] = [];
-    const { publisher, sent, pass } = setUp(() => new Promise((resolve) => answers.push(resolve)));
+    const { publisher, sent, pass } = setUp(() => new Promise((resolve) => answers.push(() => resolve({ seq: 10 }))));
     for (let seq = 1; seq <= 200 * 70; seq += 1) publisher.add(record(seq));
     await pass(30_000);
     expect(sent).toHaveLength(64);

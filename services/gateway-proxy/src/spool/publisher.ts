@@ -1,10 +1,20 @@
 import { usageEnvelopeRecordsMax, usagePartitionOf, type SpoolRecord } from "@codex/contracts";
+import type { SentEnvelope } from "./records.ts";
+import {
+  isLost,
+  isGone,
+  lossDelay,
+  safetyDelay,
+  sameIncarnation,
+  unacknowledgedDelay,
+  type Acknowledged,
+  type StreamState,
+  type Watermarks,
+} from "./resend-rule.ts";
 
 /**
- * Sends records as envelopes and keeps them until billing's watermark covers them. The bus may lose, double or reorder
- * anything (docs/architecture.md §Metering); what is not confirmed is sent again under the same id:
- *   without an acknowledgement after 1, 2, 4 … 15 s;
- *   with one, only after a minute without confirmation, doubling: a slow ledger must not be flooded with duplicates.
+ * Sends records as envelopes and keeps them until billing's watermark covers them. When something is sent again, and
+ * when not: resend-rule.ts. The id of an envelope never changes, over restarts too.
  */
 
 export interface Envelope {
@@ -17,9 +27,14 @@ export interface Envelope {
 }
 
 export interface PublisherPorts {
-  publish(envelope: Envelope): Promise<void>;
-  /** Partition → highest contiguous seq that billing has committed. Rejects when billing does not answer. */
-  watermarks(epoch: number): Promise<ReadonlyMap<number, number>>;
+  /** Answers the stream's sequence of the message. */
+  publish(envelope: Envelope): Promise<{ readonly seq: number }>;
+  /** Rejects when billing does not answer. */
+  watermarks(epoch: number): Promise<Watermarks>;
+  /** Of the stream that envelopes go to; rejects when the bus does not answer. */
+  stream(): Promise<StreamState>;
+  /** Before an envelope goes out for the first time. */
+  onEnvelope(envelope: Envelope): void;
   onConfirmed(watermarks: ReadonlyMap<number, number>): void;
   onFault(error: unknown): void;
   monotonicMs(): number;
@@ -27,30 +42,45 @@ export interface PublisherPorts {
 
 interface Sent {
   readonly envelope: Envelope;
+  readonly packedAtMs: number;
   /** Tries since the last acknowledgement that had none. */
   failures: number;
   acknowledgements: number;
+  /** Times that it was sent again on proof of its loss. */
+  losses: number;
   dueAtMs: number;
+  lossDueAtMs: number;
   sending: boolean;
+  ack: (Acknowledged & { readonly atMs: number }) | undefined;
 }
 
 const lingerMs = 5;
 const tickMs = 50;
 const confirmEveryMs = 250;
-const unacknowledgedDelaysMs = [1_000, 2_000, 4_000, 8_000, 15_000];
-const unconfirmedDelayMs = 60_000;
-const unconfirmedDelayMaxMs = 900_000;
+/** An acknowledged envelope that is not confirmed after this makes the publisher look at the stream itself. */
+const lookAfterMs = 1_000;
 const inFlightMax = 64;
+/** Envelopes that go out again at once when one of them is proven lost: its neighbours often are too. */
+const lostTogetherMax = 16;
 
 export class EpochPublisher {
   readonly epoch: number;
   private readonly ports: PublisherPorts;
   private readonly waiting = new Map<number, SpoolRecord[]>();
+  private waitingSinceMs = 0;
   private readonly sent = new Map<string, Sent>();
+  /** Partition → first seq → last seq of envelopes that an earlier life sent. */
+  private readonly bounds = new Map<number, Map<number, number>>();
   private lingering: NodeJS.Timeout | undefined;
   private readonly ticker: NodeJS.Timeout;
   private confirming = false;
   private confirmDueAtMs = 0;
+  private looking = false;
+  private lookDueAtMs = 0;
+  /** Incarnation of the stream when it was last looked at. */
+  private streamCreatedMs: number | undefined;
+  /** Nothing goes out before it is known, or known to be unknown, which incarnation will acknowledge it. */
+  private looked = false;
   private inFlight = 0;
   private stopped = false;
 
@@ -58,11 +88,13 @@ export class EpochPublisher {
     this.epoch = epoch;
     this.ports = ports;
     this.ticker = setInterval(() => this.tick(), tickMs);
+    this.look(ports.monotonicMs());
   }
 
   /** Takes the next record of its partition; records must come in the order of their seq. */
   add(record: SpoolRecord): void {
     const partition = usagePartitionOf(record.accountId);
+    if (this.waiting.size === 0) this.waitingSinceMs = this.ports.monotonicMs();
     const list = this.waiting.get(partition);
     if (list) list.push(record);
     else this.waiting.set(partition, [record]);
@@ -72,12 +104,28 @@ export class EpochPublisher {
     }, lingerMs);
   }
 
+  /** Before the first {@link add}: envelopes of an earlier life, which are packed in the same way. */
+  repeat(envelopes: readonly SentEnvelope[]): void {
+    for (const { partition, first, last } of envelopes) {
+      const of = this.bounds.get(partition) ?? new Map<number, number>();
+      of.set(first, last);
+      this.bounds.set(partition, of);
+    }
+  }
+
   /** Records that billing has not confirmed. */
   get unconfirmed(): number {
     let count = 0;
     for (const list of this.waiting.values()) count += list.length;
     for (const { envelope } of this.sent.values()) count += envelope.records.length;
     return count;
+  }
+
+  /** Age of the oldest record that billing has not confirmed; 0 when there is none. */
+  get unconfirmedAgeMs(): number {
+    const oldest = this.sent.values().next();
+    if (oldest.done !== true) return this.ports.monotonicMs() - oldest.value.packedAtMs;
+    return this.waiting.size > 0 ? this.ports.monotonicMs() - this.waitingSinceMs : 0;
   }
 
   /** True once billing has confirmed everything, false when the deadline passes first. */
@@ -100,12 +148,30 @@ export class EpochPublisher {
 
   /** Packs what waits into envelopes and sends as many as may be in flight. */
   private fill(): void {
+    if (!this.looked) return;
     for (const [partition, list] of this.waiting) {
       while (list.length > 0 && this.inFlight < inFlightMax && !this.stopped) {
-        this.send(this.track(partition, list.splice(0, usageEnvelopeRecordsMax)));
+        this.send(this.track(partition, list.splice(0, this.packSize(partition, list))));
       }
       if (list.length === 0) this.waiting.delete(partition);
     }
+  }
+
+  /** How many of the list make the next envelope: as an earlier life packed them, else as many as fit without a gap. */
+  private packSize(partition: number, list: readonly SpoolRecord[]): number {
+    const bounds = this.bounds.get(partition);
+    const first = list[0]?.seq ?? 0;
+    const last = bounds?.get(first) ?? first + usageEnvelopeRecordsMax - 1;
+    let size = 1;
+    while (
+      size < list.length &&
+      list[size]?.seq === first + size &&
+      first + size <= last &&
+      bounds?.has(first + size) !== true
+    ) {
+      size += 1;
+    }
+    return size;
   }
 
   private track(partition: number, records: readonly SpoolRecord[]): Sent {
@@ -113,21 +179,35 @@ export class EpochPublisher {
     const last = records.at(-1)?.seq ?? 0;
     const id = `${this.epoch}-${partition}-${first}-${last}`;
     const envelope: Envelope = { id, epoch: this.epoch, partition, first, last, records };
-    const sent: Sent = { envelope, failures: 0, acknowledgements: 0, dueAtMs: 0, sending: false };
+    const sent: Sent = {
+      envelope,
+      packedAtMs: this.ports.monotonicMs(),
+      failures: 0,
+      acknowledgements: 0,
+      losses: 0,
+      dueAtMs: 0,
+      lossDueAtMs: 0,
+      sending: false,
+      ack: undefined,
+    };
     this.sent.set(id, sent);
+    this.ports.onEnvelope(envelope);
     return sent;
   }
 
   private send(sent: Sent): void {
     sent.sending = true;
     this.inFlight += 1;
+    const createdMs = this.streamCreatedMs;
     this.ports
       .publish(sent.envelope)
       .then(
-        () => {
+        ({ seq }) => {
+          const atMs = this.ports.monotonicMs();
           sent.failures = 0;
           sent.acknowledgements += 1;
-          sent.dueAtMs = this.ports.monotonicMs() + unconfirmedDelay(sent.acknowledgements);
+          sent.ack = { seq, createdMs, atMs };
+          sent.dueAtMs = atMs + safetyDelay(sent.acknowledgements);
         },
         (error: unknown) => {
           sent.failures += 1;
@@ -144,10 +224,14 @@ export class EpochPublisher {
   private tick(): void {
     if (this.stopped) return;
     const nowMs = this.ports.monotonicMs();
+    let mustLook = !this.looked;
     for (const sent of this.sent.values()) {
-      if (!sent.sending && sent.dueAtMs <= nowMs && this.inFlight < inFlightMax) this.send(sent);
+      if (sent.sending) continue;
+      if (sent.dueAtMs <= nowMs && this.inFlight < inFlightMax) this.send(sent);
+      else if (sent.ack && nowMs - sent.ack.atMs >= lookAfterMs) mustLook = true;
     }
     this.fill();
+    if (mustLook && nowMs >= this.lookDueAtMs) this.look(nowMs);
     if (this.sent.size > 0 && nowMs >= this.confirmDueAtMs) this.confirm(nowMs);
   }
 
@@ -159,21 +243,54 @@ export class EpochPublisher {
       .watermarks(this.epoch)
       .then((watermarks) => {
         for (const [id, { envelope }] of this.sent) {
-          if ((watermarks.get(envelope.partition) ?? 0) >= envelope.last) this.sent.delete(id);
+          if ((watermarks.contiguous.get(envelope.partition) ?? 0) >= envelope.last) this.sent.delete(id);
         }
-        this.ports.onConfirmed(watermarks);
+        this.resendLost(watermarks);
+        this.ports.onConfirmed(watermarks.contiguous);
       })
       .catch((error: unknown) => this.ports.onFault(error))
       .finally(() => {
         this.confirming = false;
       });
   }
-}
 
-function unacknowledgedDelay(failures: number): number {
-  return unacknowledgedDelaysMs[Math.min(failures, unacknowledgedDelaysMs.length) - 1] ?? 15_000;
-}
+  /** Billing has read past an envelope and has not got it: proof that the stream lost it. */
+  private resendLost(watermarks: Watermarks): void {
+    if (this.stopped) return;
+    const nowMs = this.ports.monotonicMs();
+    const proven = new Map<number, number>();
+    for (const sent of this.sent.values()) {
+      const { partition } = sent.envelope;
+      const together = proven.get(partition) ?? 0;
+      if (sent.sending || !sent.ack || together >= lostTogetherMax || this.inFlight >= inFlightMax) continue;
+      // The first proof is the envelope in the gap itself; those behind it may wait for it and nothing else.
+      if (together === 0 && !isLost(sent.envelope, sent.ack, watermarks)) continue;
+      const passed = (watermarks.positions.get(partition)?.floor ?? 0) >= sent.ack.seq;
+      if (!passed || nowMs < sent.lossDueAtMs) continue;
+      proven.set(partition, together + 1);
+      sent.losses += 1;
+      sent.lossDueAtMs = nowMs + lossDelay(sent.losses);
+      this.send(sent);
+    }
+  }
 
-function unconfirmedDelay(acknowledgements: number): number {
-  return Math.min(unconfirmedDelayMs * 2 ** (acknowledgements - 1), unconfirmedDelayMaxMs);
+  private look(nowMs: number): void {
+    if (this.looking) return;
+    this.looking = true;
+    this.lookDueAtMs = nowMs + lookAfterMs;
+    this.ports
+      .stream()
+      .then((state) => {
+        const isNew = this.streamCreatedMs === undefined || !sameIncarnation(this.streamCreatedMs, state.createdMs);
+        if (isNew) this.streamCreatedMs = state.createdMs;
+        for (const sent of this.sent.values()) {
+          if (!sent.sending && sent.ack && isGone(sent.ack, state)) sent.dueAtMs = 0;
+        }
+      })
+      .catch((error: unknown) => this.ports.onFault(error))
+      .finally(() => {
+        this.looking = false;
+        this.looked = true;
+      });
+  }
 }

@@ -2,11 +2,21 @@ import { crc32 } from "node:zlib";
 
 /**
  * The form of a spool file: records of `length u32 LE | crc32 u32 LE | type u8 | payload`, where length counts type and
- * payload, and the checksum covers both. A file may end in a torn record after a crash: reading stops at the first one
- * that does not check, and everything before it is whole.
+ * payload, and the checksum covers both. A file may end in a torn record after a crash: that is the tail, and is left out.
+ * A record that does not check with whole ones after it is damage: it is told, and reading goes on behind it.
  */
 
-export const recordTypes = { epoch: 0, open: 1, progress: 2, close: 3, leaseClose: 4, lease: 5 } as const;
+export const recordTypes = {
+  epoch: 0,
+  open: 1,
+  progress: 2,
+  close: 3,
+  leaseClose: 4,
+  lease: 5,
+  ask: 6,
+  refused: 7,
+  sent: 8,
+} as const;
 export type RecordType = keyof typeof recordTypes;
 
 const typeNames = new Map<number, RecordType>(
@@ -36,22 +46,36 @@ export function encodeRecord(entry: SpoolEntry): Buffer {
 
 export interface DecodedSpool {
   readonly entries: readonly SpoolEntry[];
-  /** Bytes of whole records; what follows is a torn tail. */
+  /** Bytes up to the end of the last whole record; what follows is a torn tail. */
   readonly wholeBytes: number;
+  /** Bytes before the last whole record that are none: something other than a crash did this. */
+  readonly damagedBytes: number;
 }
 
 export function decodeRecords(file: Buffer): DecodedSpool {
   const entries: SpoolEntry[] = [];
-  let at = 0;
-  while (at + headerBytes < file.length) {
-    const length = file.readUInt32LE(at);
-    const end = at + headerBytes + length;
-    if (length < 1 || length > recordBytesMax || end > file.length) break;
-    const body = file.subarray(at + headerBytes, end);
-    const type = typeNames.get(body[0] ?? -1);
-    if (crc32(body) !== file.readUInt32LE(at + 4) || !type) break;
-    entries.push({ type, payload: body.toString("utf8", 1) });
-    at = end;
+  let wholeBytes = 0;
+  let damagedBytes = 0;
+  for (let at = 0; at + headerBytes < file.length;) {
+    const record = recordAt(file, at);
+    if (!record) {
+      at += 1;
+      continue;
+    }
+    entries.push(record.entry);
+    damagedBytes += at - wholeBytes;
+    at = record.end;
+    wholeBytes = at;
   }
-  return { entries, wholeBytes: at };
+  return { entries, wholeBytes, damagedBytes };
+}
+
+function recordAt(file: Buffer, at: number): { readonly entry: SpoolEntry; readonly end: number } | undefined {
+  const length = file.readUInt32LE(at);
+  const end = at + headerBytes + length;
+  if (length < 1 || length > recordBytesMax || end > file.length) return undefined;
+  const body = file.subarray(at + headerBytes, end);
+  const type = typeNames.get(body[0] ?? -1);
+  if (!type || crc32(body) !== file.readUInt32LE(at + 4)) return undefined;
+  return { entry: { type, payload: body.toString("utf8", 1) }, end };
 }

@@ -3,6 +3,7 @@ import {
   idOf,
   microTokens,
   priceGroupName,
+  requestNo,
   type LeaseCloseRecord,
   type UsageRecord,
 } from "@codex/contracts";
@@ -52,8 +53,37 @@ export const leasePayload = z.strictObject({
   leaseId: idOf("lse"),
   accountId: idOf("acc"),
   settledMicroTokens: microTokens,
+  /** Of the ask that this lease answers; absent where a new segment repeats what is alive. */
+  requestNo: requestNo.optional(),
 });
 export type LeaseGranted = z.output<typeof leasePayload>;
+
+/** A lease is being asked for: written before the ask, so that a crash in mid-grant leaves no money held. */
+export const askPayload = z.strictObject({ requestNo, accountId: idOf("acc") });
+export type LeaseAsk = z.output<typeof askPayload>;
+
+/** Billing refused the ask. */
+export const refusedPayload = z.strictObject({ requestNo });
+
+/** The bounds of an envelope that was sent, so that the next life sends the same ones, under the same ids. */
+export const sentPayload = z.strictObject({
+  partition: z.number().int().min(0),
+  first: z.number().int().min(1),
+  last: z.number().int().min(1),
+});
+export type SentEnvelope = z.output<typeof sentPayload>;
+
+export function askEntry(ask: LeaseAsk): SpoolEntry {
+  return { type: "ask", payload: JSON.stringify(ask) };
+}
+
+export function refusedEntry(refusedNo: number): SpoolEntry {
+  return { type: "refused", payload: JSON.stringify({ requestNo: refusedNo }) };
+}
+
+export function sentEntry({ partition, first, last }: SentEnvelope): SpoolEntry {
+  return { type: "sent", payload: JSON.stringify({ partition, first, last }) };
+}
 
 export function epochEntry(header: EpochHeader): SpoolEntry {
   return { type: "epoch", payload: JSON.stringify(header) };

@@ -1,14 +1,19 @@
 import { leaseCloseRecord, usagePartitionOf, usageRecord, type SpoolRecord, type UsageRecord } from "@codex/contracts";
-import type { LeaseId, MicroTokens } from "@codex/kernel";
+import { maxBigint, type LeaseId, type MicroTokens } from "@codex/kernel";
 import { noTokens } from "../domain/usage.ts";
 import type { SpoolEntry } from "./record-codec.ts";
 import {
+  askPayload,
   epochPayload,
   leasePayload,
   openPayload,
   progressPayload,
+  refusedPayload,
+  sentPayload,
+  type LeaseAsk,
   type OpenRequest,
   type Progress,
+  type SentEnvelope,
 } from "./records.ts";
 
 /**
@@ -24,6 +29,15 @@ export interface RecoveredEpoch {
   readonly records: readonly SpoolRecord[];
   /** How many of them were made up here, for the log. */
   readonly abandoned: number;
+  /** Asks without an answer, by their number: whether billing granted them, only billing knows. */
+  readonly asks: readonly LeaseAsk[];
+  /** Envelopes that were sent; the same bounds give the same ids. */
+  readonly envelopes: readonly SentEnvelope[];
+  /**
+   * The closes of leases that came to light, to be sent after everything else. Always with the same leases, in the order of
+   * their asks: billing keeps the answers, so a repeated recovery says the same.
+   */
+  closesOf(leases: readonly { readonly leaseId: LeaseId; readonly accountId: LeaseAsk["accountId"] }[]): SpoolRecord[];
 }
 
 export function recoverEpoch(entries: readonly SpoolEntry[], endedAt: Date): RecoveredEpoch | undefined {
@@ -45,7 +59,25 @@ export function recoverEpoch(entries: readonly SpoolEntry[], endedAt: Date): Rec
     const settledMicroTokens = state.settled.get(leaseId) ?? 0n;
     records.push({ type: "lease_close", seq: nextSeq(accountId), accountId, leaseId, settledMicroTokens });
   }
-  return { epoch: state.epoch, records, abandoned: state.open.size };
+  return {
+    epoch: state.epoch,
+    records,
+    abandoned: state.open.size,
+    asks: [...state.asks].map(([requestNo, accountId]) => ({ requestNo, accountId })).sort(byRequestNo),
+    envelopes: state.envelopes,
+    closesOf: (leases) =>
+      leases.map(({ leaseId, accountId }) => ({
+        type: "lease_close",
+        seq: nextSeq(accountId),
+        accountId,
+        leaseId,
+        settledMicroTokens: 0n,
+      })),
+  };
+}
+
+function byRequestNo(a: LeaseAsk, b: LeaseAsk): number {
+  return a.requestNo - b.requestNo;
 }
 
 interface State {
@@ -57,6 +89,10 @@ interface State {
   /** Leases granted and not yet closed. */
   readonly leases: Map<LeaseId, OpenRequest["accountId"]>;
   readonly settled: Map<LeaseId, MicroTokens>;
+  readonly asks: Map<number, LeaseAsk["accountId"]>;
+  readonly envelopes: SentEnvelope[];
+  /** Numbers of the records that were read, "partition/seq": a segment may repeat what the disk may have lost. */
+  readonly seen: Set<string>;
 }
 
 function readState(entries: readonly SpoolEntry[]): State {
@@ -68,6 +104,9 @@ function readState(entries: readonly SpoolEntry[]): State {
     progress: new Map(),
     leases: new Map(),
     settled: new Map(),
+    asks: new Map(),
+    envelopes: [],
+    seen: new Set(),
   };
   for (const entry of entries) readEntry(state, entry);
   return state;
@@ -84,8 +123,11 @@ function readEntry(state: State, entry: SpoolEntry): void {
     }
     case "lease": {
       const lease = leasePayload.parse(content);
+      if (lease.requestNo !== undefined) state.asks.delete(lease.requestNo);
       state.leases.set(lease.leaseId, lease.accountId);
-      state.settled.set(lease.leaseId, lease.settledMicroTokens);
+      // A new segment repeats the lease with its sum so far; what the disk may have lost repeats it with an older one.
+      const settled = state.settled.get(lease.leaseId) ?? 0n;
+      state.settled.set(lease.leaseId, maxBigint(settled, lease.settledMicroTokens));
       return;
     }
     case "open": {
@@ -102,8 +144,7 @@ function readEntry(state: State, entry: SpoolEntry): void {
       const usage = usageRecord.parse(content);
       state.open.delete(usage.requestId);
       state.progress.delete(usage.requestId);
-      keep(state, usage);
-      addSettled(state, usage);
+      if (keep(state, usage)) addSettled(state, usage);
       return;
     }
     case "leaseClose": {
@@ -112,12 +153,29 @@ function readEntry(state: State, entry: SpoolEntry): void {
       keep(state, close);
       return;
     }
+    case "ask": {
+      const ask = askPayload.parse(content);
+      state.asks.set(ask.requestNo, ask.accountId);
+      return;
+    }
+    case "refused":
+      state.asks.delete(refusedPayload.parse(content).requestNo);
+      return;
+    case "sent":
+      state.envelopes.push(sentPayload.parse(content));
+      return;
   }
 }
 
-function keep(state: State, record: SpoolRecord): void {
+/** False when it was read before. */
+function keep(state: State, record: SpoolRecord): boolean {
+  const partition = usagePartitionOf(record.accountId);
+  const name = `${partition}/${record.seq}`;
+  if (state.seen.has(name)) return false;
+  state.seen.add(name);
   state.records.push(record);
-  raise(state, usagePartitionOf(record.accountId), record.seq);
+  raise(state, partition, record.seq);
+  return true;
 }
 
 function raise(state: State, partition: number, seq: number): void {

@@ -1,4 +1,5 @@
-import { closeSync, fdatasync, ftruncateSync, openSync, writeSync } from "node:fs";
+import { closeSync, fdatasync, fsyncSync, ftruncateSync, openSync, unlinkSync, writeSync } from "node:fs";
+import { dirname } from "node:path";
 import { encodeRecord, type SpoolEntry } from "./record-codec.ts";
 
 /**
@@ -11,6 +12,9 @@ const syncEveryMs = 10;
 /** Brings what was written to a descriptor onto the disk; `fdatasync` but in tests. */
 export type Flush = (descriptor: number, done: (error: Error | null) => void) => void;
 
+/** Told of a failed sync, with every record that may not be on the disk; the kernel may have dropped it, so it must be written anew. */
+export type OnSyncError = (error: Error, unsynced: readonly Buffer[]) => void;
+
 export class SpoolFile {
   readonly path: string;
   private readonly descriptor: number;
@@ -18,28 +22,36 @@ export class SpoolFile {
   private timer: NodeJS.Timeout | undefined;
   private syncing: Promise<void> | undefined;
   private syncingNext: Promise<void> | undefined;
-  private readonly onSyncError: (error: Error) => void;
+  /** Written after the last sync began. */
+  private unsynced: Buffer[] = [];
+  private readonly onSyncError: OnSyncError;
   private readonly flush: Flush;
 
-  constructor(path: string, onSyncError: (error: Error) => void, flush: Flush = fdatasync) {
+  /** Creates the file, and sees to it that its name survives a power cut. Throws the file system's error. */
+  constructor(path: string, onSyncError: OnSyncError, flush: Flush = fdatasync) {
     this.path = path;
     this.flush = flush;
     this.descriptor = openSync(path, "ax", 0o600);
     this.onSyncError = onSyncError;
+    syncDirectory(dirname(path));
+  }
+
+  append(entry: SpoolEntry): void {
+    this.write(encodeRecord(entry));
   }
 
   /** Throws the file system's error (ENOSPC …) and then has written nothing that would be read back. */
-  append(entry: SpoolEntry): void {
-    const record = encodeRecord(entry);
+  write(record: Buffer): void {
     let written = 0;
     try {
       while (written < record.length) written += writeSync(this.descriptor, record, written);
     } catch (error) {
-      // Half a record would hide everything written after it from the next reader.
+      // Half a record would be taken for damage by the next reader.
       if (written > 0) ftruncateSync(this.descriptor, this.bytesWritten);
       throw error;
     }
     this.bytesWritten += record.length;
+    this.unsynced.push(record);
     this.timer ??= setTimeout(() => {
       this.timer = undefined;
       void this.sync();
@@ -62,10 +74,16 @@ export class SpoolFile {
   }
 
   private syncNow(): Promise<void> {
+    const group = this.unsynced;
+    this.unsynced = [];
     this.syncing = new Promise((resolve) => {
       this.flush(this.descriptor, (error) => {
         this.syncing = undefined;
-        if (error) this.onSyncError(error);
+        if (error) {
+          const lost = [...group, ...this.unsynced];
+          this.unsynced = [];
+          this.onSyncError(error, lost);
+        }
         resolve();
       });
     });
@@ -76,5 +94,26 @@ export class SpoolFile {
     clearTimeout(this.timer);
     await this.sync();
     closeSync(this.descriptor);
+  }
+
+  /** Of a file that was never used: closes and deletes it without a sync. Never throws. */
+  discard(): void {
+    clearTimeout(this.timer);
+    try {
+      closeSync(this.descriptor);
+      unlinkSync(this.path);
+    } catch {
+      // What cannot be deleted holds copies of live records only, which do no harm.
+    }
+  }
+}
+
+/** A new or deleted name is on the disk only when its directory is. */
+export function syncDirectory(directory: string): void {
+  const descriptor = openSync(directory, "r");
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
   }
 }

@@ -34,6 +34,7 @@ function openSpool(directory: string, records: SpoolRecord[], segmentBytes = 1_0
     epoch: 7,
     segmentBytes,
     bytesMax: 10_000_000,
+    reserveBytes: 0,
     onRecord: (record) => records.push(record),
     onFault: (error) => {
       throw error;
@@ -89,7 +90,7 @@ function usageOf(open: OpenRequest, costMicroTokens: bigint): UsageWithoutSeq {
 
 test("any prefix of a spool file gives exactly the whole records", () => {
   const entry = fc.record<SpoolEntry>({
-    type: fc.constantFrom("epoch", "open", "progress", "close", "leaseClose", "lease"),
+    type: fc.constantFrom("epoch", "open", "progress", "close", "leaseClose", "lease", "ask", "refused", "sent"),
     payload: fc.string({ unit: "binary", maxLength: 50 }),
   });
   fc.assert(
@@ -107,16 +108,19 @@ test("any prefix of a spool file gives exactly the whole records", () => {
       const decoded = decodeRecords(file.subarray(0, bytes));
       expect(decoded.entries).toEqual(entries.slice(0, whole));
       expect(decoded.wholeBytes).toBe(end);
+      expect(decoded.damagedBytes).toBe(0);
     }),
   );
 });
 
-test("a flipped bit ends the reading before the damaged record", () => {
+test("a flipped bit loses its own record alone, and is told", () => {
   const parts = ["one", "two", "three"].map((payload) => encodeRecord({ type: "open", payload }));
   const file = Buffer.concat(parts);
   const at = (parts[0]?.length ?? 0) + 10;
   file.writeUInt8(file.readUInt8(at) ^ 1, at);
-  expect(decodeRecords(file).entries.map((entry) => entry.payload)).toEqual(["one"]);
+  const decoded = decodeRecords(file);
+  expect(decoded.entries.map((entry) => entry.payload)).toEqual(["one", "three"]);
+  expect(decoded.damagedBytes).toBe(parts[1]?.length);
 });
 
 test("the hand-written wire form of a usage record is the contract's", () => {

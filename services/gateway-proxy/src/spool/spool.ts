@@ -1,18 +1,23 @@
 import { usagePartitionOf, type LeaseCloseRecord, type SpoolRecord, type UsageRecord } from "@codex/contracts";
 import type { AccountId, LeaseId, MicroTokens } from "@codex/kernel";
 import { mkdirSync, unlinkSync } from "node:fs";
+import { Journal, type Numbered } from "./journal.ts";
 import type { SpoolEntry } from "./record-codec.ts";
 import {
+  askEntry,
   epochEntry,
   leaseClosePayload,
   leaseEntry,
   openEntry,
   progressEntry,
+  refusedEntry,
+  sentEntry,
   usagePayload,
   type OpenRequest,
   type Progress,
+  type SentEnvelope,
 } from "./records.ts";
-import { SpoolFile } from "./spool-file.ts";
+import type { Flush } from "./spool-file.ts";
 
 /**
  * The record of what this worker's customers owe, until billing has confirmed it. One epoch, in segments; a segment goes
@@ -26,15 +31,16 @@ export interface SpoolOptions {
   readonly segmentBytes: number;
   /** Sum of unconfirmed segments above which {@link Spool.full} is true. */
   readonly bytesMax: number;
+  /** Kept free for the ends of running requests when the disk is full; 0 keeps nothing. */
+  readonly reserveBytes: number;
+  /** Milliseconds since the oldest record that billing has not confirmed, and the age at which {@link Spool.full} is true. */
+  readonly unconfirmedAgeMs?: () => number;
+  readonly unconfirmedAgeMaxMs?: number;
   /** Every usage and lease-close record, in order, after it is in the file. */
   readonly onRecord: (record: SpoolRecord) => void;
   readonly onFault: (error: unknown) => void;
-}
-
-interface Segment {
-  readonly file: SpoolFile;
-  /** Highest seq written here, by partition. */
-  readonly lastSeqs: Map<number, number>;
+  /** In place of fdatasync, in tests. */
+  readonly flush?: Flush;
 }
 
 interface LiveLease {
@@ -46,37 +52,76 @@ export type UsageWithoutSeq = Omit<UsageRecord, "seq" | "type">;
 
 export class Spool {
   private readonly options: SpoolOptions;
-  private readonly segments: Segment[] = [];
-  private segmentNumber = 0;
+  private readonly journal: Journal;
   private readonly lastSeqs = new Map<number, number>();
   private readonly openRequests = new Map<string, OpenRequest>();
   private readonly lastProgress = new Map<string, Progress>();
   private readonly leases = new Map<LeaseId, LiveLease>();
+  private readonly asks = new Map<number, AccountId>();
   /** Confirmed segments that are being closed and deleted. */
   private readonly removals = new Set<Promise<void>>();
-  private broken = false;
 
   constructor(options: SpoolOptions) {
     this.options = options;
     mkdirSync(options.directory, { recursive: true, mode: 0o700 });
-    this.rotate();
+    this.journal = new Journal({
+      directory: options.directory,
+      segmentBytes: options.segmentBytes,
+      reserveBytes: options.reserveBytes,
+      nameOf: (segment) => segmentName(options.epoch, segment),
+      head: (segment) => this.head(segment),
+      onFault: options.onFault,
+      flush: options.flush,
+    });
   }
 
-  /** True when nothing new may be admitted: too much is unconfirmed, or the disk refused a record. */
+  /** True when nothing new may be admitted: too much is unconfirmed or for too long, or the disk refuses. */
   get full(): boolean {
-    return this.broken || this.bytes >= this.options.bytesMax;
+    const { bytesMax, unconfirmedAgeMs, unconfirmedAgeMaxMs = Infinity } = this.options;
+    return this.journal.faulty || this.bytes >= bytesMax || (unconfirmedAgeMs?.() ?? 0) >= unconfirmedAgeMaxMs;
   }
 
   get bytes(): number {
-    return this.segments.reduce((sum, segment) => sum + segment.file.bytes, 0);
+    return this.journal.bytes;
   }
 
-  /** Throws the file system's error; the lease is then not usable. */
-  leaseGranted(leaseId: LeaseId, accountId: AccountId): void {
+  /** Looks whether a disk that refused takes records again; belongs on a timer. Never throws. */
+  heal(): void {
+    this.journal.heal();
+  }
+
+  /** Before billing is asked for a lease; a repeated ask is not written again. Throws the file system's error. */
+  leaseAsked(requestNo: number, accountId: AccountId): void {
+    if (this.asks.has(requestNo)) return;
+    this.asks.set(requestNo, accountId);
+    try {
+      this.journal.append(askEntry({ requestNo, accountId }));
+    } catch (error) {
+      this.asks.delete(requestNo);
+      throw error;
+    }
+  }
+
+  /** The ask was refused. */
+  leaseRefused(requestNo: number): void {
+    if (this.asks.delete(requestNo)) this.journal.appendAnyway(refusedEntry(requestNo), undefined);
+  }
+
+  /** The bounds of an envelope that goes out for the first time. */
+  enveloped(envelope: SentEnvelope): void {
+    const { partition, first, last } = envelope;
+    this.journal.appendAnyway(sentEntry({ partition, first, last }), undefined);
+  }
+
+  /** Answers the ask, where there was one. Throws the file system's error; the lease is then not usable. */
+  leaseGranted(leaseId: LeaseId, accountId: AccountId, requestNo?: number): void {
     // Known before it is written: a rotation by this very record must carry it into the new segment.
     this.leases.set(leaseId, { accountId, settled: 0n });
+    if (requestNo !== undefined) this.asks.delete(requestNo);
     try {
-      this.append(leaseEntry({ leaseId, accountId, settledMicroTokens: 0n }));
+      this.journal.append(
+        leaseEntry({ leaseId, accountId, settledMicroTokens: 0n, ...(requestNo === undefined ? {} : { requestNo }) }),
+      );
     } catch (error) {
       this.leases.delete(leaseId);
       throw error;
@@ -87,7 +132,7 @@ export class Spool {
   requestOpened(open: OpenRequest): void {
     this.openRequests.set(open.requestId, open);
     try {
-      this.append(openEntry(open));
+      this.journal.append(openEntry(open));
     } catch (error) {
       this.openRequests.delete(open.requestId);
       throw error;
@@ -98,17 +143,17 @@ export class Spool {
   progress(progress: Progress): void {
     if (!this.openRequests.has(progress.requestId)) return;
     this.lastProgress.set(progress.requestId, progress);
-    this.appendOrReport(progressEntry(progress));
+    this.journal.appendAnyway(progressEntry(progress), undefined);
   }
 
-  /** Before the last byte of the answer. Never throws: when the disk refuses, the record still goes to the bus. */
+  /** Before the last byte of the answer. Never throws: when the disk refuses, the record goes to the bus and is owed to the disk. */
   requestClosed(usage: UsageWithoutSeq): UsageRecord {
     const record: UsageRecord = { ...usage, type: "usage", seq: this.nextSeq(usage.accountId) };
     this.openRequests.delete(usage.requestId);
     this.lastProgress.delete(usage.requestId);
     const lease = this.leases.get(usage.leaseId);
     if (lease) lease.settled += usage.costMicroTokens;
-    this.appendOrReport({ type: "close", payload: usagePayload(record) });
+    this.journal.appendAnyway({ type: "close", payload: usagePayload(record) }, numbered(record));
     this.options.onRecord(record);
     return record;
   }
@@ -123,19 +168,20 @@ export class Spool {
       settledMicroTokens,
     };
     this.leases.delete(leaseId);
-    this.appendOrReport({ type: "leaseClose", payload: leaseClosePayload(record) });
+    this.journal.appendAnyway({ type: "leaseClose", payload: leaseClosePayload(record) }, numbered(record));
     this.options.onRecord(record);
     return record;
   }
 
   /** Drops segments that billing has confirmed as a whole. `watermarks` is partition → highest contiguous seq. */
   confirmed(watermarks: ReadonlyMap<number, number>): void {
+    const { segments } = this.journal;
     for (;;) {
-      const [oldest] = this.segments;
-      if (!oldest || this.segments.length === 1) return;
+      const [oldest] = segments;
+      if (!oldest || segments.length === 1) return;
       const done = [...oldest.lastSeqs].every(([partition, seq]) => (watermarks.get(partition) ?? 0) >= seq);
       if (!done) return;
-      this.segments.shift();
+      segments.shift();
       const removal = oldest.file
         .close()
         .then(() => unlinkSync(oldest.file.path))
@@ -152,55 +198,34 @@ export class Spool {
   async close(everythingConfirmed: boolean): Promise<void> {
     await Promise.all(this.removals);
     const needless = everythingConfirmed && this.openRequests.size === 0 && this.leases.size === 0;
-    for (const segment of this.segments.splice(0)) {
-      await segment.file.close();
-      if (needless) unlinkSync(segment.file.path);
-    }
+    await this.journal.close(needless);
   }
 
   private nextSeq(accountId: AccountId): number {
     const partition = usagePartitionOf(accountId);
     const seq = (this.lastSeqs.get(partition) ?? 0) + 1;
     this.lastSeqs.set(partition, seq);
-    this.segments.at(-1)?.lastSeqs.set(partition, seq);
     return seq;
   }
 
-  private append(entry: SpoolEntry): void {
-    const current = this.segments.at(-1);
-    if (!current) throw new Error("spool is closed");
-    try {
-      current.file.append(entry);
-    } catch (error) {
-      this.broken = true;
-      throw error;
-    }
-    if (current.file.bytes >= this.options.segmentBytes) this.rotate();
-  }
-
-  private appendOrReport(entry: SpoolEntry): void {
-    try {
-      this.append(entry);
-    } catch (error) {
-      this.options.onFault(error);
-    }
-  }
-
   /** A new segment begins with everything that is still alive, so that older segments are never needed again. */
-  private rotate(): void {
-    const { directory, epoch, workerId } = this.options;
-    const segment = this.segmentNumber;
-    this.segmentNumber += 1;
-    const file = new SpoolFile(`${directory}/${segmentName(epoch, segment)}`, this.options.onFault);
-    this.segments.push({ file, lastSeqs: new Map() });
+  private head(segment: number): SpoolEntry[] {
+    const { epoch, workerId } = this.options;
     const lastSeqs = Object.fromEntries([...this.lastSeqs].map(([partition, seq]) => [partition.toString(), seq]));
-    file.append(epochEntry({ epoch, workerId, segment, lastSeqs }));
-    for (const [leaseId, lease] of this.leases) {
-      file.append(leaseEntry({ leaseId, accountId: lease.accountId, settledMicroTokens: lease.settled }));
-    }
-    for (const open of this.openRequests.values()) file.append(openEntry(open));
-    for (const progress of this.lastProgress.values()) file.append(progressEntry(progress));
+    return [
+      epochEntry({ epoch, workerId, segment, lastSeqs }),
+      ...[...this.asks].map(([requestNo, accountId]) => askEntry({ requestNo, accountId })),
+      ...[...this.leases].map(([leaseId, { accountId, settled }]) =>
+        leaseEntry({ leaseId, accountId, settledMicroTokens: settled }),
+      ),
+      ...[...this.openRequests.values()].map(openEntry),
+      ...[...this.lastProgress.values()].map(progressEntry),
+    ];
   }
+}
+
+function numbered(record: SpoolRecord): Numbered {
+  return { partition: usagePartitionOf(record.accountId), seq: record.seq };
 }
 
 /** Zero-padded, so that the names of a directory sort in the order of writing. */

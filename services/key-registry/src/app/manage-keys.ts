@@ -9,7 +9,7 @@ import {
   type KeyId,
   type Result,
 } from "@codex/kernel";
-import type { KeyStore, StoredKey, Tombstones } from "./ports.ts";
+import type { KeyCaps, KeyStore, StoredKey, Tombstones } from "./ports.ts";
 
 export interface KeyPorts {
   readonly store: KeyStore;
@@ -28,6 +28,7 @@ export async function createKey(
   ports: KeyPorts,
   accountId: AccountId,
   name: string,
+  caps: KeyCaps | null = null,
 ): Promise<Result<{ readonly key: StoredKey; readonly secret: string }, "conflict">> {
   const secret = generateApiKey(ports.brand, "live");
   const draft = {
@@ -36,10 +37,27 @@ export async function createKey(
     name,
     displayPrefix: displayPrefix(secret),
     hash: hashApiKey(secret),
+    caps: meaningful(caps),
   };
   const key = await ports.store.create(draft, activeKeysMax);
   if (!key) return refuse("conflict", `An account can have ${activeKeysMax} active keys. Revoke one first.`);
   return ok({ key, secret });
+}
+
+/** Changes what the key may spend. Idempotent; refuses with `not_found` what is missing, revoked or another account's, alike. */
+export async function changeCaps(
+  ports: Pick<KeyPorts, "store">,
+  accountId: AccountId,
+  keyId: KeyId,
+  caps: KeyCaps | null,
+): Promise<Result<StoredKey, "not_found">> {
+  const key = await ports.store.setCaps(accountId, keyId, meaningful(caps));
+  return key ? ok(key) : refuse("not_found", "There is no such key.");
+}
+
+/** Three times no limit is no cap: such a key shares its account's leases. */
+function meaningful(caps: KeyCaps | null): KeyCaps | null {
+  return caps && (caps.daily !== null || caps.monthly !== null || caps.total !== null) ? caps : null;
 }
 
 /** Revokes for good. Idempotent; refuses with `not_found` what is missing and what is another account's, alike. */

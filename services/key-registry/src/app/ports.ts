@@ -1,4 +1,11 @@
-import type { AccountId, KeyId } from "@codex/kernel";
+import type { AccountId, KeyId, MicroTokens } from "@codex/kernel";
+
+/** Micro-tokens in a UTC day, a UTC month, and ever; null = no limit in this window. */
+export interface KeyCaps {
+  readonly daily: MicroTokens | null;
+  readonly monthly: MicroTokens | null;
+  readonly total: MicroTokens | null;
+}
 
 export interface StoredKey {
   readonly keyId: KeyId;
@@ -10,6 +17,8 @@ export interface StoredKey {
   readonly version: number;
   readonly models: readonly string[] | null;
   readonly expiresAt: Date | null;
+  /** Null = none; never an object of nulls. */
+  readonly caps: KeyCaps | null;
   readonly createdAt: Date;
   readonly revokedAt: Date | null;
 }
@@ -20,6 +29,7 @@ export interface NewKey {
   readonly name: string;
   readonly displayPrefix: string;
   readonly hash: string;
+  readonly caps: KeyCaps | null;
 }
 
 export interface KeyStore {
@@ -29,6 +39,8 @@ export interface KeyStore {
   list(accountId: AccountId, limit: number): Promise<readonly StoredKey[]>;
   /** Idempotent: a revoked key is returned as it is. Undefined when the account has no such key. */
   revoke(accountId: AccountId, keyId: KeyId): Promise<StoredKey | undefined>;
+  /** Stores the caps and the `key.changed` event; the same caps change nothing. Undefined when the account has no such key, or it is revoked. */
+  setCaps(accountId: AccountId, keyId: KeyId, caps: KeyCaps | null): Promise<StoredKey | undefined>;
   findByHash(hash: string): Promise<StoredKey | undefined>;
   /** Every revoked key, in pages by id, for repairing the bucket of tombstones. */
   revokedAfter(keyId: KeyId | undefined, limit: number): Promise<readonly StoredKey[]>;

@@ -9,7 +9,7 @@ export function keyRpcs(store: KeyStore): readonly RpcHandler[] {
     rpcHandler(keyResolve, async ({ req }) => {
       const key = await store.findByHash(req.keyHash);
       if (!key) return refuse("unknown_key", "no key has this hash");
-      const { keyId, accountId, status, version, models, expiresAt } = key;
+      const { keyId, accountId, status, version, models, expiresAt, caps } = key;
       return ok({
         keyId,
         accountId,
@@ -17,6 +17,7 @@ export function keyRpcs(store: KeyStore): readonly RpcHandler[] {
         version,
         models: models === null ? null : [...models],
         expiresAt: expiresAt === null ? null : expiresAt.toISOString(),
+        caps,
       });
     }),
   ];

@@ -7,6 +7,7 @@ export function toApiKey(key: StoredKey): ApiKey {
     name: key.name,
     prefix: key.displayPrefix,
     status: key.status,
+    caps: key.caps,
     createdAt: key.createdAt.toISOString(),
     revokedAt: key.revokedAt === null ? null : key.revokedAt.toISOString(),
   };

@@ -1,7 +1,7 @@
-import { idOf, keyCreateBody, keyCreated, keyList, keyResponse } from "@codex/contracts";
+import { idOf, keyChangeBody, keyCreateBody, keyCreated, keyList, keyResponse } from "@codex/contracts";
 import { appError, defineRoute, notFound, type Route } from "@codex/http";
 import { z } from "zod";
-import { createKey, listedKeysMax, revokeKey, type KeyPorts } from "../app/manage-keys.ts";
+import { changeCaps, createKey, listedKeysMax, revokeKey, type KeyPorts } from "../app/manage-keys.ts";
 import { toApiKey } from "./convert.ts";
 
 const shared = { auth: "session", owner: "account", logClass: "standard" } as const;
@@ -37,9 +37,26 @@ export function keyRoutes(ports: KeyPorts): readonly Route[] {
       responses: { 201: keyCreated },
       errors: ["conflict"],
       handler: async ({ principal, body }) => {
-        const created = await createKey(ports, principal.accountId, body.name);
+        const created = await createKey(ports, principal.accountId, body.name, body.caps);
         if (!created.ok) throw appError("conflict", created.message);
         return { status: 201, body: { key: toApiKey(created.value.key), secret: created.value.secret } };
+      },
+    }),
+    defineRoute({
+      ...shared,
+      operationId: "changeKey",
+      method: "PATCH",
+      path: "/api/keys/:keyId",
+      summary: "Change what a key may spend a day, a month and in all; idempotent",
+      rateClass: "write",
+      bodyLimitBytes: 4_096,
+      request: { params: z.strictObject({ keyId: idOf("key") }), body: keyChangeBody },
+      responses: { 200: keyResponse },
+      errors: ["not_found"],
+      handler: async ({ principal, params, body }) => {
+        const changed = await changeCaps(ports, principal.accountId, params.keyId, body.caps);
+        if (!changed.ok) throw notFound();
+        return { status: 200, body: { key: toApiKey(changed.value) } };
       },
     }),
     defineRoute({

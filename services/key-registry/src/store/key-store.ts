@@ -3,7 +3,7 @@ import { keyChanged } from "@codex/contracts";
 import { insertOutbox, type Db } from "@codex/db";
 import { idToUuid, newId, uuidToId, type AccountId, type KeyId } from "@codex/kernel";
 import { sql, type Selectable, type Transaction } from "kysely";
-import type { KeyStore, NewKey, StoredKey } from "../app/ports.ts";
+import type { KeyCaps, KeyStore, NewKey, StoredKey } from "../app/ports.ts";
 import type { ApiKeyTable, KeyTables } from "./schema.ts";
 
 type Announce = (trx: Transaction<KeyTables>, key: StoredKey) => Promise<void>;
@@ -33,6 +33,7 @@ export function keyStore(db: Db<KeyTables>, encode: Bus["encode"]): KeyStore {
       return rows.map(fromDbKey);
     },
     revoke: (accountId, keyId) => db.transaction((trx) => revokeKey(trx, announce, accountId, keyId)),
+    setCaps: (accountId, keyId, caps) => db.transaction((trx) => setCaps(trx, announce, accountId, keyId, caps)),
     async findByHash(hash) {
       const row = await db.kysely
         .selectFrom("api_key")
@@ -82,6 +83,7 @@ async function insertKey(
       version: 1,
       models: null,
       expires_at: null,
+      ...toDbCaps(key.caps),
       revoked_at: null,
     })
     .returningAll()
@@ -89,6 +91,41 @@ async function insertKey(
   const stored = fromDbKey(row);
   await announce(trx, stored);
   return stored;
+}
+
+async function setCaps(
+  trx: Transaction<KeyTables>,
+  announce: Announce,
+  accountId: AccountId,
+  keyId: KeyId,
+  caps: KeyCaps | null,
+): Promise<StoredKey | undefined> {
+  const row = await trx
+    .selectFrom("api_key")
+    .selectAll()
+    .where("id", "=", idToUuid(keyId))
+    .where("account_id", "=", idToUuid(accountId))
+    .where("status", "=", "active")
+    .forUpdate()
+    .executeTakeFirst();
+  if (!row) return undefined;
+  const wanted = toDbCaps(caps);
+  const same =
+    row.cap_daily === wanted.cap_daily && row.cap_monthly === wanted.cap_monthly && row.cap_total === wanted.cap_total;
+  if (same) return fromDbKey(row);
+  const changed = await trx
+    .updateTable("api_key")
+    .set({ ...wanted, version: row.version + 1 })
+    .where("id", "=", row.id)
+    .returningAll()
+    .executeTakeFirstOrThrow();
+  const stored = fromDbKey(changed);
+  await announce(trx, stored);
+  return stored;
+}
+
+function toDbCaps(caps: KeyCaps | null): Pick<Selectable<ApiKeyTable>, "cap_daily" | "cap_monthly" | "cap_total"> {
+  return { cap_daily: caps?.daily ?? null, cap_monthly: caps?.monthly ?? null, cap_total: caps?.total ?? null };
 }
 
 async function revokeKey(
@@ -128,7 +165,13 @@ function fromDbKey(row: Selectable<ApiKeyTable>): StoredKey {
     version: row.version,
     models: row.models,
     expiresAt: row.expires_at,
+    caps: fromDbCaps(row),
     createdAt: row.created_at,
     revokedAt: row.revoked_at,
   };
+}
+
+function fromDbCaps(row: Selectable<ApiKeyTable>): KeyCaps | null {
+  const { cap_daily: daily, cap_monthly: monthly, cap_total: total } = row;
+  return daily === null && monthly === null && total === null ? null : { daily, monthly, total };
 }

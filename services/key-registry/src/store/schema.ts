@@ -14,6 +14,10 @@ export interface ApiKeyTable {
   readonly version: number;
   readonly models: readonly string[] | null;
   readonly expires_at: Date | null;
+  /** Micro-tokens; null = no limit in this window. */
+  readonly cap_daily: bigint | null;
+  readonly cap_monthly: bigint | null;
+  readonly cap_total: bigint | null;
   readonly created_at: Generated<Date>;
   readonly revoked_at: Date | null;
 }

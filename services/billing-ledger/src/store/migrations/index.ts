@@ -6,6 +6,7 @@ import { createMoneyFunctions } from "./20261123T1030-create-money-functions.ts"
 import { createApplyBatch } from "./20261123T1040-create-apply-batch.ts";
 import { restrictApplicationRole } from "./20261123T1050-restrict-application-role.ts";
 import { moneyFoundation } from "./20261125T1000-money-foundation.ts";
+import { leaseLifecycle } from "./20261125T1200-lease-lifecycle.ts";
 import { moneyMachine } from "./20261125T1300-money-machine.ts";
 import { pendingTransfers } from "./20261125T1310-pending-transfers.ts";
 import { operations } from "./20261125T1320-operations.ts";
@@ -28,6 +29,7 @@ export const migrations: readonly Migration[] = [
   outboxMigration("20261123T1045_create_outbox"),
   { name: "20261123T1050_restrict_application_role", up: restrictApplicationRole },
   { name: "20261125T1000_money_foundation", up: moneyFoundation },
+  { name: "20261125T1200_lease_lifecycle", up: leaseLifecycle },
   { name: "20261125T1300_money_machine", up: moneyMachine },
   { name: "20261125T1310_pending_transfers", up: pendingTransfers },
   { name: "20261125T1320_operations", up: operations },

@@ -1,4 +1,3 @@
-import { defaultPriceGroup } from "@codex/contracts";
 import { AppError, toAppError, type MicroTokens } from "@codex/kernel";
 import type { ResolvedKey } from "../../app/key-cache.ts";
 import type { Admission } from "../../app/lender.ts";
@@ -32,13 +31,18 @@ export async function chatCompletions(parts: GatewayParts, context: V1Context, k
       keyId: key.keyId,
       ticket: admission.ticket,
       offer,
-      priceGroup: defaultPriceGroup,
+      priceGroup: admission.ticket.lease.priceGroup,
       startedAt,
       route: "/v1/chat/completions",
       streamed: chat.stream,
       inputBytes: body.bytes,
     },
-    { spool: parts.spool(), settle: (ticket, cost) => parts.lender.settle(ticket, cost), clock: parts.clock },
+    {
+      spool: parts.spool(),
+      settle: (ticket, cost) => parts.lender.settle(ticket, cost),
+      onDoubt: (doubt) => parts.events.usageDoubted(doubt),
+      clock: parts.clock,
+    },
   );
   await forward(parts, context, request, chat, admission.hold);
 }
@@ -57,7 +61,7 @@ function admit(
     outputTokensAsked: chat.outputTokensAsked,
     answers: chat.answers,
   };
-  return parts.lender.admit(key.accountId, holdFor(terms, input), {
+  return parts.lender.admit(key, holdFor(terms, input), {
     async tighten() {
       const text = requestText(chat.body);
       if (!text) return undefined;

@@ -129,6 +129,14 @@ class StreamRelay {
     this.request.delivered(answerBytes(data));
     this.begin();
     this.res.write(Buffer.concat([dataPrefix, oneLine(data), eventEnd]));
+    if (this.request.exhausted && !this.finishSeen) this.endAtHold();
+  }
+
+  /** The upstream does not keep to the bound it was given: the answer ends as one that reached its length. */
+  private endAtHold(): void {
+    const choices = [{ index: 0, delta: {}, finish_reason: "length" }];
+    this.writeChunk({ ...this.head, object: "chat.completion.chunk", choices });
+    this.finish();
   }
 
   private flushHeldBack(): void {

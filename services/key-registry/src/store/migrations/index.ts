@@ -23,4 +23,13 @@ export const keyMigrations: readonly Migration[] = [
     `,
   },
   outboxMigration("20261123T1301_create_outbox"),
+  {
+    name: "20261125T1250_add_caps",
+    up: `
+      alter table api_key
+        add column cap_daily bigint check (cap_daily >= 0),
+        add column cap_monthly bigint check (cap_monthly >= 0),
+        add column cap_total bigint check (cap_total >= 0);
+    `,
+  },
 ];
