@@ -14,6 +14,8 @@ export interface BillingConfig {
   readonly pricePollMs: number;
   readonly receiptKey: Secret;
   readonly receiptKeyDays: number;
+  readonly auditEveryMs: number;
+  readonly auditFullEveryMs: number;
 }
 
 const databaseUrl = env.url({ protocols: ["postgres", "postgresql"] });
@@ -52,6 +54,12 @@ export const config = defineConfig({
     PRICE_POLL_MS: env
       .integer({ min: 20, max: 60_000, default: 500 })
       .describe("between two looks for a new price version"),
+    AUDIT_EVERY_MS: env
+      .integer({ min: 100, max: 3_600_000, default: 60_000 })
+      .describe("between two audits of what was written since the last clean one; one replica at a time"),
+    AUDIT_FULL_EVERY_MS: env
+      .integer({ min: 1_000, max: 604_800_000, default: 86_400_000 })
+      .describe("age of the last clean full audit at which everything is audited again"),
     BILLING_RECEIPT_KEY: receiptKey,
     RECEIPT_KEY_DAYS: env
       .integer({ min: 1, max: 3_650, default: 90 })
@@ -71,6 +79,8 @@ export const config = defineConfig({
     pricePollMs: values.PRICE_POLL_MS,
     receiptKey: values.BILLING_RECEIPT_KEY,
     receiptKeyDays: values.RECEIPT_KEY_DAYS,
+    auditEveryMs: values.AUDIT_EVERY_MS,
+    auditFullEveryMs: values.AUDIT_FULL_EVERY_MS,
   }),
 });
 

@@ -13,6 +13,7 @@ import { readBalance } from "./app/read-balance.ts";
 import { readMonthlyStatement } from "./app/read-monthly-statement.ts";
 import { readReceipt } from "./app/read-receipt.ts";
 import { redeemVoucher } from "./app/redeem-voucher.ts";
+import { startAuditor } from "./auditor.ts";
 import { toBusBalanceChanged } from "./bus/balance-changed.ts";
 import { grantDurable, grantHandler } from "./bus/grant-consumer.ts";
 import { startPricePublisher } from "./bus/price-publisher.ts";
@@ -94,6 +95,7 @@ export async function start(ctx: ServiceContext<BillingConfig>): Promise<Running
   };
   await startPrices(parts);
   await startLedger(parts);
+  startAuditor({ config, scope, events, meter: telemetry.meter });
   return startHttp(ctx, parts);
 }
 

@@ -11,6 +11,7 @@ import { pendingTransfers } from "./20261125T1310-pending-transfers.ts";
 import { receiptKeys } from "./20261125T1400-receipt-keys.ts";
 import { statementFunctions } from "./20261125T1410-statement.ts";
 import { vouchers } from "./20261125T1420-vouchers.ts";
+import { auditor } from "./20261125T1600-auditor.ts";
 
 /** Every migration, oldest first. A file that has been merged is never edited; a mistake is corrected by the next one. */
 export const migrations: readonly Migration[] = [
@@ -27,4 +28,5 @@ export const migrations: readonly Migration[] = [
   { name: "20261125T1400_receipt_keys", up: receiptKeys },
   { name: "20261125T1410_statement", up: statementFunctions },
   { name: "20261125T1420_vouchers", up: vouchers },
+  { name: "20261125T1600_auditor", up: auditor, additive: true },
 ];
