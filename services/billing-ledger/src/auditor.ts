@@ -2,16 +2,26 @@ import { openDb } from "@codex/db";
 import { systemClock, type Scope } from "@codex/kernel";
 import type { Meter } from "@opentelemetry/api";
 import { auditLedger } from "./app/audit-ledger.ts";
+import { sealDays, verifySeals } from "./app/seal-days.ts";
 import type { AuditRun } from "./app/audit-ports.ts";
 import type { BillingConfig } from "./config.ts";
 import type { BillingEvents } from "./events.ts";
 import { startRounds } from "./rounds.ts";
 import { createAuditStore } from "./store/audit-store.ts";
 import { auditChecks } from "./store/audit/checks.ts";
+import { createSealStore } from "./store/seal-store.ts";
 import { schema, type Tables } from "./store/schema.ts";
 
 /** A full audit reads the whole book; nothing waits for it. */
 export const auditTimeoutMs = 3_600_000;
+
+/** Sealed days whose rows every full audit reads again; the program reads all of them. */
+const verifiedDays = 31;
+const dayMs = 86_400_000;
+
+function dayBefore(now: Date, days: number): string {
+  return new Date(now.getTime() - days * dayMs).toISOString().slice(0, 10);
+}
 
 /**
  * The auditor as a job of every replica, of which one works at a time. It has a connection of its own, so that neither a long
@@ -33,12 +43,16 @@ export function startAuditor(parts: {
   });
   scope.defer("audit database", () => db.close());
   const store = createAuditStore(db);
+  const seals = createSealStore(db);
+  const verifyLatest = (): ReturnType<typeof verifySeals> =>
+    verifySeals(seals, { from: dayBefore(systemClock.now(), verifiedDays) });
   let latest: AuditRun | undefined;
   observe(meter, () => latest);
   const rounds = startRounds({
     everyMs: config.auditEveryMs,
     round: async () => {
-      await auditLedger({ store, events, clock: systemClock }, config.auditFullEveryMs);
+      await sealDays(seals);
+      await auditLedger({ store, events, clock: systemClock, verifySeals: verifyLatest }, config.auditFullEveryMs);
       latest = await store.latest();
     },
     onFailure: (error) => events.auditFailed(error),
@@ -47,7 +61,7 @@ export function startAuditor(parts: {
 }
 
 function observe(meter: Meter, latest: () => AuditRun | undefined): void {
-  const ids = [...new Set(auditChecks.map((check) => check.id))];
+  const ids = new Set([...auditChecks.map((check) => check.id), "seal-chain", "seal-contents"]);
   meter
     .createObservableGauge("billing_audit_broken", {
       description: "1 where the latest audit found what breaks the books",

@@ -120,6 +120,13 @@ export const importConfig = defineConfig({
   build: (values) => ({ databaseUrl: values.DATABASE_URL ?? values.DATABASE_OWNER_URL ?? "" }),
 });
 
+/** Of the one-shot audit. */
+export const auditConfig = defineConfig({
+  service: "billing-ledger audit",
+  fields: { DATABASE_URL: databaseUrl.describe("Postgres, any role that may read the schema") },
+  build: (values) => ({ databaseUrl: values.DATABASE_URL }),
+});
+
 /** The environment of the one-shot programs. */
 export function environment(): Readonly<Record<string, string | undefined>> {
   return process.env;

@@ -12,6 +12,7 @@ import { receiptKeys } from "./20261125T1400-receipt-keys.ts";
 import { statementFunctions } from "./20261125T1410-statement.ts";
 import { vouchers } from "./20261125T1420-vouchers.ts";
 import { auditor } from "./20261125T1600-auditor.ts";
+import { ledgerSeal } from "./20261125T1610-ledger-seal.ts";
 
 /** Every migration, oldest first. A file that has been merged is never edited; a mistake is corrected by the next one. */
 export const migrations: readonly Migration[] = [
@@ -29,4 +30,5 @@ export const migrations: readonly Migration[] = [
   { name: "20261125T1410_statement", up: statementFunctions },
   { name: "20261125T1420_vouchers", up: vouchers },
   { name: "20261125T1600_auditor", up: auditor, additive: true },
+  { name: "20261125T1610_ledger_seal", up: ledgerSeal, additive: true },
 ];
