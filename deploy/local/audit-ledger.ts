@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
-import { readEnvironment } from "./config.ts";
+import { passedEnvironment, readEnvironment } from "./config.ts";
 import { pathsOf } from "./paths.ts";
 import type { RunFile } from "./run-file.ts";
 
@@ -26,7 +26,7 @@ if (url === undefined) {
   const program = path.join(root, "services/billing-ledger/src/audit.ts");
   const run = spawnSync(process.execPath, ["--conditions=codex:source", program, ...process.argv.slice(2)], {
     stdio: "inherit",
-    env: { PATH: process.env["PATH"], NODE_ENV: "production", DATABASE_URL: url },
+    env: { ...passedEnvironment(), NODE_ENV: "production", DATABASE_URL: url },
   });
   process.exitCode = run.status ?? 2;
 }

@@ -1,11 +1,12 @@
 import { openDb } from "@codex/db";
 import { systemClock, type Scope } from "@codex/kernel";
+import type { Logger } from "@codex/runtime";
 import type { Meter } from "@opentelemetry/api";
+import { auditorEvents } from "./audit-events.ts";
 import { auditLedger } from "./app/audit-ledger.ts";
 import { sealDays, verifySeals } from "./app/seal-days.ts";
 import type { AuditRun } from "./app/audit-ports.ts";
 import type { BillingConfig } from "./config.ts";
-import type { BillingEvents } from "./events.ts";
 import { startRounds } from "./rounds.ts";
 import { createAuditStore } from "./store/audit-store.ts";
 import { auditChecks } from "./store/audit/checks.ts";
@@ -30,10 +31,11 @@ function dayBefore(now: Date, days: number): string {
 export function startAuditor(parts: {
   readonly config: BillingConfig;
   readonly scope: Scope;
-  readonly events: BillingEvents;
+  readonly logger: Logger;
   readonly meter: Meter;
 }): void {
-  const { config, scope, events, meter } = parts;
+  const { config, scope, logger, meter } = parts;
+  const events = auditorEvents(logger, meter);
   const db = openDb<Tables>({
     url: config.databaseUrl,
     schema,

@@ -1,11 +1,9 @@
 import { createCounter, type Logger } from "@codex/runtime";
 import type { Meter } from "@opentelemetry/api";
-import type { AuditEvents } from "./app/audit-ports.ts";
 import type { LedgerEvents } from "./app/ports.ts";
 
 /** Business telemetry of the ledger: one function an event. Amounts go to the log, counts to the metrics. */
-export interface BillingEvents extends LedgerEvents, AuditEvents {
-  auditFailed(error: unknown): void;
+export interface BillingEvents extends LedgerEvents {
   usageAgentFailed(error: unknown): void;
   pricesPublished(version: string): void;
   pricePublishFailed(error: unknown): void;
@@ -28,7 +26,6 @@ export function billingEvents(logger: Logger, meter: Meter): BillingEvents {
   const leases = createCounter(meter, "billing_leases", "Lease asks by outcome");
   const credits = createCounter(meter, "billing_credits", "Grant commands by outcome and reason");
   const faults = createCounter(meter, "billing_faults", "Failures of background work by part");
-  const audits = createCounter(meter, "billing_audits", "Finished audits of the books by mode");
   const inserted = records.with({ outcome: "inserted" });
   const duplicates = records.with({ outcome: "duplicate" });
   return {
@@ -67,19 +64,6 @@ export function billingEvents(logger: Logger, meter: Meter): BillingEvents {
     usageAgentFailed(error) {
       faults.with({ part: "usage_agent" }).add();
       logger.error("usage agent lost its session", { error });
-    },
-    auditFinished({ mode, results, tookMs }) {
-      audits.with({ mode }).add();
-      for (const { id, says, offenders, more } of results) {
-        if (offenders.length === 0) continue;
-        const rows = new Error(`${offenders.join(" ")}${more ? " and more" : ""}`);
-        logger.error("the books are broken", { name: id, reason: says, error: rows });
-      }
-      logger.debug("books audited", { kind: mode, durationMs: tookMs });
-    },
-    auditFailed(error) {
-      faults.with({ part: "audit" }).add();
-      logger.error("the books could not be audited", { error });
     },
     pricesPublished(version) {
       logger.info("price book published", { version });

@@ -95,7 +95,7 @@ export async function start(ctx: ServiceContext<BillingConfig>): Promise<Running
   };
   await startPrices(parts);
   await startLedger(parts);
-  startAuditor({ config, scope, events, meter: telemetry.meter });
+  startAuditor({ config, scope, logger, meter: telemetry.meter });
   return startHttp(ctx, parts);
 }
 

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { Db } from "@codex/db";
-import { sql, type Transaction } from "kysely";
+import { CompiledQuery, sql, type Transaction } from "kysely";
 import {
   dayParts,
   type DayContents,
@@ -110,14 +110,16 @@ async function readContents(db: Db<Tables>, day: string): Promise<DayContents> {
 async function readPart(trx: Transaction<Tables>, text: string): Promise<PartDigest> {
   const hash = createHash("sha256");
   let rows = 0;
-  await sql.raw(`declare day_lines no scroll cursor for ${text}`).execute(trx);
+  await trx.executeQuery(CompiledQuery.raw(`declare day_lines no scroll cursor for ${text}`));
   for (;;) {
-    const page = await sql.raw<{ line: string }>(`fetch ${String(pageRows)} from day_lines`).execute(trx);
+    const page = await trx.executeQuery<{ line: string }>(
+      CompiledQuery.raw(`fetch ${String(pageRows)} from day_lines`),
+    );
     for (const { line } of page.rows) hash.update(`${line}\n`);
     rows += page.rows.length;
     if (page.rows.length < pageRows) break;
   }
-  await sql.raw("close day_lines").execute(trx);
+  await trx.executeQuery(CompiledQuery.raw("close day_lines"));
   return { rows, digest: hash.digest("hex") };
 }
 
