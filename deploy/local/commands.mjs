@@ -46,6 +46,11 @@ export const commands = {
       ["node", "node_modules/jest/bin/jest.js"],
     ],
   },
+  "audit:ledger": {
+    description: "is every invariant of the books true? exit 0 yes, 1 no, 2 could not look (--seals, --against FILE)",
+    needs: "packages",
+    steps: [["node", "--conditions=codex:source", "deploy/local/audit-ledger.ts"]],
+  },
   check: {
     description: "formatting, lint, import boundaries, types, dead code, generated files",
     needs: "packages",

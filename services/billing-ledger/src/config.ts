@@ -21,6 +21,8 @@ export interface BillingConfig {
   readonly operations: OperationConfig;
   readonly alertRoundMs: number;
   readonly bonusExpiryRoundMs: number;
+  readonly auditEveryMs: number;
+  readonly auditFullEveryMs: number;
 }
 
 const databaseUrl = env.url({ protocols: ["postgres", "postgresql"] });
@@ -68,6 +70,12 @@ export const config = defineConfig({
     PRICE_STALE_MS: env
       .integer({ min: 0, max: 86_400_000, default: 300_000 })
       .describe("how long after its successor took effect a price version may be used without an alarm"),
+    AUDIT_EVERY_MS: env
+      .integer({ min: 100, max: 3_600_000, default: 60_000 })
+      .describe("between two audits of what was written since the last clean one; one replica at a time"),
+    AUDIT_FULL_EVERY_MS: env
+      .integer({ min: 1_000, max: 604_800_000, default: 86_400_000 })
+      .describe("age of the last clean full audit at which everything is audited again"),
     BILLING_RECEIPT_KEY: receiptKey,
     RECEIPT_KEY_DAYS: env
       .integer({ min: 1, max: 3_650, default: 90 })
@@ -100,6 +108,8 @@ export const config = defineConfig({
     operations: operationConfig(values),
     alertRoundMs: values.ALERT_ROUND_MS,
     bonusExpiryRoundMs: values.BONUS_EXPIRY_ROUND_MS,
+    auditEveryMs: values.AUDIT_EVERY_MS,
+    auditFullEveryMs: values.AUDIT_FULL_EVERY_MS,
   }),
 });
 
@@ -147,6 +157,13 @@ export const reclaimConfig = defineConfig({
     NATS_URL: env.urls({ protocols: ["nats", "tls"] }).describe("NATS servers, comma separated"),
   },
   build: (values) => ({ databaseUrl: values.DATABASE_URL, natsServers: values.NATS_URL }),
+});
+
+/** Of the one-shot audit. */
+export const auditConfig = defineConfig({
+  service: "billing-ledger audit",
+  fields: { DATABASE_URL: databaseUrl.describe("Postgres, any role that may read the schema") },
+  build: (values) => ({ databaseUrl: values.DATABASE_URL }),
 });
 
 /** The environment of the one-shot programs. */

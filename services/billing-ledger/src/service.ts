@@ -22,6 +22,7 @@ import { readMonthlyStatement } from "./app/read-monthly-statement.ts";
 import { readReceipt } from "./app/read-receipt.ts";
 import { redeemVoucher } from "./app/redeem-voucher.ts";
 import { refundUsage } from "./app/refund-usage.ts";
+import { startAuditor } from "./auditor.ts";
 import { toBusBalanceChanged } from "./bus/balance-changed.ts";
 import { toBusBalanceLow } from "./bus/balance-low.ts";
 import { grantDurable, grantHandler } from "./bus/grant-consumer.ts";
@@ -116,6 +117,7 @@ export async function start(ctx: ServiceContext<BillingConfig>): Promise<Running
   };
   await startPrices(parts);
   await startLedger(parts);
+  startAuditor({ config, scope, logger, meter: telemetry.meter });
   return startHttp(ctx, parts);
 }
 

@@ -1,0 +1,26 @@
+/**
+ * One thing that must hold, as the query that answers what breaks it. A row of the answer is an offender; no row means it holds.
+ *
+ * `$1` is a time: only what was written since then is looked at, and minus infinity means all of it. A query that has no use
+ * for it looks at everything, because it is cheap whatever there is (one row an account, or a partial index).
+ */
+export interface AuditCheck {
+  /** Short and stable: label of the metric, key of the stored result. */
+  readonly id: string;
+  /** The sentence that holds. */
+  readonly says: string;
+  readonly sql: string;
+  /** `full`: too dear for every minute, or only true of the whole. `incremental`: a cheaper form of a full one. Else both. */
+  readonly only?: "full" | "incremental";
+}
+
+/** The oldest batch that was written since `$1`. Ids rise in the order of begin, so nothing newer is below it. */
+export const firstBatch = "(select min(id) from ingest_batch where created_at >= $1)";
+
+/** The same of transfers by command; min(uuid) exists since Postgres 18 only. */
+export const firstTransfer =
+  "(select id from transfer where created_at >= $1 and batch_id is null order by id limit 1)";
+
+/** Archived days are out of the tables; what is said of single records holds for the others. */
+export const notArchived = (epoch: string): string =>
+  `not exists (select from gateway_epoch g where g.epoch = ${epoch} and g.archived_at is not null)`;
