@@ -133,6 +133,13 @@ async function brokenNow(mode: AuditMode): Promise<string[]> {
 const broken = (report: AuditReport): string[] =>
   report.results.filter((result) => result.offenders.length > 0).map((result) => result.id);
 
+/** A refund that no transfer stands behind, of the request that cost 40. */
+const refund = (after: number, charged: number): string =>
+  `insert into usage_refund (account_id, request_id, number, batch_id, kind, paid_amount, bonus_amount, paid_transfer_id,
+      refunded_after, charged, reason)
+    select account_id, request_id, 1, batch_id, 'auto_refund', 5, 0, uuid_v7(), ${String(after)}, ${String(charged)}, 'test'
+    from usage_line where cost = 40`;
+
 const newest = "(select max(version) from entry where ledger_account_id = paid_account_id)";
 
 /** What a superuser does behind the triggers' backs, and the checks of a full audit that say so. */
@@ -228,6 +235,9 @@ const tampering: readonly {
     change: `insert into key_budget (key_id, period, starts_on, reserved) values ('${key}', 'day', '2026-11-25', 5)`,
     found: ["key-budget"],
   },
+  { change: refund(5, 40), found: ["refund-moved"] },
+  { change: refund(6, 40), found: ["refund-moved", "refund-within-charge"] },
+  { change: refund(5, 41), found: ["refund-moved", "refund-of-usage"], since: ["refund-moved"] },
   {
     change:
       "insert into outbox (event_id, subject, payload, created_at) values ('x', 'x', 'x', now() - interval '6 seconds')",
