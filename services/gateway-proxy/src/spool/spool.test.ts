@@ -11,7 +11,7 @@ import { DirectoryLocked, lockDirectory } from "./directory-lock.ts";
 import { readLeftovers } from "./leftovers.ts";
 import { decodeRecords, encodeRecord, type SpoolEntry } from "./record-codec.ts";
 import { usagePayload, type OpenRequest } from "./records.ts";
-import { SpoolFile } from "./spool-file.ts";
+import { realDisk, SpoolFile } from "./spool-file.ts";
 import { Spool, type UsageWithoutSeq } from "./spool.ts";
 
 const accountId: AccountId = newId("acc");
@@ -217,9 +217,12 @@ test("records that arrive while the disk syncs are synced after it", async () =>
   const file = new SpoolFile(
     path,
     () => undefined,
-    (_descriptor, done) => {
-      synced.push(readFileSync(path).length);
-      finish = () => done(null);
+    {
+      ...realDisk,
+      flush: (_descriptor, done) => {
+        synced.push(readFileSync(path).length);
+        finish = () => done(null);
+      },
     },
   );
   file.append({ type: "open", payload: "1" });
