@@ -51,7 +51,12 @@ function post(gateway: InProcessService, apiKey: string, body: object, signal?: 
   return fetch(`${gateway.httpUrl ?? ""}/v1/chat/completions`, {
     method: "POST",
     headers: { authorization: `Bearer ${apiKey}`, "content-type": "application/json" },
-    body: JSON.stringify({ model: "demo-large", max_tokens: 1_000, messages: [{ role: "user", content: "hi" }], ...body }),
+    body: JSON.stringify({
+      model: "demo-large",
+      max_tokens: 1_000,
+      messages: [{ role: "user", content: "hi" }],
+      ...body,
+    }),
     signal: signal ?? AbortSignal.timeout(60_000),
   });
 }
@@ -164,7 +169,9 @@ describe("a capped key", () => {
     expect(refused).toMatchObject({ status: 402, body: { error: { code: "key_limit_exhausted" } } });
     expect(refused.body.error?.message).toMatch(/daily cap of .* resets at \d{4}-\d\d-\d\dT00:00:00/);
     expect((await ask(gateways[0], apiKey)).status).toBe(200);
-    const raised = await browser.patch(`/api/keys/${key.keyId}`, { caps: { ...caps, daily: formatAmount(hold * 10n) } });
+    const raised = await browser.patch(`/api/keys/${key.keyId}`, {
+      caps: { ...caps, daily: formatAmount(hold * 10n) },
+    });
     expect(raised).toMatchObject({ status: 200, body: { key: { caps: { daily: formatAmount(hold * 10n) } } } });
     await eventually(async () => (await ask(gateways[0], secret)).status === 200, {
       timeoutMs: 6_000,

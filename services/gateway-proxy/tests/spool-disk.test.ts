@@ -90,49 +90,52 @@ const places: [string, FullableDisk][] = [["a disk that refuses", refusing()]];
 if (mounted !== undefined) places.unshift(["a real full disk (tmpfs)", tmpfs(mounted)]);
 
 describe("a full disk", () => {
-  test.each(places)("%s: nothing new begins, what runs ends and is kept; with space again it goes on by itself", async (_name, place) => {
-    const { directory, disk } = place;
-    try {
-      const { spool, records, faults } = openSpool(directory, { reserveBytes: 65_536, ...(disk ? { disk } : {}) });
-      spool.leaseGranted(leaseId, accountId);
-      const running = Array.from({ length: 20 }, () => openRequest(accountId, leaseId));
-      for (const open of running) spool.requestOpened(open);
-      place.fill();
-      // What is left of the last block is used up by whoever comes first; then the disk refuses.
-      await eventually(
-        () => {
-          try {
-            spool.requestOpened(openRequest(accountId, leaseId));
-            return false;
-          } catch {
-            return true;
-          }
-        },
-        { what: "a request to be refused", everyMs: 1 },
-      );
-      expect(spool.full).toBe(true);
-      expect(faults).toHaveLength(1);
-      expect(faults[0]).toMatchObject({ code: "ENOSPC" });
-      expect(() => spool.leaseAsked(1, accountId)).toThrow("ENOSPC");
-      for (const open of running) spool.requestClosed(usageOf(open, 5n));
-      spool.leaseClosed(leaseId, accountId);
-      expect(records).toHaveLength(21);
-      // On the disk too, out of the reserve: a kill now would lose none of them.
-      const kept = readLeftovers(directory)[0]?.records ?? [];
-      expect(kept.slice(0, 21)).toEqual(records);
-      spool.heal();
-      expect(spool.full).toBe(disk === undefined || readdirSync(directory).includes("reserve") ? spool.full : true);
-      place.empty();
-      spool.heal();
-      expect(spool.full).toBe(false);
-      expect(statSync(join(directory, "reserve")).size).toBe(65_536);
-      spool.requestOpened(openRequest(accountId, leaseId));
-      expect(faults).toHaveLength(1);
-      await spool.close(false);
-    } finally {
-      place.remove();
-    }
-  });
+  test.each(places)(
+    "%s: nothing new begins, what runs ends and is kept; with space again it goes on by itself",
+    async (_name, place) => {
+      const { directory, disk } = place;
+      try {
+        const { spool, records, faults } = openSpool(directory, { reserveBytes: 65_536, ...(disk ? { disk } : {}) });
+        spool.leaseGranted(leaseId, accountId);
+        const running = Array.from({ length: 20 }, () => openRequest(accountId, leaseId));
+        for (const open of running) spool.requestOpened(open);
+        place.fill();
+        // What is left of the last block is used up by whoever comes first; then the disk refuses.
+        await eventually(
+          () => {
+            try {
+              spool.requestOpened(openRequest(accountId, leaseId));
+              return false;
+            } catch {
+              return true;
+            }
+          },
+          { what: "a request to be refused", everyMs: 1 },
+        );
+        expect(spool.full).toBe(true);
+        expect(faults).toHaveLength(1);
+        expect(faults[0]).toMatchObject({ code: "ENOSPC" });
+        expect(() => spool.leaseAsked(1, accountId)).toThrow("ENOSPC");
+        for (const open of running) spool.requestClosed(usageOf(open, 5n));
+        spool.leaseClosed(leaseId, accountId);
+        expect(records).toHaveLength(21);
+        // On the disk too, out of the reserve: a kill now would lose none of them.
+        const kept = readLeftovers(directory)[0]?.records ?? [];
+        expect(kept.slice(0, 21)).toEqual(records);
+        spool.heal();
+        expect(spool.full).toBe(disk === undefined || readdirSync(directory).includes("reserve") ? spool.full : true);
+        place.empty();
+        spool.heal();
+        expect(spool.full).toBe(false);
+        expect(statSync(join(directory, "reserve")).size).toBe(65_536);
+        spool.requestOpened(openRequest(accountId, leaseId));
+        expect(faults).toHaveLength(1);
+        await spool.close(false);
+      } finally {
+        place.remove();
+      }
+    },
+  );
 
   test("given not even the reserve takes it, then the record goes to the bus, is owed, and is written first when there is space", async () => {
     await withDirectory(async (directory) => {
@@ -273,7 +276,10 @@ describe("asks in the journal", () => {
       const recover = (): SpoolRecord[] => {
         const leftover = readLeftovers(directory)[0] as LeftoverEpoch;
         expect(leftover.asks).toEqual([{ requestNo: 3, accountId }]);
-        return [...leftover.records, ...leftover.closesOf([{ leaseId: "lse_00000000000000000000000000" as never, accountId }])];
+        return [
+          ...leftover.records,
+          ...leftover.closesOf([{ leaseId: "lse_00000000000000000000000000" as never, accountId }]),
+        ];
       };
       expect(recover().map(({ type, seq }) => [type, seq])).toEqual([
         ["lease_close", 1],
@@ -331,14 +337,19 @@ function perform(spool: ReturnType<typeof openSpool>["spool"], steps: readonly {
 
 /** What must be true of a recovery, whatever the files are cut to: `whole` are the records that are wholly there. */
 function checkRecovery(whole: ReturnType<typeof decodeRecords>["entries"], leftover: LeftoverEpoch | undefined): void {
-  const payloads = whole.map(({ type, payload }) => ({ type, content: JSON.parse(payload) as Record<string, unknown> }));
+  const payloads = whole.map(({ type, payload }) => ({
+    type,
+    content: JSON.parse(payload) as Record<string, unknown>,
+  }));
   const of = (type: string) => payloads.filter((entry) => entry.type === type).map(({ content }) => content);
   if (of("epoch").length === 0) {
     expect(leftover).toBeUndefined();
     return;
   }
   const records = leftover?.records ?? [];
-  const spooled = payloads.filter(({ type }) => type === "close" || type === "leaseClose").map(({ content }) => content);
+  const spooled = payloads
+    .filter(({ type }) => type === "close" || type === "leaseClose")
+    .map(({ content }) => content);
   expect(records.slice(0, spooled.length).map(({ seq, accountId: id }) => [seq, id])).toEqual(
     spooled.map((content) => [content["seq"], content["accountId"]]),
   );
@@ -367,7 +378,18 @@ function checkRecovery(whole: ReturnType<typeof decodeRecords>["entries"], lefto
 
 test("a kill at any record, and a cut at any byte, recovers exactly what was wholly written, with every end it lacks", async () => {
   const step = fc.record({
-    step: fc.constantFrom<Step>("ask", "refuse", "grant", "grant", "open", "open", "progress", "close", "closeLease", "sent"),
+    step: fc.constantFrom<Step>(
+      "ask",
+      "refuse",
+      "grant",
+      "grant",
+      "open",
+      "open",
+      "progress",
+      "close",
+      "closeLease",
+      "sent",
+    ),
     pick: fc.nat(5_000),
   });
   await fc.assert(
@@ -380,7 +402,10 @@ test("a kill at any record, and a cut at any byte, recovers exactly what was who
         const path = join(directory, name);
         const file = readFileSync(path);
         const { entries } = decodeRecords(file);
-        const ends = entries.reduce<number[]>((all, entry) => [...all, (all.at(-1) ?? 0) + encodeRecord(entry).length], []);
+        const ends = entries.reduce<number[]>(
+          (all, entry) => [...all, (all.at(-1) ?? 0) + encodeRecord(entry).length],
+          [],
+        );
         for (const end of [...ends, cut % file.length]) {
           writeFileSync(path, file.subarray(0, end));
           const whole = entries.slice(0, ends.filter((each) => each <= end).length);

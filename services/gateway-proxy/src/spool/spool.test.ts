@@ -214,17 +214,13 @@ test("records that arrive while the disk syncs are synced after it", async () =>
   const path = join(directory, "f");
   const synced: number[] = [];
   let finish: () => void = () => undefined;
-  const file = new SpoolFile(
-    path,
-    () => undefined,
-    {
-      ...realDisk,
-      flush: (_descriptor, done) => {
-        synced.push(readFileSync(path).length);
-        finish = () => done(null);
-      },
+  const file = new SpoolFile(path, () => undefined, {
+    ...realDisk,
+    flush: (_descriptor, done) => {
+      synced.push(readFileSync(path).length);
+      finish = () => done(null);
     },
-  );
+  });
   file.append({ type: "open", payload: "1" });
   const first = file.sync();
   file.append({ type: "open", payload: "2" });
