@@ -25,6 +25,10 @@ export class Browser {
     return this.send("POST", path, body);
   }
 
+  patch(path: string, body: unknown): Promise<Answer> {
+    return this.send("PATCH", path, body);
+  }
+
   /** Returns the new account's id. */
   async register(email: string): Promise<AccountId> {
     const answer = await this.post("/api/auth/register", { email, password });

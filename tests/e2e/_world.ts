@@ -49,6 +49,8 @@ export interface World {
   /** A new user with a balance (in micro-tokens, may be 0) and an API key. */
   customer(balanceMicroTokens: bigint): Promise<Customer>;
   restartGateway(): Promise<void>;
+  /** Another gateway of the same platform, in this process, with a spool of its own; stopped with the world. */
+  anotherGateway(): Promise<InProcessService>;
   /** Where the gateway keeps its usage, the same over restarts. */
   readonly spoolDir: string;
   /** SIGKILL, and waits until it is gone. Only with `gatewayAsProcess`. */
@@ -83,6 +85,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const database = await createDatabase({ service: schemas });
   const nats = await startNats();
   const spool = mkdtempSync(join(tmpdir(), "codex-e2e-spool-"));
+  const spools = [spool];
   const edgePort = await freePort();
   const origin = `http://localhost:${edgePort}`;
   const settings = (schema: string, more: Readonly<Record<string, string>> = {}): Record<string, string> => ({
@@ -278,6 +281,23 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     async startGateway() {
       gatewayService = await nextLife();
     },
+    async anotherGateway() {
+      const directory = mkdtempSync(join(tmpdir(), "codex-e2e-spool-"));
+      spools.push(directory);
+      const other = await startInProcess({
+        name: "gateway-proxy",
+        logger: complaints("gateway-proxy"),
+        config: loadConfig(gateway.gatewayConfig, {
+          ...gatewaySettings,
+          HTTP_PORT: "0",
+          GATEWAY_SPOOL_DIR: directory,
+          INSTANCE_ID: `gateway-${String(spools.length)}`,
+        }),
+        start: gateway.start,
+      });
+      lives.push(other);
+      return other;
+    },
     async restartGateway() {
       await gatewayService.stop();
       gatewayService = await nextLife();
@@ -289,7 +309,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       await bus.drain();
       await nats.stop();
       await database.drop();
-      rmSync(spool, { recursive: true, force: true });
+      for (const directory of spools) rmSync(directory, { recursive: true, force: true });
     },
   };
 }

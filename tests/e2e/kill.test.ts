@@ -275,3 +275,35 @@ describe("kill -9 between spool and publish", () => {
     expect(later.delivered).toBe(true);
   }, 30_000);
 });
+
+describe("kill -9 in the middle of a grant", () => {
+  test("given billing grants the lease to a dead worker, then the next life finds it, and no money stays held", async () => {
+    const customer = await world.customer(grant);
+    const since = journalEnd();
+    const locker = await database.connect();
+    let cut: Asked;
+    try {
+      await locker.query("begin");
+      await locker.query("select from balance where account_id = $1 for update", [idToUuid(customer.accountId)]);
+      cut = ask(customer, "demo-small");
+      await eventually(
+        async () =>
+          (await rows("select from pg_stat_activity where wait_event_type = 'Lock' and query like '%grant_lease%'"))
+            .length > 0,
+        { what: "the grant to wait in the database", everyMs: 5 },
+      );
+      await world.killGateway();
+      await locker.query("commit");
+    } finally {
+      locker.release();
+    }
+    await cut.done;
+    await eventually(async () => (await balanceOf(customer)).heldMicroTokens > 0n, {
+      what: "the money to be held for nobody",
+    });
+    await world.startGateway();
+    await world.killGateway();
+    await world.startGateway();
+    expect(await booksAreRight(customer, [cut], since)).toEqual([]);
+  }, 30_000);
+});

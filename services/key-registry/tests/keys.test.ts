@@ -265,3 +265,65 @@ describe("the secret", () => {
 test("given the migrated schema, when it is migrated again, then nothing changes", async () => {
   expect(await world.migrateAgain()).toEqual([]);
 });
+
+describe("PATCH /api/keys/:keyId", () => {
+  const caps = { daily: "10.000000", monthly: null, total: "250.500000" };
+  const change = (keyId: string, body: unknown, of: string = cookie): Promise<Answer> =>
+    world.send("PATCH", `/api/keys/${keyId}`, { cookie: of, body });
+  const resolved = async (secret: string) => {
+    const answer = await world.bus.call(keyResolve, { keyHash: hashApiKey(secret) });
+    return answer.ok ? answer.value : undefined;
+  };
+
+  test("200: given caps, then the key has them in its list, gateways are told a new version, and the same again changes nothing", async () => {
+    const { keyId, secret } = await create();
+    const answer = await change(keyId, { caps });
+    expect(answer.status).toBe(200);
+    expect(keyResponse.parse(answer.body).key).toMatchObject({
+      keyId,
+      caps: { daily: 10_000_000n, monthly: null, total: 250_500_000n },
+    });
+    await change(keyId, { caps });
+    expect(await resolved(secret)).toMatchObject({
+      version: 2,
+      caps: { daily: 10_000_000n, monthly: null, total: 250_500_000n },
+    });
+    const list = keyList.parse((await world.send("GET", "/api/keys", { cookie })).body);
+    expect(list.keys.find((key) => key.keyId === keyId)?.caps).toMatchObject({ daily: 10_000_000n });
+    await eventually(() => eventsOf(keyId).some(({ version }) => version === 2), { what: "the key's event" });
+    expect((await change(keyId, { caps: null })).status).toBe(200);
+    expect(await resolved(secret)).toMatchObject({ version: 3, caps: null });
+  });
+
+  test("201: given caps at creation, then the key has them; three times no limit is no cap", async () => {
+    const made = async (body: object) => {
+      const answer = await world.send("POST", "/api/keys", { cookie, body: { name: "capped", ...body } });
+      return resolved(keyCreated.parse(answer.body).secret);
+    };
+    expect(await made({ caps })).toMatchObject({ caps: { daily: 10_000_000n }, version: 1 });
+    expect(await made({ caps: { daily: null, monthly: null, total: null } })).toMatchObject({ caps: null });
+  });
+
+  test.each([
+    ["a negative cap", { caps: { ...caps, daily: "-1.000000" } }],
+    ["a number", { caps: { ...caps, daily: 5 } }],
+    ["more than can be stored", { caps: { ...caps, daily: "99999999999999.000000" } }],
+    ["a window that is missing", { caps: { daily: "1.000000" } }],
+    ["nothing", {}],
+    ["another field", { caps, name: "x" }],
+  ])("400: given %s, then it is refused", async (_what, body) => {
+    const { keyId } = await create();
+    expect((await change(keyId, body)).status).toBe(400);
+  });
+
+  test("404: given another's key, a missing one, or a revoked one, then the same answer", async () => {
+    const { keyId } = await create();
+    const stranger = await world.auth.signIn(newId("acc"));
+    const foreign = await change(keyId, { caps }, stranger);
+    const missing = await change(newId("key"), { caps }, stranger);
+    await revoke(keyId);
+    const revoked = await change(keyId, { caps });
+    expect([foreign.status, missing.status, revoked.status]).toEqual([404, 404, 404]);
+    expect(comparable(foreign)).toEqual(comparable(missing));
+  });
+});

@@ -1,7 +1,7 @@
 import { unlinkSync } from "node:fs";
 import { encodeRecord, type SpoolEntry } from "./record-codec.ts";
 import { Reserve } from "./reserve.ts";
-import { SpoolFile, type Flush } from "./spool-file.ts";
+import { realDisk, SpoolFile, type Disk } from "./spool-file.ts";
 
 /**
  * The files of one epoch below the spool: segments, their rotation, and what happens when the disk says no.
@@ -37,8 +37,8 @@ export interface JournalOptions {
   /** What a new segment begins with: everything that is alive, so that older ones are never needed again. */
   readonly head: (segment: number) => readonly SpoolEntry[];
   readonly onFault: (error: unknown) => void;
-  /** In place of fdatasync, in tests. */
-  readonly flush?: Flush | undefined;
+  /** In place of the real one, in tests. */
+  readonly disk?: Disk | undefined;
 }
 
 export class Journal {
@@ -56,7 +56,7 @@ export class Journal {
   /** Throws the file system's error when not even the first segment can be made. */
   constructor(options: JournalOptions) {
     this.options = options;
-    this.reserve = new Reserve(options.directory, options.reserveBytes);
+    this.reserve = new Reserve(options.directory, options.reserveBytes, options.disk ?? realDisk);
     this.rotate();
     try {
       this.reserve.take();
@@ -135,7 +135,7 @@ export class Journal {
   private failed(error: unknown): Error {
     // Told once a fault: the attempts to heal it fail in the same way until they do not.
     if (!this.fault) this.options.onFault(error);
-    this.fault = error instanceof Error ? error : new Error("the disk refused", { cause: error });
+    this.fault = new Error(`the spool's disk refused: ${String(error)}`, { cause: error });
     return this.fault;
   }
 
@@ -150,13 +150,13 @@ export class Journal {
   }
 
   private rotate(): void {
-    const { directory, nameOf, head, flush } = this.options;
+    const { directory, nameOf, head, disk } = this.options;
     const number = this.segmentNumber;
     this.segmentNumber += 1;
     const file = new SpoolFile(
       `${directory}/${nameOf(number)}`,
       (error, unsynced) => this.syncFailed(file, error, unsynced),
-      flush,
+      disk,
     );
     try {
       for (const entry of head(number)) file.append(entry);

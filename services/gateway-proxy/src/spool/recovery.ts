@@ -89,6 +89,8 @@ interface State {
   /** Leases granted and not yet closed. */
   readonly leases: Map<LeaseId, OpenRequest["accountId"]>;
   readonly settled: Map<LeaseId, MicroTokens>;
+  /** By partition, up to which record the sums of the leases that the latest segment repeats are complete. */
+  readonly summed: Map<number, number>;
   readonly asks: Map<number, LeaseAsk["accountId"]>;
   readonly envelopes: SentEnvelope[];
   /** Numbers of the records that were read, "partition/seq": a segment may repeat what the disk may have lost. */
@@ -104,6 +106,7 @@ function readState(entries: readonly SpoolEntry[]): State {
     progress: new Map(),
     leases: new Map(),
     settled: new Map(),
+    summed: new Map(),
     asks: new Map(),
     envelopes: [],
     seen: new Set(),
@@ -118,7 +121,11 @@ function readEntry(state: State, entry: SpoolEntry): void {
     case "epoch": {
       const header = epochPayload.parse(content);
       state.epoch ??= header.epoch;
-      for (const [partition, seq] of Object.entries(header.lastSeqs)) raise(state, Number.parseInt(partition, 10), seq);
+      for (const [text, seq] of Object.entries(header.lastSeqs)) {
+        const partition = Number.parseInt(text, 10);
+        raise(state, partition, seq);
+        state.summed.set(partition, seq);
+      }
       return;
     }
     case "lease": {
@@ -144,7 +151,8 @@ function readEntry(state: State, entry: SpoolEntry): void {
       const usage = usageRecord.parse(content);
       state.open.delete(usage.requestId);
       state.progress.delete(usage.requestId);
-      if (keep(state, usage)) addSettled(state, usage);
+      const summed = state.summed.get(usagePartitionOf(usage.accountId)) ?? 0;
+      if (keep(state, usage) && usage.seq > summed) addSettled(state, usage);
       return;
     }
     case "leaseClose": {

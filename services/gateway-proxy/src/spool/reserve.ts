@@ -1,4 +1,5 @@
-import { closeSync, existsSync, fsyncSync, openSync, statSync, unlinkSync, writeSync } from "node:fs";
+import { closeSync, existsSync, fsyncSync, openSync, statSync, unlinkSync } from "node:fs";
+import type { Disk } from "./spool-file.ts";
 
 /**
  * Space kept for the day when the disk is full: a file that is given up so that running requests can still write their end.
@@ -7,11 +8,13 @@ import { closeSync, existsSync, fsyncSync, openSync, statSync, unlinkSync, write
 export class Reserve {
   private readonly path: string;
   private readonly bytes: number;
+  private readonly disk: Disk;
 
   /** `bytes` 0: keeps nothing. */
-  constructor(directory: string, bytes: number) {
+  constructor(directory: string, bytes: number, disk: Disk) {
     this.path = `${directory}/reserve`;
     this.bytes = bytes;
+    this.disk = disk;
   }
 
   /** Takes the space, unless it is taken. Throws the file system's error, and then has taken nothing. */
@@ -22,7 +25,7 @@ export class Reserve {
     try {
       const block = Buffer.alloc(Math.min(this.bytes, 65_536), 0xff);
       for (let written = 0; written < this.bytes;) {
-        written += writeSync(descriptor, block, 0, Math.min(block.length, this.bytes - written));
+        written += this.disk.write(descriptor, block, 0, Math.min(block.length, this.bytes - written));
       }
       fsyncSync(descriptor);
     } catch (error) {

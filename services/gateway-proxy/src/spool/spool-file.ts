@@ -9,8 +9,15 @@ import { encodeRecord, type SpoolEntry } from "./record-codec.ts";
 
 const syncEveryMs = 10;
 
-/** Brings what was written to a descriptor onto the disk; `fdatasync` but in tests. */
-export type Flush = (descriptor: number, done: (error: Error | null) => void) => void;
+/** What the file system does for a spool; the real one but in tests. */
+export interface Disk {
+  /** Writes from `offset` on; answers how many bytes. Throws ENOSPC and the like. */
+  write(descriptor: number, bytes: Buffer, offset: number, length: number): number;
+  /** Brings what was written to a descriptor onto the disk. */
+  flush(descriptor: number, done: (error: Error | null) => void): void;
+}
+
+export const realDisk: Disk = { write: writeSync, flush: fdatasync };
 
 /** Told of a failed sync, with every record that may not be on the disk; the kernel may have dropped it, so it must be written anew. */
 export type OnSyncError = (error: Error, unsynced: readonly Buffer[]) => void;
@@ -25,12 +32,12 @@ export class SpoolFile {
   /** Written after the last sync began. */
   private unsynced: Buffer[] = [];
   private readonly onSyncError: OnSyncError;
-  private readonly flush: Flush;
+  private readonly disk: Disk;
 
   /** Creates the file, and sees to it that its name survives a power cut. Throws the file system's error. */
-  constructor(path: string, onSyncError: OnSyncError, flush: Flush = fdatasync) {
+  constructor(path: string, onSyncError: OnSyncError, disk: Disk = realDisk) {
     this.path = path;
-    this.flush = flush;
+    this.disk = disk;
     this.descriptor = openSync(path, "ax", 0o600);
     this.onSyncError = onSyncError;
     syncDirectory(dirname(path));
@@ -44,7 +51,9 @@ export class SpoolFile {
   write(record: Buffer): void {
     let written = 0;
     try {
-      while (written < record.length) written += writeSync(this.descriptor, record, written);
+      while (written < record.length) {
+        written += this.disk.write(this.descriptor, record, written, record.length - written);
+      }
     } catch (error) {
       // Half a record would be taken for damage by the next reader.
       if (written > 0) ftruncateSync(this.descriptor, this.bytesWritten);
@@ -77,7 +86,7 @@ export class SpoolFile {
     const group = this.unsynced;
     this.unsynced = [];
     this.syncing = new Promise((resolve) => {
-      this.flush(this.descriptor, (error) => {
+      this.disk.flush(this.descriptor, (error) => {
         this.syncing = undefined;
         if (error) {
           const lost = [...group, ...this.unsynced];

@@ -11,7 +11,7 @@ import { DirectoryLocked, lockDirectory } from "./directory-lock.ts";
 import { readLeftovers } from "./leftovers.ts";
 import { decodeRecords, encodeRecord, type SpoolEntry } from "./record-codec.ts";
 import { usagePayload, type OpenRequest } from "./records.ts";
-import { SpoolFile } from "./spool-file.ts";
+import { realDisk, SpoolFile } from "./spool-file.ts";
 import { Spool, type UsageWithoutSeq } from "./spool.ts";
 
 const accountId: AccountId = newId("acc");
@@ -214,14 +214,13 @@ test("records that arrive while the disk syncs are synced after it", async () =>
   const path = join(directory, "f");
   const synced: number[] = [];
   let finish: () => void = () => undefined;
-  const file = new SpoolFile(
-    path,
-    () => undefined,
-    (_descriptor, done) => {
+  const file = new SpoolFile(path, () => undefined, {
+    ...realDisk,
+    flush: (_descriptor, done) => {
       synced.push(readFileSync(path).length);
       finish = () => done(null);
     },
-  );
+  });
   file.append({ type: "open", payload: "1" });
   const first = file.sync();
   file.append({ type: "open", payload: "2" });

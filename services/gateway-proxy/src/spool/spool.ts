@@ -17,7 +17,7 @@ import {
   type Progress,
   type SentEnvelope,
 } from "./records.ts";
-import type { Flush } from "./spool-file.ts";
+import type { Disk } from "./spool-file.ts";
 
 /**
  * The record of what this worker's customers owe, until billing has confirmed it. One epoch, in segments; a segment goes
@@ -39,8 +39,8 @@ export interface SpoolOptions {
   /** Every usage and lease-close record, in order, after it is in the file. */
   readonly onRecord: (record: SpoolRecord) => void;
   readonly onFault: (error: unknown) => void;
-  /** In place of fdatasync, in tests. */
-  readonly flush?: Flush;
+  /** In place of the real one, in tests. */
+  readonly disk?: Disk;
 }
 
 interface LiveLease {
@@ -71,7 +71,7 @@ export class Spool {
       nameOf: (segment) => segmentName(options.epoch, segment),
       head: (segment) => this.head(segment),
       onFault: options.onFault,
-      flush: options.flush,
+      disk: options.disk,
     });
   }
 
