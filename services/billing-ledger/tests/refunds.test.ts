@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { usageList, usageReceipt } from "@codex/contracts";
+import { errorCatalogue } from "@codex/http";
 import { idToUuid, newId, type AccountId, type RequestId } from "@codex/kernel";
 import { eventually } from "@codex/testkit";
 import fc from "fast-check";
+import { faultCodes } from "../src/domain/auto-refund.ts";
 import { balanceOf, fund, startWorld, type World } from "./_util.ts";
 import { book, expectSoundBooks, Person, told, tokens } from "./_operations.ts";
 
@@ -253,7 +255,13 @@ describe("the bucket of a refund", () => {
 });
 
 describe("automatic refunds", () => {
-  const cut = { input: 10, status: "upstream_cut" } as const;
+  const cut = { input: 10, status: "upstream_cut", errorCode: "stream_interrupted" } as const;
+
+  test("given the error catalogue, when it says what no client brings about, then the rules know the same codes", () => {
+    const kinds = ["upstream", "unavailable", "timeout", "internal"];
+    const codes = errorCatalogue.filter((entry) => entry.surfaces.includes("v1") && kinds.includes(entry.kind));
+    expect(codes.map((entry) => entry.code).toSorted()).toEqual([...faultCodes].toSorted());
+  });
 
   async function autoRefunded(accountId: AccountId): Promise<{ reason: string; amount: string }[]> {
     return world.query(
@@ -270,7 +278,8 @@ describe("automatic refunds", () => {
       { input: 20 },
       { input: 30, output: 3 },
       { input: 40, status: "client_closed" },
-      { input: 50, route: "/v1/images/generations", status: "upstream_error" },
+      { input: 50, route: "/v1/images/generations", status: "upstream_error", errorCode: "upstream_error" },
+      { input: 60, status: "upstream_cut", errorCode: "key_revoked" },
     ]);
     await eventually(async () => (await refundedOf(person, requestIds[1]!)) > 0n, { what: "the refunds" });
     expect(await autoRefunded(person.accountId)).toEqual([
@@ -278,7 +287,7 @@ describe("automatic refunds", () => {
       { reason: "empty_completion", amount: "205" },
     ]);
     const lines = usageList.parse((await person.get("/api/billing/usage")).body).usage;
-    expect(lines.toReversed().map((line) => line.refunded)).toEqual([105n, 205n, 0n, 0n, 0n]);
+    expect(lines.toReversed().map((line) => line.refunded)).toEqual([105n, 205n, 0n, 0n, 0n, 0n]);
   });
 
   test("given a scan that died before it told how far it was, when it begins anew beside a second replica, then nothing is given twice", async () => {

@@ -6,6 +6,7 @@ const all: RefundRules = { upstream_error: true, empty_completion: true, failed_
 const chat: BookedLine = {
   route: "/v1/chat/completions",
   status: "ok",
+  errorCode: null,
   charged: 10n,
   outputTokens: 5,
   reasoningTokens: 0,
@@ -15,9 +16,15 @@ const chat: BookedLine = {
 describe("the refund rules", () => {
   test.each<[string, Partial<BookedLine>, string | undefined]>([
     ["an answer", {}, undefined],
-    ["an answer cut by the upstream", { status: "upstream_cut" }, "upstream_error"],
-    ["an error after the first byte", { status: "upstream_error" }, "upstream_error"],
-    ["an error that cost nothing", { status: "upstream_error", charged: 0n }, undefined],
+    ["an answer cut by the upstream", { status: "upstream_cut", errorCode: "stream_interrupted" }, "upstream_error"],
+    ["an error after the first byte", { status: "upstream_error", errorCode: "upstream_timeout" }, "upstream_error"],
+    ["an error that cost nothing", { status: "upstream_error", errorCode: "upstream_error", charged: 0n }, undefined],
+    [
+      "a stream that ended because its key was revoked",
+      { status: "upstream_cut", errorCode: "key_revoked" },
+      undefined,
+    ],
+    ["a cut that nobody explained", { status: "upstream_cut" }, undefined],
     ["an empty answer", { outputTokens: 0 }, "empty_completion"],
     ["an empty answer of another dialect", { outputTokens: 0, route: "/v1/messages" }, "empty_completion"],
     ["an answer that is all reasoning", { outputTokens: 0, reasoningTokens: 9 }, undefined],
@@ -26,13 +33,17 @@ describe("the refund rules", () => {
     ["an embedding, which has no output", { outputTokens: 0, route: "/v1/embeddings" }, undefined],
     [
       "an embedding that failed",
-      { outputTokens: 0, route: "/v1/embeddings", status: "upstream_cut" },
+      { outputTokens: 0, route: "/v1/embeddings", status: "upstream_cut", errorCode: "internal_error" },
       "upstream_error",
     ],
     ["an image", { outputTokens: 0, route: "/v1/images/generations", imageCount: 1 }, undefined],
     ["an image where nobody counts", { outputTokens: 0, route: "/v1/images/generations" }, undefined],
     ["no image", { outputTokens: 0, route: "/v1/images/generations", imageCount: 0 }, "failed_image"],
-    ["an image edit that failed", { route: "/v1/images/edits", status: "upstream_error" }, "failed_image"],
+    [
+      "an image edit that failed",
+      { route: "/v1/images/edits", status: "upstream_error", errorCode: "upstream_error" },
+      "failed_image",
+    ],
   ])("given %s, when it is looked at, then the rule is as published", (_name, change, rule) => {
     expect(refundRuleOf({ ...chat, ...change }, all)).toBe(rule);
   });
@@ -40,6 +51,7 @@ describe("the refund rules", () => {
   const lines = fc.record({
     route: fc.constantFrom("/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/images/edits", "/v1/rerank"),
     status: fc.constantFrom("ok", "client_closed", "upstream_error", "upstream_cut", "abandoned"),
+    errorCode: fc.constantFrom(null, "stream_interrupted", "key_revoked", "client_closed_request"),
     charged: fc.bigInt({ min: 0n, max: 3n }),
     outputTokens: fc.nat(2),
     reasoningTokens: fc.nat(2),
@@ -66,6 +78,7 @@ describe("the refund rules", () => {
           line.charged === 0n ||
           line.status === "client_closed" ||
           line.status === "abandoned" ||
+          (line.status !== "ok" && line.errorCode !== "stream_interrupted") ||
           (line.status === "ok" && (line.outputTokens > 0 || line.reasoningTokens > 0) && line.imageCount !== 0);
         fc.pre(isKept);
         expect(refundRuleOf(line, all)).toBeUndefined();

@@ -54,6 +54,7 @@ interface CandidateRow {
   request_id: string;
   route: string;
   status: string;
+  error_code: string | null;
   charged: bigint;
   tokens_output: bigint;
   tokens_reasoning: bigint;
@@ -63,7 +64,7 @@ interface CandidateRow {
 async function readCandidates(db: Db<Tables>, range: ScanRange): Promise<ScannedLine[]> {
   // Through jsonb, because the column is younger than the view.
   const { rows } = await sql<CandidateRow>`
-    select account_id, request_id, route, status, charged, tokens_output, tokens_reasoning,
+    select account_id, request_id, route, status, error_code, charged, tokens_output, tokens_reasoning,
       (to_jsonb(u) ->> 'image_count')::bigint as image_count
     from usage_line u
     where epoch = ${range.epoch} and partition = ${range.partition} and seq > ${range.after} and seq <= ${range.upTo}
@@ -74,6 +75,7 @@ async function readCandidates(db: Db<Tables>, range: ScanRange): Promise<Scanned
     requestId: uuidToId("req", row.request_id),
     route: row.route,
     status: row.status,
+    errorCode: row.error_code,
     charged: row.charged,
     outputTokens: toCount(row.tokens_output),
     reasoningTokens: toCount(row.tokens_reasoning),
