@@ -20,11 +20,13 @@ import { readBalance } from "./app/read-balance.ts";
 import { readMonthlyStatement } from "./app/read-monthly-statement.ts";
 import { readReceipt } from "./app/read-receipt.ts";
 import { redeemVoucher } from "./app/redeem-voucher.ts";
+import { refundByCommand } from "./app/refund-by-command.ts";
 import { refundUsage } from "./app/refund-usage.ts";
 import { toBusBalanceChanged } from "./bus/balance-changed.ts";
 import { toBusBalanceLow } from "./bus/balance-low.ts";
 import { grantDurable, grantHandler } from "./bus/grant-consumer.ts";
 import { startPricePublisher } from "./bus/price-publisher.ts";
+import { refundDurable, refundHandler } from "./bus/refund-consumer.ts";
 import { ledgerRpcs } from "./bus/rpc.ts";
 import { startUsageAgent } from "./bus/usage-agent.ts";
 import type { BillingConfig } from "./config.ts";
@@ -47,6 +49,7 @@ import { migrations } from "./store/migrations/index.ts";
 import { createOperationsStore } from "./store/operations-store.ts";
 import { createPriceStore } from "./store/price-store.ts";
 import { createReceiptKeyStore, createReceiptTransfers } from "./store/receipt-store.ts";
+import { createRefundCommandStore } from "./store/refund-command-store.ts";
 import { createRefundScanStore, withRefunds } from "./store/refund-store.ts";
 import { schema, type Tables } from "./store/schema.ts";
 import { createStatementStore } from "./store/statement-store.ts";
@@ -128,7 +131,8 @@ async function startPrices({ config, scope, bus, prices, events }: Parts): Promi
 }
 
 /** Usage, grants, and what gateways ask. */
-async function startLedger({ config, scope, db, bus, prices, events, encode }: Parts): Promise<void> {
+async function startLedger(parts: Parts): Promise<void> {
+  const { config, scope, db, bus, prices, events, encode } = parts;
   const ledger = createLedgerStore(db, encode);
   for (let writer = 1; writer <= config.usageWriters; writer += 1) {
     const agent = startUsageAgent({
@@ -151,6 +155,7 @@ async function startLedger({ config, scope, db, bus, prices, events, encode }: P
     events: [grantHandler((request) => creditAccount({ ledger, events }, request))],
   });
   scope.defer("grant consumer", () => grants.stop());
+  await startRefundCommands(parts);
   const rpc = await bus.serve(
     { name: "billing-ledger", version: "1.0.0", description: "Balances, leases and watermarks" },
     ledgerRpcs({
@@ -273,6 +278,18 @@ function bonusParts({ config, scope, db, encode, customers }: Parts): BonusRoute
   });
   scope.defer("bonus expiry", () => rounds.stop());
   return { bonuses: store };
+}
+
+/** Refunds that other services ask for. */
+async function startRefundCommands({ scope, db, bus, encode, customers }: Parts): Promise<void> {
+  const refunds = createRefundCommandStore(db, encode);
+  const onRefund = (reason: string, outcome: string): void => customers.refundedByCommand(reason, outcome);
+  const consumer = await bus.consume({
+    stream: "COMMANDS",
+    durable: refundDurable,
+    events: [refundHandler((ask) => refundByCommand({ refunds, onRefund }, ask))],
+  });
+  scope.defer("refund consumer", () => consumer.stop());
 }
 
 const rotationRoundMs = 3_600_000;

@@ -16,8 +16,9 @@ import { statementFunctions } from "./20261125T1410-statement.ts";
 import { vouchers } from "./20261125T1420-vouchers.ts";
 import { lowBalanceAlerts } from "./20261125T1430-low-balance-alerts.ts";
 import { bonusExpiry } from "./20261125T1440-bonus-expiry.ts";
-import { priceClasses } from "./20261125T1500-price-classes.ts";
 import { redeemWithoutQueue } from "./20261125T1450-redeem-without-queue.ts";
+import { refundByCommand } from "./20261125T1460-refund-by-command.ts";
+import { priceClasses } from "./20261125T1500-price-classes.ts";
 
 /** Every migration, oldest first. A file that has been merged is never edited; a mistake is corrected by the next one. */
 export const migrations: readonly Migration[] = [
@@ -39,6 +40,7 @@ export const migrations: readonly Migration[] = [
   { name: "20261125T1420_vouchers", up: vouchers },
   { name: "20261125T1430_low_balance_alerts", up: lowBalanceAlerts },
   { name: "20261125T1440_bonus_expiry", up: bonusExpiry },
-  { name: "20261125T1500_price_classes", up: priceClasses },
   { name: "20261125T1450_redeem_without_queue", up: redeemWithoutQueue },
+  { name: "20261125T1460_refund_by_command", up: refundByCommand },
+  { name: "20261125T1500_price_classes", up: priceClasses },
 ];
