@@ -224,3 +224,21 @@ export const grantCommand = defineEvent({
     expiresAt: instant.optional(),
   }),
 });
+
+/** A durable command. Idempotent by key and input, as grants are. It may come before the request's usage is booked. */
+export const refundCommand = defineEvent({
+  stream: "COMMANDS",
+  type: "billing.refund.requested",
+  version: 1,
+  pattern: "cmd.billing.refund.v1.{accountId}",
+  description:
+    "Give back what was charged for one request, or a part. All refunds of a request together never exceed its charge; the user sees the reason.",
+  data: z.strictObject({
+    accountId: idOf("acc"),
+    requestId: idOf("req"),
+    /** Null: whatever of the charge is not given back yet. */
+    amountMicroTokens: microTokens.nullable(),
+    reason: z.enum(["image_not_delivered", "service_fault"]),
+    idempotencyKey: z.string().min(8).max(128),
+  }),
+});

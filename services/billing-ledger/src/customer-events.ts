@@ -9,12 +9,14 @@ export interface CustomerEvents extends VoucherEvents {
   alertRoundFailed(error: unknown): void;
   bonusesExpired(accounts: number): void;
   bonusExpiryFailed(error: unknown): void;
+  refundedByCommand(reason: string, outcome: string): void;
 }
 
 export function customerEvents(logger: Logger, meter: Meter): CustomerEvents {
   const tries = createCounter(meter, "billing_voucher_tries", "Attempts to redeem a voucher by outcome");
   const alerts = createCounter(meter, "billing_low_balance_alerts", "Low-balance alerts that fired");
   const expiries = createCounter(meter, "billing_bonus_expiries", "Accounts from which expired bonus was taken back");
+  const refunds = createCounter(meter, "billing_refund_commands", "Refunds by command by reason and outcome");
   const faults = createCounter(meter, "billing_customer_faults", "Failures of background work for customers by part");
   return {
     receiptKeyFailed(error) {
@@ -34,6 +36,9 @@ export function customerEvents(logger: Logger, meter: Meter): CustomerEvents {
     bonusExpiryFailed(error) {
       faults.with({ part: "bonus_expiry" }).add();
       logger.error("expired bonus could not be taken back", { error });
+    },
+    refundedByCommand(reason, outcome) {
+      refunds.with({ reason, outcome }).add();
     },
     voucherTried(outcome) {
       tries.with({ outcome }).add();

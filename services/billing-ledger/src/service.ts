@@ -21,6 +21,7 @@ import { readBalance } from "./app/read-balance.ts";
 import { readMonthlyStatement } from "./app/read-monthly-statement.ts";
 import { readReceipt } from "./app/read-receipt.ts";
 import { redeemVoucher } from "./app/redeem-voucher.ts";
+import { refundByCommand } from "./app/refund-by-command.ts";
 import { refundUsage } from "./app/refund-usage.ts";
 import { startAuditor } from "./auditor.ts";
 import { toBusBalanceChanged } from "./bus/balance-changed.ts";
@@ -28,6 +29,7 @@ import { toBusBalanceLow } from "./bus/balance-low.ts";
 import { grantDurable, grantHandler } from "./bus/grant-consumer.ts";
 import { startPricePublisher } from "./bus/price-publisher.ts";
 import { leaseRpcs } from "./bus/lease-rpc.ts";
+import { refundDurable, refundHandler } from "./bus/refund-consumer.ts";
 import { ledgerRpcs } from "./bus/rpc.ts";
 import { startUsageAgent } from "./bus/usage-agent.ts";
 import type { BillingConfig } from "./config.ts";
@@ -51,6 +53,7 @@ import { createOperationsStore } from "./store/operations-store.ts";
 import { createLeaseStore } from "./store/lease-store.ts";
 import { createPriceStore } from "./store/price-store.ts";
 import { createReceiptKeyStore, createReceiptTransfers } from "./store/receipt-store.ts";
+import { createRefundCommandStore } from "./store/refund-command-store.ts";
 import { createRefundScanStore, withRefunds } from "./store/refund-store.ts";
 import { schema, type Tables } from "./store/schema.ts";
 import { createStatementStore } from "./store/statement-store.ts";
@@ -133,7 +136,8 @@ async function startPrices({ config, scope, bus, prices, events }: Parts): Promi
 }
 
 /** Usage, grants, and what gateways ask. */
-async function startLedger({ config, scope, db, bus, prices, events, encode }: Parts): Promise<void> {
+async function startLedger(parts: Parts): Promise<void> {
+  const { config, scope, db, bus, prices, events, encode } = parts;
   const ledger = createLedgerStore(db, encode);
   const leases = createLeaseStore(db, encode);
   const { leaseTtlMs, leaseReclaimEveryMs } = config;
@@ -160,6 +164,7 @@ async function startLedger({ config, scope, db, bus, prices, events, encode }: P
     events: [grantHandler((request) => creditAccount({ ledger, events }, request))],
   });
   scope.defer("grant consumer", () => grants.stop());
+  await startRefundCommands(parts);
   const rpc = await bus.serve(
     {
       name: "billing-ledger",
@@ -301,6 +306,18 @@ function bonusParts({ config, scope, db, encode, customers }: Parts): BonusRoute
   });
   scope.defer("bonus expiry", () => rounds.stop());
   return { bonuses: store };
+}
+
+/** Refunds that other services ask for. */
+async function startRefundCommands({ scope, db, bus, encode, customers }: Parts): Promise<void> {
+  const refunds = createRefundCommandStore(db, encode);
+  const onRefund = (reason: string, outcome: string): void => customers.refundedByCommand(reason, outcome);
+  const consumer = await bus.consume({
+    stream: "COMMANDS",
+    durable: refundDurable,
+    events: [refundHandler((ask) => refundByCommand({ refunds, onRefund }, ask))],
+  });
+  scope.defer("refund consumer", () => consumer.stop());
 }
 
 const rotationRoundMs = 3_600_000;

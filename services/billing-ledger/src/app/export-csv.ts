@@ -70,6 +70,7 @@ const usageColumns = [
   ...tokenClasses.map((name) => `tokens_${name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}`),
   "estimated",
   "charged",
+  "refunded",
   "duration_ms",
 ];
 
@@ -104,6 +105,7 @@ function usageRow(line: UsageLine): string {
     ...tokenClasses.map((name) => ({ number: line.tokens[name] })),
     { text: String(line.estimated) },
     { number: formatAmount(line.charged) },
+    { number: formatAmount(line.refunded) },
     { number: line.durationMs },
   ]);
 }

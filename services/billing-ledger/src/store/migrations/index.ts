@@ -17,6 +17,8 @@ import { statementFunctions } from "./20261125T1410-statement.ts";
 import { vouchers } from "./20261125T1420-vouchers.ts";
 import { lowBalanceAlerts } from "./20261125T1430-low-balance-alerts.ts";
 import { bonusExpiry } from "./20261125T1440-bonus-expiry.ts";
+import { redeemWithoutQueue } from "./20261125T1450-redeem-without-queue.ts";
+import { refundByCommand } from "./20261125T1460-refund-by-command.ts";
 import { priceClasses } from "./20261125T1500-price-classes.ts";
 import { auditor } from "./20261125T1600-auditor.ts";
 import { ledgerSeal } from "./20261125T1610-ledger-seal.ts";
@@ -42,6 +44,8 @@ export const migrations: readonly Migration[] = [
   { name: "20261125T1420_vouchers", up: vouchers },
   { name: "20261125T1430_low_balance_alerts", up: lowBalanceAlerts },
   { name: "20261125T1440_bonus_expiry", up: bonusExpiry },
+  { name: "20261125T1450_redeem_without_queue", up: redeemWithoutQueue },
+  { name: "20261125T1460_refund_by_command", up: refundByCommand },
   { name: "20261125T1500_price_classes", up: priceClasses },
   { name: "20261125T1600_auditor", up: auditor, additive: true },
   { name: "20261125T1610_ledger_seal", up: ledgerSeal, additive: true },
