@@ -38,7 +38,7 @@ async function replay(...args: string[]): Promise<{ code: number; lines: Line[];
       ["--conditions=codex:source", file, ...args],
       {
         env,
-        timeout: 30_000,
+        timeout: 60_000,
       },
     );
     return { code: 0, lines: linesOf(stdout), stderr };
@@ -97,7 +97,7 @@ describe("replay-quarantine", () => {
     expect((await balanceOf(world, accountId)).paidMicroTokens).toBe(9_965n);
     const receipt = await world.get(`/api/billing/usage/${record.requestId}`, await world.auth.signIn(accountId));
     expect(receipt.body).toMatchObject({ charged: "0.000035", usage: { model: "demo-late" } });
-  }, 90_000);
+  }, 200_000);
 
   test("given its lease was closed meanwhile, when it is replayed, then the operator bears it and it is said", async () => {
     const accountId = accountIn(6);
@@ -117,7 +117,7 @@ describe("replay-quarantine", () => {
     expect(await balanceOf(world, accountId)).toMatchObject({ paidMicroTokens: 10_000n, heldMicroTokens: 0n });
     const rows = await world.query("select cost, charged from usage_line where account_id = $1", [idToUuid(accountId)]);
     expect(rows).toEqual([{ cost: "35", charged: "0" }]);
-  }, 90_000);
+  }, 200_000);
 
   test.each([
     ["nothing", []],
