@@ -1,3 +1,4 @@
+import { gunzipSync, gzipSync } from "node:zlib";
 import type { KvDef } from "@codex/contracts";
 import { DeliverPolicy, type ConsumerMessages, type JetStreamManager, type JsMsg } from "@nats-io/jetstream";
 import type { KV } from "@nats-io/kv";
@@ -50,6 +51,23 @@ export interface TypedKv<T> {
 
 const operationHeader = "KV-Operation";
 
+/** A small stored value must not become a large one in memory. */
+const unzippedBytesMax = 33_554_432;
+
+/** JSON never begins like gzip does (RFC 1952 §2.3.1). */
+function isGzip(bytes: Uint8Array): boolean {
+  return bytes[0] === 0x1f && bytes[1] === 0x8b;
+}
+
+function readText(bytes: Uint8Array): ReturnType<typeof parseJson> {
+  if (!isGzip(bytes)) return parseJson(bytes);
+  try {
+    return parseJson(gunzipSync(bytes, { maxOutputLength: unzippedBytesMax }));
+  } catch (error) {
+    return { ok: false, problem: describeError(error) };
+  }
+}
+
 export class KvBucket<S extends z.ZodType> implements TypedKv<z.output<S>> {
   private readonly def: KvDef<S>;
   private readonly kv: KV;
@@ -91,20 +109,22 @@ export class KvBucket<S extends z.ZodType> implements TypedKv<z.output<S>> {
     return KvWatch.start(this.deps, this.def.bucket, options, (key, bytes) => this.parse(key, bytes));
   }
 
-  private encode(value: z.output<S>): string {
+  private encode(value: z.output<S>): string | Uint8Array {
     const text = JSON.stringify(z.encode(this.def.value, value));
-    const bytes = Buffer.byteLength(text);
-    if (bytes > this.def.maxValueBytes) {
+    const { gzipAboveBytes = Number.POSITIVE_INFINITY, maxValueBytes } = this.def;
+    const stored = Buffer.byteLength(text) > gzipAboveBytes ? gzipSync(text) : text;
+    const bytes = Buffer.byteLength(stored);
+    if (bytes > maxValueBytes) {
       throw new Error(
-        `value of ${String(bytes)} bytes exceeds the ${String(this.def.maxValueBytes)} of bucket ${this.def.bucket}`,
+        `value of ${String(bytes)} bytes exceeds the ${String(maxValueBytes)} of bucket ${this.def.bucket}`,
       );
     }
-    return text;
+    return stored;
   }
 
   /** Wrapped, so that a stored null differs from "does not parse". */
   private parse(key: string, bytes: Uint8Array): { readonly value: z.output<S> } | undefined {
-    const json = parseJson(bytes);
+    const json = readText(bytes);
     const parsed = json.ok ? parseData(this.def.value, json.value) : json;
     if (parsed.ok) return { value: parsed.value };
     this.deps.logger.error("bus.kv.unreadable_value", { name: `${this.def.bucket}/${key}`, error: parsed.problem });

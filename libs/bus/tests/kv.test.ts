@@ -1,6 +1,8 @@
+import { createHash } from "node:crypto";
 import { rmSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { eventually } from "@codex/testkit";
+import { z } from "zod";
 import type { Bus, KvChange, TypedKv } from "../src/index.ts";
 import { prices, startTestBus, storeFolder, type TestBus } from "./_util.ts";
 
@@ -49,6 +51,36 @@ describe("a bucket", () => {
   test("given a value larger than declared, when put, then it is refused", async () => {
     const small = await bus.kv({ ...prices, bucket: "test_small", maxValueBytes: 20 });
     await expect(small.put("d", { price: 10n ** 18n })).rejects.toThrow("exceeds the 20");
+  });
+
+  test("given a bucket that packs, when a value is above its limit, then it is stored small and reads as it was; a small one stays text", async () => {
+    const names = z.array(z.string());
+    const packed = await bus.kv({
+      ...prices,
+      bucket: "test_packed",
+      value: names,
+      maxValueBytes: 500,
+      gzipAboveBytes: 100,
+    });
+    const long = Array.from({ length: 1_000 }, () => "demo-small");
+    await packed.put("long", long);
+    await packed.put("short", ["demo-small"]);
+    expect((await packed.get("long"))?.value).toEqual(long);
+    expect((await packed.get("short"))?.value).toEqual(["demo-small"]);
+    const seen: unknown[] = [];
+    const watch = await packed.watch({ key: "long", onChange: ({ value }) => seen.push(value) });
+    await eventually(() => seen.length === 1, { what: "the value in the watch" });
+    expect(seen).toEqual([long]);
+    await watch.stop();
+    const noise = Array.from({ length: 100 }, (_, index) => createHash("sha256").update(String(index)).digest("hex"));
+    await expect(packed.put("noise", noise)).rejects.toThrow("exceeds the 500");
+  });
+
+  test("given bytes that begin like gzip and are none, when read, then they count as no value", async () => {
+    await bus.publishRaw([
+      { eventId: "torn", subject: "$KV.test_prices.torn", payload: "\u001f\u008b{}", headers: {} },
+    ]);
+    expect(await kv.get("torn")).toBeNull();
   });
 
   test("given bytes that do not fit the contract, when read, then they count as no value and are logged", async () => {

@@ -53,7 +53,10 @@ export interface KvDef<Value extends z.ZodType = z.ZodType> {
   readonly history: number;
   /** 0 keeps values for ever. */
   readonly ttlMs: number;
+  /** As stored. */
   readonly maxValueBytes: number;
+  /** A JSON text above this is stored as gzip; absent: never. Both forms are read. */
+  readonly gzipAboveBytes?: number;
 }
 
 export interface SignalDef<Pattern extends string = string, Data extends z.ZodType = z.ZodType> {

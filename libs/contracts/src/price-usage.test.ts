@@ -1,7 +1,9 @@
 import { describe, expect, test } from "@jest/globals";
+import { readFileSync } from "node:fs";
 import { divideHalfEven } from "@codex/kernel/money";
 import { propertyRuns } from "@codex/testkit";
 import fc from "fast-check";
+import { priceFile } from "./http/price-versions.ts";
 import { priceBound, priceUsage, promptTokensOf, termsOf, tokensOnly, type PricedUsage } from "./price-usage.ts";
 import { tokenClasses, weekDays, type ModelPrice, type PriceGroup, type Rates, type TokenCounts } from "./pricing.ts";
 
@@ -194,6 +196,18 @@ describe("what usage costs", () => {
       { numRuns: propertyRuns(300) },
     );
   });
+});
+
+test("given the file and the example of docs/prices.md, when the example is charged, then it costs what the text says", () => {
+  const text = readFileSync(new URL("../../../docs/prices.md", import.meta.url), "utf8");
+  const { models, groups } = priceFile.parse(JSON.parse(/```json\n([\s\S]*?)\n```/.exec(text)?.[1] ?? ""));
+  const [model = free] = models;
+  const used = {
+    ...tokensOnly({ ...none, input: 50_000, cachedInput: 200_000, output: 1_000 }, "2026-12-01T18:00:00.000Z"),
+    priceGroup: "partner",
+  };
+  expect(text).toContain("199,125 micro-tokens");
+  expect(priceUsage(model, used, groups)).toBe(199_125n);
 });
 
 describe("the bound of what a request can cost", () => {

@@ -136,6 +136,8 @@ export const priceBookKv = defineKv({
   history: 8,
   ttlMs: 0,
   maxValueBytes: 1_000_000,
+  // 2,000 models with tiers, windows and pictures are 1.5 MB of JSON and 20 kB of gzip (docs/adr/0009).
+  gzipAboveBytes: 500_000,
 });
 export const priceBookKey = "current";
 /** The scheduled book that becomes effective next; gateways switch to it by their own clock. */

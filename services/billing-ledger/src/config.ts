@@ -159,6 +159,16 @@ export const reclaimConfig = defineConfig({
   build: (values) => ({ databaseUrl: values.DATABASE_URL, natsServers: values.NATS_URL }),
 });
 
+/** Of the one-shot replay of quarantined records. */
+export const replayConfig = defineConfig({
+  service: "billing-ledger replay-quarantine",
+  fields: {
+    DATABASE_URL: databaseUrl.describe("Postgres, role billing_app"),
+    NATS_URL: env.urls({ protocols: ["nats", "tls"] }).describe("NATS servers, comma separated"),
+  },
+  build: (values) => ({ databaseUrl: values.DATABASE_URL, natsServers: values.NATS_URL }),
+});
+
 /** Of the one-shot audit. */
 export const auditConfig = defineConfig({
   service: "billing-ledger audit",

@@ -14,7 +14,10 @@ import { expireBonuses } from "./app/expire-bonuses.ts";
 import { grantLease } from "./app/grant-lease.ts";
 import { lookForLowBalances, setAlerts } from "./app/low-balance-alerts.ts";
 import { createVoucherBatch, revokeVoucherBatch } from "./app/manage-vouchers.ts";
+import { importPrices } from "./app/import-prices.ts";
 import type { PriceGroupStore, PriceVersionStore } from "./app/price-ports.ts";
+import { previewPrices } from "./app/preview-prices.ts";
+import { setPriceGroup } from "./app/set-price-group.ts";
 import { watchStalePrices } from "./app/stale-prices.ts";
 import { reclaimLeases } from "./app/reclaim-leases.ts";
 import { readBalance } from "./app/read-balance.ts";
@@ -40,6 +43,7 @@ import { billingRoutes, type OperationRouteDeps } from "./http/routes.ts";
 import type { AlertRouteDeps } from "./http/alert-routes.ts";
 import type { BonusRouteDeps } from "./http/bonus-routes.ts";
 import type { ReceiptRouteDeps } from "./http/receipt-routes.ts";
+import type { PriceRouteDeps } from "./http/price-routes.ts";
 import type { StatementRouteDeps } from "./http/statement-routes.ts";
 import type { VoucherRouteDeps } from "./http/voucher-routes.ts";
 import { operationEvents } from "./operation-events.ts";
@@ -58,6 +62,7 @@ import { createRefundScanStore, withRefunds } from "./store/refund-store.ts";
 import { schema, type Tables } from "./store/schema.ts";
 import { createStatementStore } from "./store/statement-store.ts";
 import { createUsageExportStore } from "./store/usage-export-store.ts";
+import { createUsageScan } from "./store/usage-scan.ts";
 import { createUsageStore } from "./store/usage-store.ts";
 import { createVoucherStore } from "./store/voucher-store.ts";
 import { openWriterSession } from "./store/writer-session.ts";
@@ -249,6 +254,7 @@ async function startHttp(ctx: ServiceContext<BillingConfig>, parts: Parts): Prom
       ...voucherParts(parts),
       ...alertParts(parts),
       ...bonusParts(parts),
+      ...priceParts(parts),
       usage,
       prices: parts.prices,
       ...startOperations(ctx, parts),
@@ -270,6 +276,32 @@ function statementParts(db: Db<Tables>): StatementRouteDeps {
     statements: store,
     usageExport: createUsageExportStore(db),
     readMonthlyStatement: (accountId, month) => readMonthlyStatement({ store, clock: systemClock }, accountId, month),
+  };
+}
+
+function priceParts({ db, prices }: Parts): PriceRouteDeps {
+  const usage = createUsageScan(db);
+  return {
+    priceVersions: prices,
+    importPrices: (models, options) => importPrices(prices, models, options),
+    previewPrices: oneAtATime((ask, signal) => previewPrices({ usage, clock: systemClock }, ask, signal)),
+    setPriceGroup: (ask) => setPriceGroup(prices, ask),
+  };
+}
+
+/** Holds a connection for as long as it runs, so a replica has one of them. */
+function oneAtATime<A extends readonly unknown[], R>(
+  work: (...args: A) => Promise<R>,
+): (...args: A) => Promise<R | "busy"> {
+  let running = false;
+  return async (...args) => {
+    if (running) return "busy";
+    running = true;
+    try {
+      return await work(...args);
+    } finally {
+      running = false;
+    }
   };
 }
 

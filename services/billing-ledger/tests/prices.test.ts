@@ -32,7 +32,7 @@ async function runProgram(
   try {
     const done = await promisify(execFile)(process.execPath, ["--conditions=codex:source", file, ...args], {
       env,
-      timeout: 20_000,
+      timeout: 60_000,
     });
     return { code: 0, ...done };
   } catch (error) {
@@ -73,7 +73,7 @@ describe("import-prices", () => {
       version,
       models: [{ perRequest: "0.000009" }],
     });
-  }, 30_000);
+  }, 90_000);
 
   test.each([
     ["a file that is no JSON", "{", 1],
@@ -90,6 +90,35 @@ describe("import-prices", () => {
       expect(await world.query("select count(*) from price_version")).toEqual(before);
     },
   );
+
+  test("given groups and a time ahead, when they are imported, then the version waits for its time; the same again makes nothing", async () => {
+    const list = { models: [z.encode(modelPrice, { ...model, perRequest: 31n })] };
+    const groups = [{ group: "vip", multiplierPpm: 900_000 }];
+    const at = new Date(Date.now() + 3_600_000).toISOString();
+    const first = await importFile(JSON.stringify({ ...list, groups, effectiveAt: at }));
+    const made = JSON.parse(first.stdout) as Record<string, unknown>;
+    expect(made).toMatchObject({ created: true, effectiveAt: at });
+    const rows = await world.query("select groups, created_by from price_version where effective_at = $1", [at]);
+    expect(rows).toEqual([{ groups, created_by: null }]);
+    const again = await importFile(JSON.stringify({ ...list, groups, effectiveAt: at }));
+    expect(JSON.parse(again.stdout)).toMatchObject({ created: false, version: made["version"] });
+    expect((await world.get("/api/billing/prices")).body["version"]).not.toBe(made["version"]);
+  }, 90_000);
+
+  test("given the prices of the repository's demo, when they are imported, then every kind of price is there", async () => {
+    const demo = path.resolve(import.meta.dirname, "../../../deploy/local/demo-prices.json");
+    const run = await runProgram("import-prices", [demo], { DATABASE_URL: world.database.urlFor("app", schema) });
+    expect(run.code).toBe(0);
+    const { body } = await world.get("/api/billing/prices");
+    const models = body["models"] as Record<string, unknown>[];
+    const of = (name: string): Record<string, unknown> => models.find((price) => price["model"] === name) ?? {};
+    expect(of("demo-large")["tiers"]).toHaveLength(1);
+    expect(of("demo-tools")["offPeak"]).toHaveLength(2);
+    expect(of("demo-image")["perImage"]).toContainEqual({ variant: "1024x1024-high", price: "0.160000" });
+    expect(of("demo-small")).toMatchObject({ cacheWrite: "625.000000", cacheWrite1h: "1000.000000" });
+    expect(JSON.stringify(body)).not.toContain("partner");
+    await importModel(world.database.urlFor("app", schema), [model]);
+  }, 90_000);
 
   test("given no file or no database, when it is started, then it says what is missing", async () => {
     expect(await runProgram("import-prices", [], {})).toMatchObject({

@@ -19,7 +19,7 @@ const template = new RegExp(`\`((?:${namespaces})(?:\\.\\w+)*)\\.\\$\\{`, "g");
 const closedSets: Readonly<Record<string, readonly string[]>> = {
   "keys.state": keyStatus.options,
   "usage.status": usageStatus.options,
-  "usage.tokenClass": [...tokenClasses, "request"],
+  "usage.tokenClass": [...tokenClasses, "image", "audio", "request"],
 };
 
 const files = globSync("**/*.{ts,tsx}", { cwd: source }).filter((file) => !file.includes("texts-"));

@@ -69,15 +69,16 @@ export const pricePreview = z.strictObject({
       requests: count,
       /** As it was charged, within the holds of that time. */
       charged: amount,
-      /** What the list makes of the same usage, never above the hold of each request. */
+      /** What the list makes of the same usage. */
       newCharged: amount.nullable(),
       difference: amount.nullable(),
-      /** Requests the list would charge more than was held for them: with the list in force their hold would be larger. */
+      /** Requests for which more would be charged than was held: with the list in force their hold would be larger. */
       overHold: count,
       /** Accounts that would have paid another amount. */
       accountsAffected: count,
     }),
   ),
+  /** Over the models that the list has a price for. */
   totals: z.strictObject({
     requests: count,
     charged: amount,

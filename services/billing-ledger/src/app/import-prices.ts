@@ -1,6 +1,8 @@
 import { createHash } from "node:crypto";
-import type { PriceBook } from "@codex/contracts";
+import { gzipSync } from "node:zlib";
+import { priceBook, priceBookKv, type PriceBook } from "@codex/contracts";
 import { newId, type AccountId } from "@codex/kernel";
+import { z } from "zod";
 import { canonicalPrices, priceListProblems } from "../domain/price-list.ts";
 import type { NewPriceVersion, PriceVersionId, PriceVersionStore } from "./price-ports.ts";
 
@@ -33,7 +35,7 @@ export async function importPrices(
   options: ImportOptions = {},
 ): Promise<ImportOutcome> {
   const groups = options.groups ?? [];
-  const problems = priceListProblems(models, groups);
+  const problems = [...priceListProblems(models, groups), ...sizeProblems(models, groups)];
   if (problems.length > 0) return { ok: false, refused: "invalid", problems };
   const done = await prices.create({
     version: newId("prc"),
@@ -58,4 +60,13 @@ export async function importPrices(
     case "key_reused":
       return { ok: false, refused: "key_reused", problems: ["the key was used for another list"] };
   }
+}
+
+/** A version that could not be sent to the gateways must never be in force: the bucket's bound is the list's. */
+function sizeProblems(models: PriceBook["models"], groups: PriceBook["groups"]): string[] {
+  const book = { version: newId("prc"), effectiveAt: new Date(0).toISOString(), models, groups };
+  const text = JSON.stringify(z.encode(priceBook, book));
+  const { maxValueBytes, gzipAboveBytes = Number.POSITIVE_INFINITY } = priceBookKv;
+  const bytes = Buffer.byteLength(text) > gzipAboveBytes ? gzipSync(text).length : Buffer.byteLength(text);
+  return bytes > maxValueBytes ? [`the list takes ${String(bytes)} bytes; gateways take ${String(maxValueBytes)}`] : [];
 }

@@ -115,6 +115,8 @@ export interface UsageBatch {
   readonly aside: readonly AsideRecord[];
   readonly firstStreamSeq: number;
   readonly lastStreamSeq: number;
+  /** Of a replay: the quarantined record that is dealt with by booking the one record of this batch. */
+  readonly resolving?: bigint;
 }
 
 export interface BatchOutcome {

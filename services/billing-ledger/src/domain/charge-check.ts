@@ -38,6 +38,7 @@ export function checkCharge(price: ModelPrice, groups: readonly PriceGroup[], re
   return { cost, hold, mismatch: reported.hold < 0n || wrong || !termsOf(price, usage, groups).groupKnown };
 }
 
-function usedNothing({ tokens, images, audioMs }: PricedUsage): boolean {
+/** Such a request never reached an upstream. */
+export function usedNothing({ tokens, images, audioMs }: PricedUsage): boolean {
   return tokenClasses.every((name) => tokens[name] === 0) && (images?.count ?? 0) === 0 && audioMs === 0;
 }

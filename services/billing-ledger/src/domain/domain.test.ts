@@ -273,6 +273,48 @@ describe("price list", () => {
     expect(priceListProblems([{ ...plain, outputTokensMax: 101 }])[0]).toContain("outputTokensMax");
   });
 
+  test("given new fields that are wrong, when they are checked, then each is named", () => {
+    const window = { days: ["mon" as const, "mon" as const], fromUtc: "08:00", toUtc: "08:00", multiplierPpm: 1 };
+    const image = { variant: "large", microTokens: 1n };
+    const tier = { aboveInputTokens: 5, rates: { ...plain.rates, cacheWrite1h: -1n } };
+    const wrong = { ...plain, perAudioSecond: -1n, perImage: [image, image], tiers: [tier, tier], offPeak: [window] };
+    const group = { group: "vip", multiplierPpm: 1 };
+    const text = priceListProblems([wrong], [group, group]).join();
+    for (const part of [
+      "group vip: named twice",
+      "perAudioSecond is negative",
+      "cacheWrite1h above 5 is negative",
+      "perImage large is named twice",
+      "tiers are not in ascending order",
+      "begins when it ends",
+      "names a day twice",
+    ]) {
+      expect(text).toContain(part);
+    }
+  });
+
+  test("given any single change of a price, when lists are compared, then they differ", () => {
+    const base = canonicalPrices([plain], []);
+    const tier = { aboveInputTokens: 5, rates: plain.rates };
+    const window = { days: ["mon" as const], fromUtc: "08:00", toUtc: "09:00", multiplierPpm: 1 };
+    const changes: Partial<ModelPrice>[] = [
+      ...Object.keys(plain.rates).map((name) => ({ rates: { ...plain.rates, [name]: 77n } })),
+      { displayName: "N" },
+      { contextTokens: 99 },
+      { outputTokensMax: 9 },
+      { perRequest: 8n },
+      { perAudioSecond: 1n },
+      { perImage: [{ variant: "large", microTokens: 1n }] },
+      { tiers: [tier] },
+      { tiers: [{ ...tier, rates: { ...tier.rates, cacheWrite1h: 1n } }] },
+      { offPeak: [window] },
+      { offPeak: [{ ...window, multiplierPpm: 2 }] },
+    ];
+    const texts = changes.map((change) => canonicalPrices([{ ...plain, ...change }], []));
+    texts.push(canonicalPrices([plain], [{ group: "vip", multiplierPpm: 1 }]), base);
+    expect(new Set(texts).size).toBe(texts.length);
+  });
+
   test("given the same prices in another order, when they are compared, then they are the same; one changed rate differs", () => {
     const other = { ...plain, model: "n" };
     expect(canonicalPrices([plain, other])).toBe(canonicalPrices([other, plain]));

@@ -9,6 +9,7 @@ import { bonusRoutes, type BonusRouteDeps } from "./bonus-routes.ts";
 import { fromApiCursor, toApiBalance, toApiCursor, toApiPrices } from "./convert.ts";
 import { operatorDisputeRoutes, type OperatorDisputeDeps } from "./operator-dispute-routes.ts";
 import { operatorMoneyRoutes, type OperatorMoneyDeps } from "./operator-money-routes.ts";
+import { priceRoutes, type PriceRouteDeps } from "./price-routes.ts";
 import { receiptRoutes, type ReceiptRouteDeps } from "./receipt-routes.ts";
 import { statementRoutes, type StatementRouteDeps } from "./statement-routes.ts";
 import { voucherRoutes, type VoucherRouteDeps } from "./voucher-routes.ts";
@@ -16,7 +17,14 @@ import { voucherRoutes, type VoucherRouteDeps } from "./voucher-routes.ts";
 export interface OperationRouteDeps extends DisputeRouteDeps, OperatorMoneyDeps, OperatorDisputeDeps {}
 
 export interface BillingRouteDeps
-  extends ReceiptRouteDeps, StatementRouteDeps, VoucherRouteDeps, AlertRouteDeps, BonusRouteDeps, OperationRouteDeps {
+  extends
+    ReceiptRouteDeps,
+    StatementRouteDeps,
+    VoucherRouteDeps,
+    AlertRouteDeps,
+    BonusRouteDeps,
+    PriceRouteDeps,
+    OperationRouteDeps {
   readonly readBalance: (accountId: AccountId) => Promise<BalanceView>;
   readonly usage: UsageStore;
   readonly prices: PriceStore;
@@ -63,6 +71,7 @@ export function billingRoutes(deps: BillingRouteDeps): readonly Route[] {
     ...voucherRoutes(deps),
     ...alertRoutes(deps),
     ...bonusRoutes(deps),
+    ...priceRoutes(deps),
     defineRoute({
       ...read,
       auth: "public",

@@ -12,6 +12,7 @@ import {
 } from "../app/ports.ts";
 import type { EncodeBalanceChanged } from "./ledger-store.ts";
 import { toCount, toDbQuarantine, toDbUsageEvent } from "./mapping.ts";
+import { resolving } from "./quarantine-store.ts";
 import type { Tables } from "./schema.ts";
 
 /**
@@ -106,7 +107,7 @@ class PostgresWriterSession implements WriterSession {
     return this.alone(async () => {
       for (let attempt = 1; ; attempt += 1) {
         try {
-          return await this.connection.transaction().execute((trx) => applyInTransaction(trx, this.encode, batch));
+          return await this.connection.transaction().execute((trx) => resolving(trx, batch, () => applyInTransaction(trx, this.encode, batch)));
         } catch (error) {
           const state = sqlState(error) ?? "";
           if (isContent(state)) throw new RejectedBatch(error);

@@ -48,6 +48,7 @@ function Receipt({ requestId }: { readonly requestId: string }): ReactNode {
       </Text>
       {data.usage.estimated && <Alert color="yellow">{t("usage.estimatedText")}</Alert>}
       {data.lines.length > 0 && (narrow ? <Sums lines={data.lines} /> : <SumTable lines={data.lines} />)}
+      <Terms receipt={data} />
       <Group justify="space-between" wrap="nowrap">
         <Text fw={700}>{t("usage.charged")}</Text>
         <Text fw={700} className="number" data-testid="receipt-charged">
@@ -63,6 +64,38 @@ function Receipt({ requestId }: { readonly requestId: string }): ReactNode {
       ))}
     </Stack>
   );
+}
+
+const ppm = 1_000_000;
+
+/** What the lines do not say: a tier, a time of the week, a group. Nothing when none of them changed the price. */
+function Terms({ receipt: { terms, exact } }: { readonly receipt: UsageReceipt }): ReactNode {
+  const { t, i18n } = useTranslation();
+  const { tierAboveInputTokens, offPeakPpm, priceGroup, groupPpm } = terms;
+  const share = (multiplierPpm: number): string => (multiplierPpm / ppm).toLocaleString(i18n.language);
+  return (
+    <>
+      {tierAboveInputTokens !== null && (
+        <Text size="sm">{t("usage.longContext", { tokens: countText(tierAboveInputTokens, i18n.language) })}</Text>
+      )}
+      {(offPeakPpm !== ppm || groupPpm !== ppm) && (
+        <Text size="sm">
+          {t("usage.multiplier", {
+            offPeak: share(offPeakPpm),
+            group: priceGroup,
+            share: share(groupPpm),
+            exact: decimalText(exact, i18n.language),
+          })}
+        </Text>
+      )}
+    </>
+  );
+}
+
+/** What the rate of a class is for: "/ 1,000,000" of tokens, "/ 1,000" of milliseconds; one of what is priced by the piece. */
+function unitOf(lineClass: string): number {
+  if (lineClass === "request" || lineClass === "image") return 1;
+  return lineClass === "audio" ? 1_000 : ppm;
 }
 
 type Lines = UsageReceipt["lines"];
@@ -116,7 +149,7 @@ function Sums({ lines }: { readonly lines: Lines }): ReactNode {
           </Group>
           <Text size="sm" className="number">
             {countText(line.quantity, i18n.language)} × {amountText(line.rate, i18n.language)}
-            {line.class === "request" ? "" : ` / ${countText(1_000_000, i18n.language)}`}
+            {unitOf(line.class) === 1 ? "" : ` / ${countText(unitOf(line.class), i18n.language)}`}
           </Text>
         </div>
       ))}
