@@ -39,7 +39,7 @@ export interface FetchBatchesOptions {
   readonly onBatch: (messages: readonly BatchMessage[]) => Promise<void>;
 }
 
-class RawMessage implements BatchMessage {
+export class RawMessage implements BatchMessage {
   private readonly message: JsMsg;
   private answered = false;
 
@@ -63,6 +63,11 @@ class RawMessage implements BatchMessage {
     return this.message.info.deliveryCount - 1;
   }
 
+  /** Number of this delivery for the consumer, from 1, without gaps. */
+  get deliverySeq(): number {
+    return this.message.info.deliverySequence;
+  }
+
   get isAnswered(): boolean {
     return this.answered;
   }
@@ -84,7 +89,7 @@ class RawMessage implements BatchMessage {
 }
 
 /** Groups what arrives: a batch ends when it is full, when it lingered long enough, or when the pull request ended. */
-async function* batchesOf(
+export async function* batchesOf(
   messages: ConsumerMessages,
   batchMax: number,
   lingerMs: number,

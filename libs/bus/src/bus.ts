@@ -13,6 +13,8 @@ import { KvBucket, type TypedKv } from "./kv.ts";
 import type { BusLogger } from "./logger.ts";
 import { Publisher, type OutgoingMessage, type PublishReceipt } from "./publisher.ts";
 import type { PullDeps } from "./pull.ts";
+import { readStream, type ReadStreamOptions } from "./reader.ts";
+import { streamEnds, type StreamEnds } from "./stream-ends.ts";
 import { RpcClient, type CallOptions } from "./rpc-client.ts";
 import { listenTo, sendSignal, type SignalListener } from "./signals.ts";
 import { RpcServer, type RpcHandler, type ServiceDescription } from "./rpc-server.ts";
@@ -51,6 +53,14 @@ export interface Bus {
   ): Promise<{ stop(): void }>;
   /** The stream's incarnation and end; rejects with `unavailable`. A stream that was made anew has another `created`. */
   streamState(stream: StreamName): Promise<{ readonly created: Date; readonly lastSeq: number }>;
+  /** Reads a subject in order behind a position that the caller keeps; nothing is acknowledged. Begins at once, never rejects. */
+  readStream(options: ReadStreamOptions): { stop(): Promise<void> };
+  /**
+   * Removes what stands in the stream below `seq` (a stream made to be kept by its reader's position). Answers how many messages.
+   */
+  purgeStream(stream: StreamName, seq: number): Promise<number>;
+  /** When the stream was created, its last number, and the last number of each subject asked for; 0 when it has none. */
+  streamEnds(stream: StreamName, subjects: readonly string[]): Promise<StreamEnds>;
   /** Opens a bucket, made if missing. */
   kv<S extends z.ZodType>(def: KvDef<S>): Promise<TypedKv<z.output<S>>>;
   /** Makes the server's streams and buckets what the contracts say, or throws `TopologyDrift`. */
@@ -150,6 +160,19 @@ class NatsBus implements Bus {
     } catch (error) {
       throw busUnavailable({ stream }, error);
     }
+  }
+
+  readStream(options: ReadStreamOptions): { stop(): Promise<void> } {
+    return readStream(this.deps, options);
+  }
+
+  async purgeStream(stream: StreamName, seq: number): Promise<number> {
+    const { purged } = await this.deps.jsm.streams.purge(stream, { seq });
+    return purged;
+  }
+
+  streamEnds(stream: StreamName, subjects: readonly string[]): Promise<StreamEnds> {
+    return streamEnds(this.deps.jsm, stream, subjects);
   }
 
   async kv<S extends z.ZodType>(def: KvDef<S>): Promise<TypedKv<z.output<S>>> {

@@ -13,7 +13,7 @@ export interface BillingConfig {
   readonly usageWriters: number;
   readonly usageLingerMs: number;
   readonly usageRoundMs: number;
-  readonly usageAckWaitMs: number;
+  readonly balanceRoundMs: number;
   readonly pricePollMs: number;
   readonly priceStaleMs: number;
   readonly receiptKey: Secret;
@@ -59,11 +59,9 @@ export const config = defineConfig({
     USAGE_ROUND_MS: env
       .integer({ min: 20, max: 60_000, default: 1_000 })
       .describe("between two looks for partitions without an owner; bounds how long a dead replica's stay idle"),
-    USAGE_ACK_WAIT_MS: env
-      .integer({ min: 1_000, max: 600_000, default: 30_000 })
-      .describe(
-        "after which a batch that nobody confirmed is delivered again; more than three times the slowest batch",
-      ),
+    BALANCE_ROUND_MS: env
+      .integer({ min: 20, max: 60_000, default: 500 })
+      .describe("between two rounds that publish balances changed by usage; an account's newest state, once a round"),
     PRICE_POLL_MS: env
       .integer({ min: 20, max: 60_000, default: 500 })
       .describe("between two looks for a new price version"),
@@ -100,7 +98,7 @@ export const config = defineConfig({
     usageWriters: values.USAGE_WRITERS,
     usageLingerMs: values.USAGE_LINGER_MS,
     usageRoundMs: values.USAGE_ROUND_MS,
-    usageAckWaitMs: values.USAGE_ACK_WAIT_MS,
+    balanceRoundMs: values.BALANCE_ROUND_MS,
     pricePollMs: values.PRICE_POLL_MS,
     priceStaleMs: values.PRICE_STALE_MS,
     receiptKey: values.BILLING_RECEIPT_KEY,
@@ -162,11 +160,8 @@ export const reclaimConfig = defineConfig({
 /** Of the one-shot replay of quarantined records. */
 export const replayConfig = defineConfig({
   service: "billing-ledger replay-quarantine",
-  fields: {
-    DATABASE_URL: databaseUrl.describe("Postgres, role billing_app"),
-    NATS_URL: env.urls({ protocols: ["nats", "tls"] }).describe("NATS servers, comma separated"),
-  },
-  build: (values) => ({ databaseUrl: values.DATABASE_URL, natsServers: values.NATS_URL }),
+  fields: { DATABASE_URL: databaseUrl.describe("Postgres, role billing_app") },
+  build: (values) => ({ databaseUrl: values.DATABASE_URL }),
 });
 
 /** Of the one-shot audit. */

@@ -1,4 +1,4 @@
-import { createCounter, type Logger } from "@codex/runtime";
+import { createCounter, type CheapCounter, type Logger } from "@codex/runtime";
 import type { Meter } from "@opentelemetry/api";
 import type { LeaseEvents } from "./app/lease-ports.ts";
 import type { LedgerEvents } from "./app/ports.ts";
@@ -6,6 +6,7 @@ import type { LedgerEvents } from "./app/ports.ts";
 /** Business telemetry of the ledger: one function an event. Amounts go to the log, counts to the metrics. */
 export interface BillingEvents extends LedgerEvents, LeaseEvents {
   usageAgentFailed(error: unknown): void;
+  usageRoundFailed(job: string, error: unknown): void;
   pricesPublished(version: string): void;
   /** Requests that a gateway priced by a version long after its successor took effect. */
   stalePriceUsed(version: string, requests: number): void;
@@ -97,9 +98,17 @@ export function billingEvents(logger: Logger, meter: Meter): BillingEvents {
     pricesPublished(version) {
       logger.info("price book published", { version });
     },
+    usageRoundFailed: roundFailed(logger, faults),
     pricePublishFailed(error) {
       faults.with({ part: "price_publisher" }).add();
       logger.error("price book could not be published", { error });
     },
+  };
+}
+
+function roundFailed(logger: Logger, faults: CheapCounter): BillingEvents["usageRoundFailed"] {
+  return (job, error) => {
+    faults.with({ part: job.replaceAll(" ", "_") }).add();
+    logger.error("a round of the usage path failed", { reason: job, error });
   };
 }

@@ -1,11 +1,9 @@
 import { parseArgs } from "node:util";
-import { connectBus } from "@codex/bus";
 import { openDb } from "@codex/db";
 import { AppError } from "@codex/kernel";
 import { ConfigError, loadConfig } from "@codex/runtime";
 import type { AsideReason } from "./app/ports.ts";
 import { replayQuarantine, type Replayed, type ReplayChoice } from "./app/replay-quarantine.ts";
-import { toBusBalanceChanged } from "./bus/balance-changed.ts";
 import { environment, replayConfig } from "./config.ts";
 import { createPriceStore } from "./store/price-store.ts";
 import { createQuarantineStore } from "./store/quarantine-store.ts";
@@ -50,13 +48,11 @@ const print = (line: Readonly<Record<string, unknown>>): void => {
 };
 
 async function run(which: ReplayChoice): Promise<number> {
-  const { databaseUrl, natsServers } = loadConfig(replayConfig, environment());
+  const { databaseUrl } = loadConfig(replayConfig, environment());
   const name = "billing-ledger replay-quarantine";
-  const logger = { info: () => undefined, warn: () => undefined, error: () => undefined };
   const db = openDb<Tables>({ url: databaseUrl, schema, applicationName: name, connectionsMax: 2 });
   try {
-    const bus = await connectBus({ servers: natsServers, name }, { logger, source: "billing-ledger" });
-    const writer = await openWriterSession(db, (balance) => toBusBalanceChanged(bus, balance));
+    const writer = await openWriterSession(db);
     try {
       const counts = { booked: 0, writtenOff: 0, left: 0 };
       const onReplayed = (replayed: Replayed): void => {
@@ -71,7 +67,6 @@ async function run(which: ReplayChoice): Promise<number> {
       return counts.left > 0 ? 2 : 0;
     } finally {
       await writer.close();
-      await bus.drain();
     }
   } finally {
     await db.close();

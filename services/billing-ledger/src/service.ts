@@ -35,6 +35,7 @@ import { leaseRpcs } from "./bus/lease-rpc.ts";
 import { refundDurable, refundHandler } from "./bus/refund-consumer.ts";
 import { ledgerRpcs } from "./bus/rpc.ts";
 import { startUsageAgent } from "./bus/usage-agent.ts";
+import { replayMargin, trimUsageStream } from "./bus/usage-trimmer.ts";
 import type { BillingConfig } from "./config.ts";
 import { customerEvents, type CustomerEvents } from "./customer-events.ts";
 import { createReceiptKeys } from "./crypto/receipt-signer.ts";
@@ -51,6 +52,7 @@ import { startRounds } from "./rounds.ts";
 import { createDisputeStore } from "./store/dispute-store.ts";
 import { createAlertStore } from "./store/alert-store.ts";
 import { createBonusStore } from "./store/bonus-store.ts";
+import { createDirtyBalances, ensureUsageDays } from "./store/usage-aftermath.ts";
 import { createLedgerStore, type EncodeBalanceChanged } from "./store/ledger-store.ts";
 import { migrations } from "./store/migrations/index.ts";
 import { createOperationsStore } from "./store/operations-store.ts";
@@ -151,18 +153,18 @@ async function startLedger(parts: Parts): Promise<void> {
   for (let writer = 1; writer <= config.usageWriters; writer += 1) {
     const agent = startUsageAgent({
       bus,
-      openSession: () => openWriterSession(db, encode),
+      openSession: () => openWriterSession(db),
       apply: async (session, received) => {
         await applyUsage({ prices, events }, session, received);
         await watchStalePrices({ prices, events, toleranceMs: config.priceStaleMs }, received.records);
       },
       lingerMs: config.usageLingerMs,
       roundMs: config.usageRoundMs,
-      ackWaitMs: config.usageAckWaitMs,
       onFailure: (error) => events.usageAgentFailed(error),
     });
     scope.defer(`usage agent ${String(writer)}`, () => agent.stop());
   }
+  startUsageRounds({ config, scope, db, bus, events, encode });
   const grants = await bus.consume({
     stream: "COMMANDS",
     durable: grantDurable,
@@ -198,6 +200,38 @@ async function startLedger(parts: Parts): Promise<void> {
     onFailure: (error) => events.reclaimFailed(error),
   });
   scope.defer("lease reclaim", () => reclaim.stop());
+}
+
+const trimRoundMs = 10_000;
+const dayRoundMs = 600_000;
+/** Bounds what one round publishes; the rest waits for the next, and is newer then. */
+const balancesMax = 1_000;
+
+/** What usage leaves behind: balances to tell about, a stream to trim, tomorrow's table. */
+function startUsageRounds({ config, scope, db, bus, events, encode }: Omit<Parts, "prices" | "customers">): void {
+  const dirty = createDirtyBalances(db);
+  const { positions } = createLeaseStore(db, encode);
+  const jobs = {
+    "balance publisher": {
+      everyMs: config.balanceRoundMs,
+      round: async () => {
+        await dirty.publishNewest(balancesMax, (balances) =>
+          bus.publishRaw(balances.map((balance) => toBusBalanceChanged(bus, balance))),
+        );
+      },
+    },
+    "usage trimmer": {
+      everyMs: trimRoundMs,
+      round: async () => {
+        await trimUsageStream({ bus, floors: positions, margin: replayMargin });
+      },
+    },
+    "usage days": { everyMs: dayRoundMs, round: () => ensureUsageDays(db) },
+  };
+  for (const [name, job] of Object.entries(jobs)) {
+    const rounds = startRounds({ ...job, onFailure: (error) => events.usageRoundFailed(name, error) });
+    scope.defer(name, () => rounds.stop());
+  }
 }
 
 /** Operators' money, refunds and disputes: the jobs started, the use cases for the routes. */

@@ -163,7 +163,7 @@ export function settings(
     PRICE_POLL_MS: "50",
     ALERT_ROUND_MS: "50",
     BONUS_EXPIRY_ROUND_MS: "50",
-    USAGE_ACK_WAIT_MS: "2000",
+    BALANCE_ROUND_MS: "50",
     // Many tests book answers without a token, which this rule would give back; the tests of the rules switch it on.
     AUTO_REFUND_EMPTY_COMPLETION: "false",
     ...more,

@@ -205,11 +205,11 @@ describe("lease.grant", () => {
 });
 
 describe("epoch.open", () => {
-  test("given many workers, when they open epochs at once, then each has its own and the day has one table", async () => {
+  test("given many workers, when they open epochs at once, then each has its own, and this day and the next have a table", async () => {
     const epochs = await Promise.all(Array.from({ length: 20 }, (_, index) => Worker.open(world, `w${String(index)}`)));
     expect(new Set(epochs.map((worker) => worker.epoch)).size).toBe(20);
-    const tables = await world.query("select relname from pg_class where relname ~ '^usage_event_[0-9]+$'");
-    expect(tables).toHaveLength(1);
+    const tables = await world.query("select relname from pg_class where relname ~ '^usage_row_[0-9]+$'");
+    expect(tables).toHaveLength(2);
   });
 });
 

@@ -55,7 +55,9 @@ describe("money has no other door than the functions", () => {
     ["update operator_balance set posted = 0"],
     ["update lease set settled = 0"],
     ["update gateway_cursor set contiguous = 0"],
-    ["delete from usage_event"],
+    ["delete from usage_row"],
+    ["update ingest_position set floor = 9"],
+    ["select usage_shape_no('[]')"],
     [
       "insert into transfer (id, kind, debit_account_id, credit_account_id, amount) values (uuid_v7(), 'grant', uuid_v7(), uuid_v7(), 1)",
     ],
@@ -75,12 +77,9 @@ describe("money has no other door than the functions", () => {
   test("given the table of a day, when the service's role goes past its parent, then it lacks the right", async () => {
     await Worker.open(world);
     const { rows } = await owner.query<{ relname: string }>(
-      "select relname from pg_class where relname ~ '^usage_event_[0-9]+$'",
+      "select relname from pg_class where relname ~ '^usage_row_[0-9]+$' order by relname",
     );
-    for (const text of [
-      `delete from ${rows[0]!.relname}`,
-      `insert into ${rows[0]!.relname} select * from usage_event`,
-    ]) {
+    for (const text of [`delete from ${rows[0]!.relname}`, `insert into ${rows[0]!.relname} select * from usage_row`]) {
       await expect(app.query(text)).rejects.toMatchObject({ code: "42501" });
     }
   });
@@ -114,9 +113,9 @@ describe("an archived day", () => {
     await worker.send([known]);
     await worker.confirmed(1, 1);
     const { rows } = await owner.query<{ relname: string }>(
-      "select relname from pg_class where relname ~ '^usage_event_[0-9]+$'",
+      "select relname from pg_class where relname ~ '^usage_row_[0-9]+$' order by relname",
     );
-    await owner.query(`alter table usage_event detach partition ${rows[0]!.relname}`);
+    await owner.query(`alter table usage_row detach partition ${rows[0]!.relname}`);
     await owner.query("update gateway_epoch set archived_at = now() where epoch = $1", [worker.epoch]);
     await worker.send([known, worker.usage(accountId, leaseId, { input: 1 })], { id: newId("evt") });
     const aside = await eventually(

@@ -1,8 +1,9 @@
-import type { PriceBook } from "@codex/contracts";
+import type { ModelPrice, PriceBook } from "@codex/contracts";
 import { checkCharge } from "../domain/charge-check.ts";
 import {
   RejectedBatch,
   type AsideRecord,
+  type BatchPosition,
   type BookableRecord,
   type LedgerEvents,
   type PriceStore,
@@ -19,6 +20,7 @@ export interface ReceivedUsage {
   readonly aside: readonly AsideRecord[];
   readonly firstStreamSeq: number;
   readonly lastStreamSeq: number;
+  readonly position?: BatchPosition | undefined;
 }
 
 export interface ApplyUsageDeps {
@@ -35,17 +37,48 @@ export const batchRecordsMax = 2_000;
  * throws, some of it may be committed and all of it may be repeated.
  */
 export async function applyUsage(deps: ApplyUsageDeps, writer: UsageWriter, received: ReceivedUsage): Promise<void> {
-  const { bookable, unpriced } = await priceAll(deps, received.records);
-  const aside = [...received.aside, ...unpriced];
+  const { records, conflicts } = inSpoolOrder(received.records);
+  const { bookable, unpriced } = await priceAll(deps, records);
+  const aside = [...received.aside, ...conflicts, ...unpriced];
   for (let from = 0; from === 0 || from < bookable.length; from += batchRecordsMax) {
+    const isLast = from + batchRecordsMax >= bookable.length;
     await applyOrBisect(deps, writer, {
       partition: received.partition,
       records: bookable.slice(from, from + batchRecordsMax),
       aside: from === 0 ? aside : [],
       firstStreamSeq: received.firstStreamSeq,
       lastStreamSeq: received.lastStreamSeq,
+      position: isLast ? received.position : partOf(received.position),
     });
   }
+}
+
+/** The place in the stream moves with the last part alone. */
+function partOf(position: BatchPosition | undefined): BatchPosition | undefined {
+  return position && { term: position.term, floor: null };
+}
+
+/** Sorted by epoch and number, each number once: copies are dropped, another payload under the same number is set aside. */
+function inSpoolOrder(received: readonly SpooledRecord[]): { records: SpooledRecord[]; conflicts: AsideRecord[] } {
+  const sorted = received.toSorted((a, b) => a.epoch - b.epoch || a.record.seq - b.record.seq);
+  const records: SpooledRecord[] = [];
+  const conflicts: AsideRecord[] = [];
+  for (const spooled of sorted) {
+    const last = records.at(-1);
+    if (last?.epoch !== spooled.epoch || last.record.seq !== spooled.record.seq) records.push(spooled);
+    else if (last.payloadHash !== spooled.payloadHash)
+      conflicts.push(setAside(spooled, "conflict", "another payload came under this number"));
+  }
+  return { records, conflicts };
+}
+
+interface Prices {
+  readonly models: ReadonlyMap<string, ModelPrice>;
+  readonly groups: PriceBook["groups"];
+}
+
+function pricesOf(book: PriceBook | undefined): Prices {
+  return { models: new Map(book?.models.map((price) => [price.model, price])), groups: book?.groups ?? [] };
 }
 
 async function priceAll(
@@ -54,18 +87,20 @@ async function priceAll(
 ): Promise<{ bookable: BookableRecord[]; unpriced: AsideRecord[] }> {
   const bookable: BookableRecord[] = [];
   const unpriced: AsideRecord[] = [];
-  const books = new Map<string, PriceBook | undefined>();
+  const books = new Map<string, Prices>();
   for (const spooled of records) {
     const { record } = spooled;
     if (record.type === "lease_close") {
       bookable.push({ spooled, cost: 0n, hold: 0n, chargeMismatch: false });
       continue;
     }
-    if (!books.has(record.priceVersion))
-      books.set(record.priceVersion, await deps.prices.byVersion(record.priceVersion));
-    const book = books.get(record.priceVersion);
-    const price = book?.models.find((candidate) => candidate.model === record.model);
-    if (!book || !price) {
+    let book = books.get(record.priceVersion);
+    if (!book) {
+      book = pricesOf(await deps.prices.byVersion(record.priceVersion));
+      books.set(record.priceVersion, book);
+    }
+    const price = book.models.get(record.model);
+    if (!price) {
       unpriced.push(setAside(spooled, "unpriced", `no price of ${record.model} in ${record.priceVersion}`));
       continue;
     }
@@ -97,7 +132,8 @@ async function applyOrBisect(deps: ApplyUsageDeps, writer: UsageWriter, batch: U
       return;
     }
     const middle = Math.ceil(batch.records.length / 2);
-    await applyOrBisect(deps, writer, { ...batch, records: batch.records.slice(0, middle) });
+    const part = { ...batch, position: partOf(batch.position) };
+    await applyOrBisect(deps, writer, { ...part, records: batch.records.slice(0, middle) });
     await applyOrBisect(deps, writer, { ...batch, records: batch.records.slice(middle), aside: [] });
   }
 }

@@ -117,6 +117,29 @@ export interface UsageBatch {
   readonly lastStreamSeq: number;
   /** Of a replay: the quarantined record that is dealt with by booking the one record of this batch. */
   readonly resolving?: bigint;
+  /** Absent when the caller keeps none. */
+  readonly position?: BatchPosition | undefined;
+}
+
+/** What a commit says of the stream: {@link ReadPosition.term} of its reader, and how far everything is booked with it. */
+export interface BatchPosition {
+  readonly term: bigint;
+  /** Null: this batch is a part, and the message is not done with it. */
+  readonly floor: number | null;
+}
+
+/** A stream as its server describes it: numbers mean something only within one incarnation. */
+export interface StreamState {
+  /** RFC 3339. */
+  readonly created: string;
+  readonly lastSeq: number;
+}
+
+export interface ReadPosition {
+  /** Grows with every reader; the batches of an earlier one are refused. */
+  readonly term: bigint;
+  /** Everything up to this number of the stream is booked. */
+  readonly floor: number;
 }
 
 export interface BatchOutcome {
@@ -150,6 +173,8 @@ export interface WriterSession extends UsageWriter {
   /** True when this session owns the partition now. Idempotent. */
   claim(partition: number): Promise<boolean>;
   release(partition: number): Promise<void>;
+  /** Makes this session the reader of a partition that it has claimed, and tells where to go on. */
+  beginReading(partition: number, stream: StreamState): Promise<ReadPosition>;
   /** Sessions of all replicas that are alive, this one included. */
   sessions(): Promise<number>;
   /** Frees every partition and gives the connection back. Never throws. */

@@ -1,5 +1,5 @@
-import { createHash } from "node:crypto";
-import { decodeEvent, type BatchMessage } from "@codex/bus";
+import { hash } from "node:crypto";
+import { decodeEvent, type ReadMessage } from "@codex/bus";
 import { spoolRecord, usageEnvelope, usageEnvelopeRecordsMax, usagePartitionOf } from "@codex/contracts";
 import { z } from "zod";
 import { storable } from "../app/apply-usage.ts";
@@ -21,7 +21,7 @@ export interface ReadRecords {
 }
 
 /** Reads one message of a partition's subject. Never throws: what cannot be read is set aside with its reason. */
-export function fromBusUsage(message: Pick<BatchMessage, "data" | "seq">, partition: number): ReadRecords {
+export function fromBusUsage(message: Pick<ReadMessage, "data" | "seq">, partition: number): ReadRecords {
   const decoded = decodeEvent(envelopeOfAnything, message.data);
   if (!decoded.ok || decoded.value.data.partition !== partition) {
     const raw = storable(new TextDecoder().decode(message.data));
@@ -87,5 +87,5 @@ function seqOf(envelope: Envelope, wire: unknown, index: number): number | null 
 
 /** 64 bits are plenty to tell corruption from repetition; nobody gains by forging them. */
 function hashOf(text: string): bigint {
-  return createHash("sha256").update(text).digest().readBigInt64BE(0);
+  return hash("sha256", text, "buffer").readBigInt64BE(0);
 }

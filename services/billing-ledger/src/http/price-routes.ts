@@ -174,7 +174,9 @@ function previewRoute(deps: PriceRouteDeps): Route {
       const range = from === undefined || to === undefined ? undefined : { from: new Date(from), to: new Date(to) };
       const outcome = await deps.previewPrices({ models, groups, range }, signal);
       if (outcome === "busy") {
-        throw appError("overloaded", "Another preview is running. Please try again shortly.", { retryAfterSeconds: 20 });
+        throw appError("overloaded", "Another preview is running. Please try again shortly.", {
+          retryAfterSeconds: 20,
+        });
       }
       if (!outcome.ok) throw invalid(outcome.problems);
       return { status: 200, body: toApiPreview(outcome.preview) };

@@ -9,6 +9,7 @@ export const schema = "billing";
 
 export interface BalanceTable {
   account_id: string;
+  account_no: number;
   paid_account_id: string;
   bonus_account_id: string;
   paid: bigint;
@@ -30,14 +31,15 @@ export interface TransferTable {
   created_at: Date;
 }
 
-export interface UsageEventTable {
+/** The view of the requests; what it stands on is read by `apply_batch` alone. */
+export interface UsageLineView {
+  account_no: number;
   epoch: bigint;
   seq: bigint;
   partition: number;
   batch_id: bigint;
   account_id: string;
-  /** Null on a LEASE_CLOSE; the columns after it then are null as well. */
-  request_id: string | null;
+  request_id: string;
   key_id: string;
   route: string;
   model: string;
@@ -46,6 +48,7 @@ export interface UsageEventTable {
   error_code: string | null;
   streamed: boolean;
   estimated: boolean;
+  price_group: string;
   tokens_input: bigint;
   tokens_cached_input: bigint;
   tokens_cache_write: bigint;
@@ -135,7 +138,7 @@ export interface PriceRowTable {
 export interface Tables extends OperationTables {
   balance: BalanceTable;
   transfer: TransferTable;
-  usage_event: UsageEventTable;
+  usage_line: UsageLineView;
   ingest_batch: IngestBatchTable;
   gateway_cursor: GatewayCursorTable;
   ingest_position: IngestPositionTable;

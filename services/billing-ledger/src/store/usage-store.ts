@@ -1,8 +1,7 @@
-import { defaultPriceGroup } from "@codex/contracts";
 import type { Db } from "@codex/db";
 import { idToUuid, uuidToId, type AccountId, type RequestId } from "@codex/kernel";
 import type { PostedUsage, UsagePage, UsageStore } from "../app/ports.ts";
-import { fromDbUsageEvent, type UsageRow } from "./mapping.ts";
+import { fromDbUsageEvent } from "./mapping.ts";
 import type { Tables } from "./schema.ts";
 
 export function createUsageStore(db: Db<Tables>): UsageStore {
@@ -12,10 +11,9 @@ export function createUsageStore(db: Db<Tables>): UsageStore {
   };
 }
 
-/** The where clause has put the LEASE_CLOSE rows aside; the type does not know. */
-function usageRow<Row extends { request_id: string | null }>(row: Row): Row & { request_id: string } {
-  if (row.request_id === null) throw new Error("a usage row without request id");
-  return { ...row, request_id: row.request_id };
+/** The number stands in the index where the id would not be of use: pages come in order without a sort. */
+function accountNo(db: Db<Tables>, accountId: AccountId) {
+  return db.kysely.selectFrom("balance").select("account_no").where("account_id", "=", idToUuid(accountId));
 }
 
 async function readPage(
@@ -25,22 +23,21 @@ async function readPage(
   before: RequestId | undefined,
 ): Promise<UsagePage> {
   let query = db.kysely
-    .selectFrom("usage_event")
+    .selectFrom("usage_line")
     .selectAll()
-    .where("account_id", "=", idToUuid(accountId))
-    .where("request_id", "is not", null)
+    .where("account_no", "=", accountNo(db, accountId))
     .orderBy("request_id", "desc")
     // One more than asked for tells whether there is a next page.
     .limit(limit + 1);
   if (before !== undefined) query = query.where("request_id", "<", idToUuid(before));
   const rows = await query.execute();
-  const lines = rows.slice(0, limit).map((row) => fromDbUsageEvent(usageRow(row)));
+  const lines = rows.slice(0, limit).map((row) => fromDbUsageEvent(row));
   return { lines, next: rows.length > limit ? (lines.at(-1)?.requestId ?? null) : null };
 }
 
 async function findUsage(db: Db<Tables>, accountId: AccountId, requestId: RequestId): Promise<PostedUsage | undefined> {
   const row = await db.kysely
-    .selectFrom("usage_event as event")
+    .selectFrom("usage_line as event")
     .innerJoin("ingest_batch as batch", "batch.id", "event.batch_id")
     .selectAll("event")
     .select("batch.created_at as posted_at")
@@ -62,18 +59,17 @@ async function findUsage(db: Db<Tables>, accountId: AccountId, requestId: Reques
         .limit(1)
         .as("transfer_id"),
     )
-    .where("event.account_id", "=", idToUuid(accountId))
+    .where("event.account_no", "=", accountNo(db, accountId))
     .where("event.request_id", "=", idToUuid(requestId))
     .limit(1)
     .executeTakeFirst();
   if (!row) return undefined;
-  const event: UsageRow = usageRow(row);
   return {
-    line: fromDbUsageEvent(event),
-    priceVersion: uuidToId("prc", event.price_version),
-    priceGroup: defaultPriceGroup,
-    hold: event.hold,
-    transferId: row.transfer_id === null || event.charged === 0n ? null : uuidToId("trf", row.transfer_id),
+    line: fromDbUsageEvent(row),
+    priceVersion: uuidToId("prc", row.price_version),
+    priceGroup: row.price_group,
+    hold: row.hold,
+    transferId: row.transfer_id === null || row.charged === 0n ? null : uuidToId("trf", row.transfer_id),
     postedAt: row.posted_at,
   };
 }

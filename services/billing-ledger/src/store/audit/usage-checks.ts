@@ -39,7 +39,7 @@ export const usageChecks: readonly AuditCheck[] = [
       select c.epoch, c.partition, c.contiguous, k.known from gateway_cursor c
       left join lateral (
         select count(*) as known from (
-          select seq from spool_record r where r.epoch = c.epoch and r.partition = c.partition and r.seq <= c.contiguous
+          select seq from spool_record r where r.stream = c.epoch * 16 + c.partition and r.seq <= c.contiguous
           union
           select seq from quarantine q where q.epoch = c.epoch and q.partition = c.partition and q.seq <= c.contiguous
         ) seqs
@@ -53,9 +53,9 @@ export const usageChecks: readonly AuditCheck[] = [
       select c.epoch, c.partition, c.contiguous from gateway_cursor c
       where c.updated_at >= $1 and ${notArchived("c.epoch")}
         and ((c.contiguous > 0
-            and not exists (select from spool_record r where r.epoch = c.epoch and r.partition = c.partition and r.seq = c.contiguous)
+            and not exists (select from spool_record r where r.stream = c.epoch * 16 + c.partition and r.seq = c.contiguous)
             and not exists (select from quarantine q where q.epoch = c.epoch and q.partition = c.partition and q.seq = c.contiguous))
-          or exists (select from spool_record r where r.epoch = c.epoch and r.partition = c.partition and r.seq = c.contiguous + 1)
+          or exists (select from spool_record r where r.stream = c.epoch * 16 + c.partition and r.seq = c.contiguous + 1)
           or exists (select from quarantine q where q.epoch = c.epoch and q.partition = c.partition and q.seq = c.contiguous + 1))`,
   },
   {
@@ -76,7 +76,7 @@ export const usageChecks: readonly AuditCheck[] = [
     only: "full",
     sql: `
       select c.epoch, c.partition, c.contiguous, min(r.seq) as next_known from gateway_cursor c
-      join spool_record r on r.epoch = c.epoch and r.partition = c.partition and r.seq > c.contiguous
+      join spool_record r on r.stream = c.epoch * 16 + c.partition and r.seq > c.contiguous
       join ingest_batch b on b.id = r.batch_id and b.created_at < now() - ${gapMax}
       where ${notArchived("c.epoch")} group by 1, 2, 3`,
   },

@@ -29,7 +29,10 @@ create index ingest_batch_written on ingest_batch using brin (created_at) with (
 create index money_command_written on money_command using brin (created_at) with (pages_per_range = 32);
 create index entry_written on entry using brin (batch_id, transfer_id) with (pages_per_range = 32);
 
-create view spool_record as select epoch, partition, seq, batch_id from usage_event;
+create index usage_row_written on usage_row using brin (batch_id) with (pages_per_range = 32);
+
+create view spool_record as
+  select stream, stream >> 4 as epoch, (stream & 15)::smallint as partition, seq, batch_id from usage_row;
 
 do $$
 declare

@@ -6,6 +6,10 @@ import { createMoneyFunctions } from "./20261123T1030-create-money-functions.ts"
 import { createApplyBatch } from "./20261123T1040-create-apply-batch.ts";
 import { restrictApplicationRole } from "./20261123T1050-restrict-application-role.ts";
 import { moneyFoundation } from "./20261125T1000-money-foundation.ts";
+import { usageStorage, usageViews } from "./20261125T1100-usage-storage.ts";
+import { ingestPosition } from "./20261125T1110-ingest-position.ts";
+import { applyBatch } from "./20261125T1120-apply-batch.ts";
+import { entryGuards } from "./20261125T1130-entry-guards.ts";
 import { leaseLifecycle } from "./20261125T1200-lease-lifecycle.ts";
 import { moneyMachine } from "./20261125T1300-money-machine.ts";
 import { pendingTransfers } from "./20261125T1310-pending-transfers.ts";
@@ -33,6 +37,10 @@ export const migrations: readonly Migration[] = [
   outboxMigration("20261123T1045_create_outbox"),
   { name: "20261123T1050_restrict_application_role", up: restrictApplicationRole },
   { name: "20261125T1000_money_foundation", up: moneyFoundation },
+  { name: "20261125T1100_usage_storage", up: usageStorage + usageViews },
+  { name: "20261125T1110_ingest_position", up: ingestPosition },
+  { name: "20261125T1120_apply_batch", up: applyBatch },
+  { name: "20261125T1130_entry_guards", up: entryGuards },
   { name: "20261125T1200_lease_lifecycle", up: leaseLifecycle },
   { name: "20261125T1300_money_machine", up: moneyMachine },
   { name: "20261125T1310_pending_transfers", up: pendingTransfers },
