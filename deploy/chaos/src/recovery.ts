@@ -25,7 +25,7 @@ interface Pending {
   readonly gateway: string | undefined;
 }
 
-const pollMs = 50;
+const pollMs = 100;
 /** A partition that was committed within this time before the kill counts as busy. */
 const busyMs = 700;
 

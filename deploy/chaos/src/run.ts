@@ -167,6 +167,8 @@ class Session {
       },
       { timeoutMs: 20_000, what: "the money of the customers" },
     );
+    // What the seeding wrote is no part of any recovery.
+    await world.admin.query("checkpoint");
   }
 
   private async disturb(): Promise<void> {
@@ -222,7 +224,8 @@ class Session {
   }
 
   private async perform(action: Action, actor: Actor): Promise<void> {
-    this.note({ event: "action", ...action });
+    const { atMs: plannedMs, ...rest } = action;
+    this.note({ event: "action", plannedMs, ...rest });
     try {
       const result = await actor.run(action);
       this.note({ event: "action ended", kind: action.kind, target: action.target, result });
