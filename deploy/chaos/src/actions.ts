@@ -10,7 +10,7 @@ import type { Random } from "./random.ts";
 import type { RecoveryClock } from "./recovery.ts";
 import { redeliver } from "./redeliver.ts";
 import type { Action } from "./schedule.ts";
-import type { Server } from "./servers.ts";
+import { allServers, type Server } from "./servers.ts";
 import type { LinkMode } from "./tcp-proxy.ts";
 import type { World } from "./world.ts";
 
@@ -183,33 +183,33 @@ export class Actor {
 
   private async killPostgresMidBatch(): Promise<string> {
     const { fleet, servers } = this.deps.world;
-    let killed: Promise<string> | undefined;
+    const kills: Promise<string>[] = [];
     const act = (): void => {
-      killed ??= this.killServer(servers.postgres);
+      if (kills.length === 0) kills.push(this.killServer(servers.postgres));
     };
     const disarm = fleet.billings.map(({ batches }) => batches.arm({ moment: "sent", swallow: false, act }));
-    await waitFor(() => killed !== undefined);
+    await waitFor(() => kills.length > 0);
     for (const takeBack of disarm) takeBack();
-    return (await killed) ?? "no batch came by";
+    return kills[0] ?? "no batch came by";
   }
 
   private async afterCommit(target: string, swallow: boolean): Promise<string> {
     const billing = this.deps.world.fleet.billings.find(({ program }) => program.name === target);
     if (billing === undefined) throw new Error(`no billing is named ${target}`);
-    let sprung = false;
+    const kept = { sprung: false };
     const takeBack = billing.batches.arm({
       moment: "committed",
       swallow,
       act: () => {
-        sprung = true;
+        kept.sprung = true;
         if (swallow) return;
         this.note("billing", target);
         billing.program.kill();
       },
     });
-    await waitFor(() => sprung);
+    await waitFor(() => kept.sprung);
     takeBack();
-    if (!sprung) return "no batch came by";
+    if (!kept.sprung) return "no batch came by";
     return swallow ? "committed, and the answer thrown away" : "killed between commit and ack";
   }
 
@@ -236,6 +236,7 @@ export class Actor {
   private async killBeforePublish(gateway: Gateway, ms: number): Promise<string> {
     gateway.links.nats.set({ kind: "black-hole" });
     await delay(300 + ms);
+    this.note("gateway", gateway.program.name);
     gateway.program.kill({ hold: true });
     gateway.links.nats.set({ kind: "cut" });
     await delay(restartDelayMs);
@@ -266,7 +267,7 @@ export class Actor {
 
   private server(name: string): Server {
     const { servers, cluster } = this.deps.world;
-    const found = [...Object.values(servers), ...(cluster?.nodes ?? [])].find((server) => server.name === name);
+    const found = [...allServers(servers), ...(cluster?.nodes ?? [])].find((server) => server.name === name);
     if (found === undefined) throw new Error(`nothing is named ${name}`);
     return found;
   }

@@ -132,14 +132,19 @@ export class Program {
   }
 
   private async supervise(): Promise<void> {
-    while (this.wanted) {
+    while (this.isWanted()) {
       this.spawnOnce();
       await this.exited;
       this.wake = new AbortController();
-      if (!this.wanted) return;
+      if (!this.isWanted()) return;
       await delay(restartDelayMs);
       while (this.held) await delay(60_000, undefined, { signal: this.wake.signal }).catch(() => undefined);
     }
+  }
+
+  /** Changes while somebody waits, which a plain field does not say. */
+  private isWanted(): boolean {
+    return this.wanted;
   }
 
   private spawnOnce(): void {

@@ -15,6 +15,7 @@ import { Random } from "./random.ts";
 import { RecoveryClock, type KillRecord } from "./recovery.ts";
 import type { Scenario } from "./scenarios.ts";
 import { makeSchedule, type Action, type Targets } from "./schedule.ts";
+import type { Server } from "./servers.ts";
 import { retireGateways, startWorld, type World } from "./world.ts";
 
 export interface RunOptions {
@@ -80,6 +81,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
     clockSkewMs: () => 0,
     cluster: false,
     keep: options.keep,
+    signal,
     log: options.log,
     ...scenario.world,
   });
@@ -284,7 +286,7 @@ class Session {
 
 function targetsOf(world: World): Targets {
   const { fleet, servers, cluster } = world;
-  const natsNodes = cluster?.nodes ?? [servers.nats];
+  const natsNodes: readonly Server[] = cluster?.nodes ?? [servers.nats];
   return {
     gateways: fleet.gateways.map(({ program }) => program.name),
     gatewayHosts: [...new Set(fleet.gateways.map(({ host }) => host))],

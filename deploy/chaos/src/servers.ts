@@ -34,6 +34,10 @@ export interface Servers {
   readonly redis: Server;
 }
 
+export function allServers({ postgres, nats, redis }: Servers): readonly Server[] {
+  return [postgres, nats, redis];
+}
+
 /** NATS's own files of a single server started by {@link startServers}. */
 export function natsStoreDir(dataDir: string): string {
   return `${dataDir}/nats/jetstream`;
@@ -62,7 +66,7 @@ export async function startServers(dataDir: string, watchdog: Watchdog, log: (li
       startRedisServer({ ...shared, program: redis, port: ports.redis, password: secrets.redis }, deps),
     ),
   };
-  await Promise.all(Object.values(started).map((server) => server.start()));
+  await Promise.all(allServers(started).map((server) => server.start()));
   return started;
 }
 

@@ -12,7 +12,7 @@ import { importPrices, insertChannel, insertCustomers, makeDatabase, type Custom
 import { mountSmallDisk, unmountSmallDisk } from "./disk-quota.ts";
 import { buildFleet, type Fleet, type Gateway } from "./fleet.ts";
 import { startCluster, type NatsCluster } from "./nats-cluster.ts";
-import { startServers, type Servers } from "./servers.ts";
+import { allServers, startServers, type Servers } from "./servers.ts";
 import type { Link } from "./tcp-proxy.ts";
 
 export interface WorldOptions {
@@ -30,6 +30,8 @@ export interface WorldOptions {
   readonly cluster: boolean;
   /** The folder stays, whatever happens. */
   readonly keep: boolean;
+  /** Aborted, the start ends at its next step with everything stopped. */
+  readonly signal: AbortSignal;
   readonly log: (line: string) => void;
 }
 
@@ -77,7 +79,7 @@ export async function startWorld(options: WorldOptions): Promise<World> {
   try {
     return await build(options, { dataDir, watchdog, closers, stop });
   } catch (error) {
-    await stop(true);
+    await stop(!options.signal.aborted);
     throw error;
   }
 }
@@ -92,7 +94,8 @@ interface Place {
 async function build(options: WorldOptions, place: Place): Promise<World> {
   const { dataDir, watchdog, closers, stop } = place;
   const servers = await startServers(dataDir, watchdog, options.log);
-  closers.push(() => Promise.all(Object.values(servers).map((server) => server.stop())));
+  closers.push(() => Promise.all(allServers(servers).map((server) => server.stop())));
+  options.signal.throwIfAborted();
   const cluster = options.cluster ? await startCluster(dataDir, watchdog, options.log) : undefined;
   closers.push(async () => cluster?.stop());
   const natsUrls = cluster?.urls ?? [servers.nats.url];
@@ -102,6 +105,7 @@ async function build(options: WorldOptions, place: Place): Promise<World> {
   );
   closers.push(() => bus.drain());
   await eventually(() => bus.ensureTopology().then(() => true), { timeoutMs: 30_000, what: "the streams" });
+  options.signal.throwIfAborted();
   const database = await makeDatabase(servers.postgres.url);
   const admin = new pg.Pool({
     connectionString: database.adminUrl,
@@ -113,6 +117,7 @@ async function build(options: WorldOptions, place: Place): Promise<World> {
   admin.on("error", () => undefined);
   closers.push(() => admin.end());
   await importPrices(database, dataDir);
+  options.signal.throwIfAborted();
   const fleet = await buildFleet({
     ...options,
     dataDir,
@@ -122,7 +127,10 @@ async function build(options: WorldOptions, place: Place): Promise<World> {
     ...(cluster === undefined ? {} : { natsUrls }),
   });
   const folders = fleet.gateways.map(({ spoolDir }) => spoolDir);
-  closers.push(() => Promise.resolve(folders.forEach(unmountSmallDisk)));
+  closers.push(() => {
+    folders.forEach(unmountSmallDisk);
+    return Promise.resolve();
+  });
   const smallDisks =
     options.smallDiskBytes > 0 && folders.every((folder) => mountSmallDisk(folder, options.smallDiskBytes));
   const links = allLinks(fleet);
@@ -134,6 +142,7 @@ async function build(options: WorldOptions, place: Place): Promise<World> {
     [fleet.upstream, fleet.keyRegistry.program, ...fleet.billings.map((one) => one.program)].map((one) => one.start()),
   );
   await Promise.all(fleet.gateways.map(({ program }) => program.start()));
+  options.signal.throwIfAborted();
   const granted = new Map<string, bigint>();
   return {
     dataDir,
@@ -201,8 +210,8 @@ async function heal(
   timeoutMs: number,
 ): Promise<readonly string[]> {
   for (const link of links) link.set({ kind: "pass" });
-  for (const server of Object.values(servers)) server.resume();
-  await Promise.all(Object.values(servers).map((server) => server.start()));
+  for (const server of allServers(servers)) server.resume();
+  await Promise.all(allServers(servers).map((server) => server.start()));
   await cluster?.heal();
   const programs = [
     fleet.upstream,
