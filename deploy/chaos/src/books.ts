@@ -12,12 +12,16 @@ export interface UsageRow {
   readonly cost: bigint;
   readonly charged: bigint;
   readonly estimated: boolean;
+  /** Answer and reasoning. */
+  readonly outputTokens: number;
 }
 
 export interface Books {
   readonly usage: readonly UsageRow[];
   /** Paid and bonus together, by account. */
   readonly balances: ReadonlyMap<string, bigint>;
+  /** Given back by rule, by request. */
+  readonly refunds: ReadonlyMap<string, bigint>;
   readonly entrySum: bigint;
   readonly writtenOff: bigint;
   readonly inserted: number;
@@ -71,7 +75,11 @@ const invariants: Readonly<Record<string, string>> = {
 
 export async function readBooks(admin: pg.Pool): Promise<Books> {
   const usage = await admin.query<Record<string, string> & { readonly estimated: boolean }>(
-    "select request_id, account_id, model, status, hold, cost, charged, estimated from usage_line",
+    `select request_id, account_id, model, status, hold, cost, charged, estimated,
+       coalesce(tokens_output, 0) + coalesce(tokens_reasoning, 0) as output from usage_line`,
+  );
+  const refunds = await admin.query<Record<string, string>>(
+    "select request_id, sum(paid_amount + bonus_amount) as amount from usage_refund group by 1",
   );
   const balances = await admin.query<Record<string, string>>("select account_id, paid + bonus as owned from balance");
   return {
@@ -84,7 +92,9 @@ export async function readBooks(admin: pg.Pool): Promise<Books> {
       cost: BigInt(row["cost"] ?? 0),
       charged: BigInt(row["charged"] ?? 0),
       estimated: row.estimated,
+      outputTokens: Number(row["output"] ?? 0),
     })),
+    refunds: new Map(refunds.rows.map((row) => [uuidToId("req", row["request_id"] ?? ""), BigInt(row["amount"] ?? 0)])),
     balances: new Map(
       balances.rows.map((row) => [uuidToId("acc", row["account_id"] ?? ""), BigInt(row["owned"] ?? 0)]),
     ),

@@ -11,7 +11,8 @@ import { chargeOf } from "./models.ts";
  *   charged     those of them with one usage row, ended well, at exactly the price of the usage that the upstream reported
  *   lost        delivered or seen by the upstream, and not in the books
  *   doubled     more than one usage row
- *   overspent   accounts that were charged more than they were granted
+ *   overspent   accounts that were charged more than they were granted and given back
+ *   refund      of an answer that the upstream broke off: the published rule gives its whole charge back, once
  */
 
 export interface Facts {
@@ -28,7 +29,7 @@ export interface Verdict {
   readonly lost: readonly string[];
   readonly doubled: readonly string[];
   readonly overspent: readonly string[];
-  /** Micro-tokens; the sum of all entries, and of what each balance is off from granted − charged. */
+  /** Micro-tokens; the sum of all entries, and of what each balance is off from granted − charged + given back by rule. */
   readonly ledgerDifference: bigint;
   /** Everything else that is not as it must be, one sentence each. */
   readonly findings: readonly string[];
@@ -53,6 +54,7 @@ export function compare(facts: Facts): Verdict {
       nameless.map(({ accountId }) => accountId),
     ),
     ...listed("request(s) charged though the upstream never saw them", chargedUnseen(books, seen)),
+    ...refundProblems(books),
     ...books.broken,
   ];
   if (books.writtenOff !== 0n) findings.push(`${String(books.writtenOff)} micro-tokens were written off`);
@@ -99,21 +101,37 @@ function chargedUnseen(books: Books, seen: ReadonlyMap<string, Delivery>): strin
   return books.usage.filter((row) => row.charged > 0n && !seen.has(row.requestId)).map(({ requestId }) => requestId);
 }
 
-function chargedBy(books: Books): Map<string, bigint> {
+/** What the rules give back of a row, worked out from the row alone. */
+function refundDue(row: UsageRow): bigint {
+  const brokenOff = row.status === "upstream_error" || row.status === "upstream_cut";
+  return brokenOff || (row.status === "ok" && row.outputTokens === 0) ? row.charged : 0n;
+}
+
+function refundProblems(books: Books): string[] {
+  const due = new Map(books.usage.map((row) => [row.requestId, refundDue(row)]));
+  const ids = new Set([...due.keys(), ...books.refunds.keys()]);
+  const wrong = [...ids].filter((id) => (due.get(id) ?? 0n) !== (books.refunds.get(id) ?? 0n));
+  return listed("request(s) given back otherwise than the rules say", wrong);
+}
+
+/** What each account paid in the end: charges, less what the rules give back of them. */
+function paidBy(books: Books): Map<string, bigint> {
   const sums = new Map<string, bigint>();
-  for (const row of books.usage) sums.set(row.accountId, (sums.get(row.accountId) ?? 0n) + row.charged);
+  for (const row of books.usage) {
+    sums.set(row.accountId, (sums.get(row.accountId) ?? 0n) + row.charged - refundDue(row));
+  }
   return sums;
 }
 
 function overspent(books: Books, granted: ReadonlyMap<string, bigint>): string[] {
-  return [...chargedBy(books)].filter(([id, sum]) => sum > (granted.get(id) ?? 0n)).map(([id]) => id);
+  return [...paidBy(books)].filter(([id, sum]) => sum > (granted.get(id) ?? 0n)).map(([id]) => id);
 }
 
 function ledgerDifference(books: Books, granted: ReadonlyMap<string, bigint>): bigint {
-  const charged = chargedBy(books);
+  const paid = paidBy(books);
   let difference = absolute(books.entrySum);
   for (const accountId of new Set([...granted.keys(), ...books.balances.keys()])) {
-    const due = (granted.get(accountId) ?? 0n) - (charged.get(accountId) ?? 0n);
+    const due = (granted.get(accountId) ?? 0n) - (paid.get(accountId) ?? 0n);
     difference += absolute((books.balances.get(accountId) ?? 0n) - due);
   }
   return difference;

@@ -6,6 +6,10 @@ import type { World } from "./world.ts";
 const restless: Readonly<Record<string, string>> = {
   "leases are open": "select count(*) as n from lease where state in ('open', 'closing')",
   "accounts have money held": "select count(*) as n from balance where reserved <> 0",
+  "charges wait for the refund that the rules promise": `
+    select count(*) as n from usage_line u where charged > 0
+      and (status in ('upstream_error', 'upstream_cut') or (status = 'ok' and tokens_output = 0 and tokens_reasoning = 0))
+      and not exists (select from usage_refund r where r.account_id = u.account_id and r.request_id = u.request_id)`,
   "events wait in the outbox": "select count(*) as n from outbox",
 };
 

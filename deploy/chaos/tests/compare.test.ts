@@ -35,11 +35,13 @@ const row: UsageRow = {
   cost: due,
   charged: due,
   estimated: false,
+  outputTokens: 10,
 };
 const grant = 200_000n;
 const books: Books = {
   usage: [row],
   balances: new Map([["acc_1", grant - due]]),
+  refunds: new Map(),
   entrySum: 0n,
   writtenOff: 0n,
   inserted: 1,
@@ -101,6 +103,18 @@ describe("the comparison", () => {
     const held = { ...row, hold: 60_000n, cost: 60_000n, charged: 60_000n };
     const verdict = compare(facts({}, { usage: [held], balances: new Map([["acc_1", grant - 60_000n]]) }));
     expect(isClean(verdict)).toBe(true);
+  });
+
+  test("a charge for what the upstream broke off is given back, once and whole", () => {
+    const broken = { ...row, status: "upstream_cut" };
+    const cut = { observations: [{ ...observation, whole: false }] };
+    const back = { usage: [broken], balances: new Map([["acc_1", grant]]) };
+    expect(isClean(compare(facts(cut, { ...back, refunds: new Map([["req_1", due]]) })))).toBe(true);
+    const finding = "1 × request(s) given back otherwise than the rules say: req_1";
+    expect(compare(facts(cut, back)).findings).toEqual([finding]);
+    expect(compare(facts(cut, { ...back, refunds: new Map([["req_1", due * 2n]]) })).findings).toEqual([finding]);
+    const unasked = compare(facts({}, { refunds: new Map([["req_1", due]]) }));
+    expect(unasked.findings).toEqual([finding]);
   });
 
   test("the flat model costs its flat price", () => {
