@@ -56,7 +56,25 @@ describe("pnpm chaos", () => {
     const result = outcome.parse(JSON.parse(output));
     expect(result).toMatchObject({ restless: [], sent: 2_500, verdict: { ...zeros, delivered: 15, charged: 15 } });
     expect(code).toBe(0);
-  }, 90_000);
+  }, 240_000);
+
+  test("whatever the seed does to the processes, the books are what the upstream delivered", async () => {
+    const { code, output } = await chaos([
+      "--seed",
+      "7",
+      "--minutes",
+      "0.25",
+      "--rate",
+      "50",
+      "--workers",
+      "1",
+      "--json",
+    ]);
+    const result = outcome.parse(JSON.parse(output));
+    expect(result).toMatchObject({ restless: [], verdict: { ...zeros, charged: result.verdict.delivered } });
+    expect(result.verdict.delivered).toBeGreaterThan(50);
+    expect(code).toBe(0);
+  }, 240_000);
 
   test("Ctrl-C stops and removes everything", async () => {
     const before = folders();
