@@ -8,6 +8,7 @@ import { readBooks } from "./books.ts";
 import type { Observation } from "./client.ts";
 import { compare, isClean, type Verdict } from "./compare.ts";
 import { readJournal } from "./journal.ts";
+import { auditLedger } from "./ledger-audit.ts";
 import { Load } from "./load.ts";
 import { leftInSpools, untilQuiet } from "./quiet.ts";
 import { race } from "./race.ts";
@@ -252,7 +253,8 @@ class Session {
     const books = await readBooks(world.admin);
     const deliveries = await readJournal(world.fleet.journalFile);
     const compared = compare({ observations: this.observations, deliveries, books, granted: world.granted });
-    const verdict = { ...compared, findings: [...this.findings, ...compared.findings] };
+    const audited = await auditLedger(world.database.adminUrl);
+    const verdict = { ...compared, findings: [...this.findings, ...compared.findings, ...audited] };
     const restless = [...late.map((name) => `${name} is not ready`), ...unrest, ...leftInSpools(world)];
     const clean = isClean(verdict) && restless.length === 0 && !options.signal.aborted;
     this.note({
