@@ -122,13 +122,10 @@ export class Program {
     this.release();
   }
 
-  /** The end of its log, for a report. */
-  logTail(lines: number): string[] {
-    try {
-      return readFileSync(this.spec.logFile, "utf8").trimEnd().split("\n").slice(-lines);
-    } catch {
-      return [];
-    }
+  /** What the last line of its log says happened. */
+  private lastWords(): string {
+    const last = readFileSync(this.spec.logFile, "utf8").trimEnd().split("\n").at(-1) ?? "";
+    return /"event":"([^"]*)"/.exec(last)?.[1] ?? last.slice(0, 200);
   }
 
   private async supervise(): Promise<void> {
@@ -161,7 +158,7 @@ export class Program {
       const ended = (how: string): void => {
         if (child.pid !== undefined) this.watchdog.forget(child.pid);
         this.child = undefined;
-        if (this.wanted && !this.killing) this.endedByItself.push(how);
+        if (this.wanted && !this.killing) this.endedByItself.push(`${how}, ${this.lastWords()}`);
         this.killing = false;
         resolve();
       };
