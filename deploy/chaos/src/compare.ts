@@ -28,6 +28,8 @@ export interface Verdict {
   readonly charged: number;
   readonly lost: readonly string[];
   readonly doubled: readonly string[];
+  /** Whole answers that are not charged as the rule says. */
+  readonly wrong: readonly string[];
   readonly overspent: readonly string[];
   /** Micro-tokens; the sum of all entries, and of what each balance is off from granted − charged + given back by rule. */
   readonly ledgerDifference: bigint;
@@ -64,6 +66,7 @@ export function compare(facts: Facts): Verdict {
     charged: verdicts.filter(({ problem }) => problem === undefined).length,
     lost: [...new Set([...wholeIds, ...seen.keys()])].filter((requestId) => !rows.has(requestId)),
     doubled: [...rows].filter(([, list]) => list.length > 1).map(([requestId]) => requestId),
+    wrong: verdicts.flatMap(({ one, problem }) => (problem === undefined ? [] : [one.requestId ?? "?"])),
     overspent: overspent(books, granted),
     ledgerDifference: ledgerDifference(books, granted),
     findings,

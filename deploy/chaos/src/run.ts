@@ -10,6 +10,7 @@ import { compare, isClean, type Verdict } from "./compare.ts";
 import { readJournal } from "./journal.ts";
 import { auditLedger } from "./ledger-audit.ts";
 import { Load } from "./load.ts";
+import { writePostMortem } from "./post-mortem.ts";
 import { leftInSpools, untilQuiet } from "./quiet.ts";
 import { race } from "./race.ts";
 import { Random } from "./random.ts";
@@ -265,7 +266,7 @@ class Session {
       findings: verdict.findings,
       restless,
     });
-    return {
+    const result: RunResult = {
       scenario: options.scenario.name,
       seed: options.seed,
       seconds: Math.round((performance.now() - this.startedMs) / 1_000),
@@ -283,6 +284,8 @@ class Session {
       quietAfterS,
       folder: options.keep || !clean ? world.dataDir : undefined,
     };
+    if (!clean) writePostMortem(world, result, { observations: this.observations, deliveries, usage: books.usage });
+    return result;
   }
 }
 

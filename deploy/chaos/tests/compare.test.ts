@@ -67,6 +67,7 @@ describe("the comparison", () => {
       charged: 1,
       lost: [],
       doubled: [],
+      wrong: [],
       overspent: [],
       ledgerDifference: 0n,
       findings: [],
@@ -95,7 +96,7 @@ describe("the comparison", () => {
   test("a charge that is not the price of the reported usage is found, also one micro-token off", () => {
     const wrong = { ...row, cost: due + 1n, charged: due + 1n };
     const verdict = compare(facts({}, { usage: [wrong], balances: new Map([["acc_1", grant - due - 1n]]) }));
-    expect(verdict.charged).toBe(0);
+    expect(verdict).toMatchObject({ charged: 0, wrong: ["req_1"] });
     expect(verdict.findings).toEqual(["1 × delivered, and charged another amount: req_1"]);
   });
 
