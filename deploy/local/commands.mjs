@@ -51,6 +51,15 @@ export const commands = {
     needs: "packages",
     steps: [["node", "--conditions=codex:source", "deploy/local/audit-ledger.ts"]],
   },
+  chaos: {
+    description:
+      "kill, stop and cut the real processes by a seed, then compare the books (--seed, --minutes, --scenario, --list)",
+    needs: "packages",
+    steps: [
+      [...launcher, "build", "--quiet"],
+      ["node", "--conditions=codex:source", "deploy/chaos/src/main.ts"],
+    ],
+  },
   check: {
     description: "formatting, lint, import boundaries, types, dead code, generated files",
     needs: "packages",
