@@ -1,5 +1,13 @@
 import { eventHandler } from "@codex/bus";
-import { balanceChanged, leaseGrant, leaseRecall, leaseRecover, leaseReturn, watermarkGet, type SpoolRecord } from "@codex/contracts";
+import {
+  balanceChanged,
+  leaseGrant,
+  leaseRecall,
+  leaseRecover,
+  leaseReturn,
+  watermarkGet,
+  type SpoolRecord,
+} from "@codex/contracts";
 import { idToUuid, newId, type AccountId, type KeyId, type LeaseId } from "@codex/kernel";
 import { eventually, leakCheck } from "@codex/testkit";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "@jest/globals";
@@ -267,23 +275,26 @@ describe("caps of a key", () => {
     ["day", { daily: 100n, monthly: 500n, total: 900n }, /T00:00:00\.000Z$/],
     ["month", { daily: 500n, monthly: 100n }, /-01T00:00:00\.000Z$/],
     ["total", { total: 100n }, null],
-  ] as const)("given the %s's cap is the tightest, then it decides, and its refusal says when it resets", async (period, caps, resets) => {
-    const accountId = await funded(10_000n);
-    const [worker, keyId] = [await Worker.open(world), newId("key")];
-    expect(await ask(worker, accountId, keyId, caps, 80n)).toMatchObject({ ok: true });
-    const refused = await ask(worker, accountId, keyId, caps, 21n);
-    expect(refused).toMatchObject({
-      ok: false,
-      code: "key_cap_reached",
-      metadata: { period, capMicroTokens: "100", availableMicroTokens: "20", heldMicroTokens: "80" },
-    });
-    const { resetsAt } = (refused.ok ? {} : refused.metadata) as { resetsAt: string | null };
-    if (resets) expect(resetsAt).toMatch(resets);
-    else expect(resetsAt).toBeNull();
-    expect(await ask(worker, accountId, keyId, caps, 20n)).toMatchObject({ ok: true });
-    // Another key of the account has nothing to do with it.
-    expect(await ask(worker, accountId, newId("key"), caps, 100n)).toMatchObject({ ok: true });
-  });
+  ] as const)(
+    "given the %s's cap is the tightest, then it decides, and its refusal says when it resets",
+    async (period, caps, resets) => {
+      const accountId = await funded(10_000n);
+      const [worker, keyId] = [await Worker.open(world), newId("key")];
+      expect(await ask(worker, accountId, keyId, caps, 80n)).toMatchObject({ ok: true });
+      const refused = await ask(worker, accountId, keyId, caps, 21n);
+      expect(refused).toMatchObject({
+        ok: false,
+        code: "key_cap_reached",
+        metadata: { period, capMicroTokens: "100", availableMicroTokens: "20", heldMicroTokens: "80" },
+      });
+      const { resetsAt } = (refused.ok ? {} : refused.metadata) as { resetsAt: string | null };
+      if (resets) expect(resetsAt).toMatch(resets);
+      else expect(resetsAt).toBeNull();
+      expect(await ask(worker, accountId, keyId, caps, 20n)).toMatchObject({ ok: true });
+      // Another key of the account has nothing to do with it.
+      expect(await ask(worker, accountId, newId("key"), caps, 100n)).toMatchObject({ ok: true });
+    },
+  );
 
   test("given a rich account, then a capped lease is at most half of what the cap has left", async () => {
     const accountId = await funded(1_000_000n);
