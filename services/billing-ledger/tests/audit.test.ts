@@ -9,6 +9,7 @@ import { migrations, schema } from "../src/index.ts";
 import { createAuditStore } from "../src/store/audit-store.ts";
 import { auditChecks } from "../src/store/audit/checks.ts";
 import type { Tables } from "../src/store/schema.ts";
+import { bookRows, type RowRecord } from "./_batch.ts";
 
 /** Small books that hold: money in, a closed lease and a live one, a write-off, a pending debit and a posted one. */
 const account = idToUuid(newId("acc"));
@@ -39,33 +40,8 @@ function hashOf(text: string): Buffer {
   return createHash("sha256").update(text).digest();
 }
 
-function usage(seq: number, leaseId: string, cost: number): Record<string, unknown> {
-  return {
-    epoch,
-    seq,
-    payload_hash: String(seq),
-    account_id: account,
-    lease_id: leaseId,
-    request_id: idToUuid(newId("req")),
-    key_id: key,
-    price_version: idToUuid(newId("prc")),
-    started_at: "2026-11-25T10:00:00Z",
-    duration_ms: 5,
-    tokens_input: 1,
-    tokens_cached_input: 0,
-    tokens_cache_write: 0,
-    tokens_output: 1,
-    tokens_reasoning: 0,
-    hold: cost,
-    cost,
-    route: "/v1/chat/completions",
-    model: "m",
-    channel: "c",
-    status: "ok",
-    http_status: 200,
-    streamed: false,
-    estimated: false,
-  };
+function usage(seq: number, leaseId: string, cost: number): RowRecord {
+  return { epoch, seq, account_id: account, lease_id: leaseId, request_id: idToUuid(newId("req")), key_id: key, cost };
 }
 
 async function makeBooks(): Promise<void> {
@@ -81,7 +57,7 @@ async function makeBooks(): Promise<void> {
   epoch = opened.rows[0]?.epoch ?? "";
   await admin.query("select grant_lease($1, $2, 1, $3, 3::smallint, 100, 100, 60000)", [lease, epoch, account]);
   await admin.query("select grant_lease($1, $2, 2, $3, 3::smallint, 50, 50, 60000)", [live, epoch, account]);
-  const close = { epoch, seq: 3, payload_hash: "3", account_id: account, lease_id: lease, lease_settled: 60 };
+  const close = { epoch, seq: 3, account_id: account, lease_id: lease, lease_settled: 60 };
   await batch([usage(1, lease, 40), usage(2, lease, 20), close]);
   await batch([usage(4, lease, 7), usage(5, live, 10)]);
   const { rows } = await admin.query<{ epoch: string }>("select open_epoch('worker') as epoch");
@@ -106,9 +82,7 @@ async function makeBooks(): Promise<void> {
   );
 }
 
-async function batch(records: readonly unknown[]): Promise<void> {
-  await admin.query("select apply_batch(3::smallint, $1::json, '[]'::json, 1, 1)", [JSON.stringify(records)]);
-}
+const batch = (records: readonly RowRecord[]): Promise<void> => bookRows(admin, 3, records);
 
 async function audit(mode: AuditMode, since?: Date): Promise<AuditReport> {
   const report = await createAuditStore(db).run(mode, since, false);
@@ -179,9 +153,9 @@ const tampering: readonly {
   { change: "update entry set batch_id = 1 where batch_id = 2 and transfer_id is null", found: ["batch-balances"] },
   { change: "update ingest_batch set settled = settled + 1 where id = 1", found: ["I4", "batch-transfers"] },
   { change: "update ingest_batch set inserted = inserted + 1 where id = 1", found: ["I4"] },
-  { change: "update usage_event set batch_id = 9 where hold = 7", found: ["I4", "I4-no-orphan"], since: ["I4"] },
+  { change: "update usage_row set batch_id = 9 where hold = 7", found: ["I4", "I4-no-orphan"], since: ["I4"] },
   {
-    change: "update usage_event set charged = charged - 1 where hold = 10",
+    change: "update usage_row set charged = cost - 1 where hold = 10",
     found: ["I4", "I5-lease-settled"],
     since: ["I4"],
   },
@@ -202,19 +176,19 @@ const tampering: readonly {
   { change: "update gateway_cursor set contiguous = contiguous - 1", found: ["I7-next"] },
   { change: "update gateway_cursor set contiguous = contiguous + 1", found: ["I7", "I7-next"] },
   {
-    change: "delete from usage_event where hold = 8",
+    change: "delete from usage_row where hold = 8",
     found: ["I4", "I5-lease-settled", "I7", "I11-epoch"],
     since: ["I4"],
   },
   {
-    change: "update usage_event set request_id = (select request_id from usage_event where hold = 40) where hold = 20",
+    change: "update usage_row set request_id = (select request_id from usage_row where hold = 40) where hold = 20",
     found: ["I8-once"],
     since: [],
   },
   { change: `update lease set granted_at = now() - interval '8 days' where state = 'open'`, found: ["I8-closed"] },
   {
     change:
-      "update usage_event set seq = 9 where hold = 10; update gateway_cursor set contiguous = 4 where contiguous = 5; update ingest_batch set created_at = now() - interval '20 minutes'",
+      "update usage_row set seq = 9 where hold = 10; update gateway_cursor set contiguous = 4 where contiguous = 5; update ingest_batch set created_at = now() - interval '20 minutes'",
     found: ["I8-gap"],
     since: [],
   },

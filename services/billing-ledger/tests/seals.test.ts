@@ -14,6 +14,7 @@ import type { Seal, SealStore } from "../src/app/seal-ports.ts";
 import { migrations, schema } from "../src/index.ts";
 import type { Tables } from "../src/store/schema.ts";
 import { createSealStore } from "../src/store/seal-store.ts";
+import { bookRows } from "./_batch.ts";
 
 const program = fileURLToPath(new URL("../src/audit.ts", import.meta.url));
 const folder = mkdtempSync(path.join(tmpdir(), "codex-seals-"));
@@ -52,33 +53,16 @@ async function makeDays(): Promise<void> {
     opened.rows[0]?.epoch,
     account,
   ]);
-  const record = {
-    epoch: opened.rows[0]?.epoch,
-    seq: 1,
-    payload_hash: "1",
-    account_id: account,
-    lease_id: lease,
-    request_id: idToUuid(newId("req")),
-    key_id: idToUuid(newId("key")),
-    price_version: idToUuid(newId("prc")),
-    started_at: "2026-11-25T10:00:00Z",
-    duration_ms: 5,
-    tokens_input: 1,
-    tokens_cached_input: 0,
-    tokens_cache_write: 0,
-    tokens_output: 1,
-    tokens_reasoning: 0,
-    hold: 9,
-    cost: 9,
-    route: "/v1",
-    model: "m",
-    channel: "c",
-    status: "ok",
-    http_status: 200,
-    streamed: false,
-    estimated: false,
-  };
-  await admin.query("select apply_batch(3::smallint, $1::json, '[]'::json, 1, 1)", [JSON.stringify([record])]);
+  await bookRows(admin, 3, [
+    {
+      epoch: opened.rows[0]?.epoch ?? "",
+      seq: 1,
+      account_id: account,
+      lease_id: lease,
+      request_id: idToUuid(newId("req")),
+      cost: 9,
+    },
+  ]);
   await behindTheTriggers(moveTo(first));
   await grant(account, 5);
   await behindTheTriggers(moveTo(third, "created_at > now() - interval '1 hour'"));
@@ -169,8 +153,8 @@ describe("verifying", () => {
       "update entry set amount = amount * 2, balance_after = balance_after + amount where abs(amount) = 5",
       [{ day: third, part: "entries", sealedRows: 2, rows: 2 }],
     ],
-    ["update usage_event set tokens_output = 2", [{ day: first, part: "usage", sealedRows: 1, rows: 1 }]],
-    ["delete from usage_event", [{ day: first, part: "usage", sealedRows: 1, rows: 0 }]],
+    ["update usage_row set tokens_output = 2", [{ day: first, part: "usage", sealedRows: 1, rows: 1 }]],
+    ["delete from usage_row", [{ day: first, part: "usage", sealedRows: 1, rows: 0 }]],
     [
       `update money_command set key = 'grant:forged-key' where created_at = '${third}T12:00:00Z'`,
       [{ day: third, part: "commands", sealedRows: 1, rows: 1 }],
