@@ -94,6 +94,11 @@ export const commands = {
     needs: "packages",
     steps: [["node", "node_modules/prettier/bin/prettier.cjs", "--write", "--log-level=warn", ...prettierFiles]],
   },
+  "bench:ledger": {
+    description: "how fast the ledger is, on servers of its own (deploy/bench-ledger/README.md; takes minutes)",
+    needs: "packages",
+    steps: [["node", "--conditions=codex:source", "deploy/bench-ledger/src/main.ts"]],
+  },
   help: {
     description: "this list",
     needs: "nothing",

@@ -49,6 +49,58 @@ describe("append-only tables", () => {
   });
 });
 
+describe("what no function can get wrong", () => {
+  const entryOf = "insert into entry (ledger_account_id, version, amount, balance_after, transfer_id)";
+
+  test("given booked usage, when the owner edits or removes it, also through the table of its day, then it is refused", async () => {
+    const accountId = accountIn(1);
+    await fund(world, accountId, { paid: 100n });
+    const worker = await Worker.open(world);
+    await worker.send([worker.usage(accountId, await worker.lease(accountId, 50n), { input: 1 })]);
+    await worker.confirmed(1, 1);
+    const { rows } = await owner.query<{ relname: string }>(
+      "select relname from pg_class where relname ~ '^usage_row_[0-9]+$' order by relname",
+    );
+    for (const table of ["usage_row", rows[0]!.relname]) {
+      for (const text of [`update ${table} set charged = 1`, `delete from ${table}`, `truncate ${table}`]) {
+        await expect(owner.query(text)).rejects.toMatchObject({ code: "23001" });
+      }
+    }
+  });
+
+  test("given entries of one statement that do not sum to zero, when the owner adds them, then they are refused", async () => {
+    await expect(
+      owner.query(`${entryOf} values (uuid_v7(), 1, 5, 5, uuid_v7()), (uuid_v7(), 1, -4, -4, uuid_v7())`),
+    ).rejects.toMatchObject({ code: "23001", message: expect.stringContaining("off by 1") });
+  });
+
+  test.each([
+    ["another balance after", 1, 6],
+    ["a version too many", 2, 5],
+  ])("given an entry with %s, when the owner adds it, then the chain refuses it", async (_what, version, after) => {
+    await expect(
+      owner.query(
+        `${entryOf} values (uuid_v7(), ${String(version)}, 5, ${String(after)}, uuid_v7()), (uuid_v7(), 1, -5, -5, uuid_v7())`,
+      ),
+    ).rejects.toMatchObject({ code: "23001", message: expect.stringContaining("chain") });
+  });
+
+  test("given a balance that somebody edited, when money moves on it, then the move is refused", async () => {
+    const accountId = accountIn(1);
+    await fund(world, accountId, { paid: 100n });
+    await owner.query("update balance set paid = paid + 1 where account_id = $1", [idToUuid(accountId)]);
+    await expect(
+      owner.query("select credit_account($1, $2, $3, $4, 'paid', 'payments_clearing', 1::smallint, 5, 'test')", [
+        `grant:edited:${accountId}`,
+        randomBytes(32),
+        idToUuid(newId("trf")),
+        idToUuid(accountId),
+      ]),
+    ).rejects.toMatchObject({ code: "23001", message: expect.stringContaining("chain") });
+    await owner.query("update balance set paid = paid - 1 where account_id = $1", [idToUuid(accountId)]);
+  });
+});
+
 describe("money has no other door than the functions", () => {
   test.each([
     ["update balance set paid = paid + 1"],

@@ -1,0 +1,21 @@
+import type { BenchWorld } from "./world.ts";
+
+export interface Bytes {
+  readonly heapAndKey: number;
+  readonly receiptIndex: number;
+  readonly events: number;
+}
+
+/** Bytes an event of the usage table, from the sizes of its parts. */
+export async function bytesPerEvent(world: BenchWorld): Promise<Bytes> {
+  const { rows } = await world.admin.query<{ kind: string; bytes: string; events: string }>(
+    `select case when c.relkind = 'r' then 'heap' when c.relname like '%pkey' then 'key' else 'receipt' end as kind,
+       sum(pg_relation_size(c.oid)) as bytes, (select count(*) from usage_row) as events
+     from pg_class c where c.relname ~ '^usage_row_[0-9]+' and c.relkind in ('r', 'i') group by 1`,
+  );
+  const of = (kind: string): number => {
+    const row = rows.find((one) => one.kind === kind);
+    return row ? Number(row.bytes) / Number(row.events) : 0;
+  };
+  return { heapAndKey: of("heap") + of("key"), receiptIndex: of("receipt"), events: Number(rows[0]?.events ?? 0) };
+}

@@ -1,0 +1,148 @@
+import { migrations, schema } from "@codex/billing-ledger";
+import { connectBus, type Bus, type BusLogger } from "@codex/bus";
+import { migrate, provision } from "@codex/db";
+import { idToUuid, newId, type Id } from "@codex/kernel";
+import { freePort, startInfra, type Infra } from "@codex/testkit";
+import { randomBytes } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import pg from "pg";
+import { accountsMax, benchModel, makeAccounts, type BenchAccount } from "./accounts.ts";
+
+/** Servers of the bench's own, written through to disk, with the ledger's schema, a price and funded accounts. */
+export interface BenchWorld {
+  readonly infra: Infra;
+  readonly bus: Bus;
+  /** As superuser, on the bench's database. */
+  readonly admin: pg.Pool;
+  readonly adminUrl: string;
+  readonly appUrl: string;
+  readonly accounts: readonly BenchAccount[];
+  readonly priceVersion: Id<"prc">;
+  readonly epoch: number;
+  readonly dataDir: string;
+  stop(): Promise<void>;
+}
+
+const quiet: BusLogger = { info: () => undefined, warn: () => undefined, error: () => undefined };
+const database = "bench";
+
+/** A server for a ledger: durable, and with a bounded log, so that a crash is recovered from in seconds. */
+const postgresSettings = {
+  max_wal_size: "1GB",
+  shared_buffers: "256MB",
+  checkpoint_timeout: "5min",
+};
+
+export async function startWorld(log: (line: string) => void): Promise<BenchWorld> {
+  const dataDir = mkdtempSync(path.join(os.tmpdir(), "codex-bench-"));
+  const ports = { postgres: await freePort(), nats: await freePort(), redis: await freePort() };
+  const options = { dataDir, ports, persistent: true, log };
+  let infra = await startInfra(options);
+  const settings = new pg.Client({ connectionString: infra.postgresUrl });
+  await settings.connect();
+  for (const [name, value] of Object.entries(postgresSettings))
+    await settings.query(`alter system set ${name} = '${value}'`);
+  await settings.query(`create database ${database}`);
+  await settings.end();
+  // The size of the shared memory is decided at the start.
+  await infra.stop();
+  infra = await startInfra(options);
+  const adminUrl = withPath(infra.postgresUrl, database);
+  const [owner, app] = [randomBytes(12).toString("hex"), randomBytes(12).toString("hex")];
+  await provision(adminUrl, [
+    { schema, ownerRole: "billing_owner", ownerPassword: owner, appRole: "billing_app", appPassword: app },
+  ]);
+  await migrate({ url: withUser(adminUrl, "billing_owner", owner), schema, migrations });
+  const admin = new pg.Pool({ connectionString: adminUrl, max: 4, options: `-c search_path=${schema}` });
+  admin.on("error", () => undefined);
+  const priceVersion = await insertPrice(admin);
+  const accounts = makeAccounts(accountsMax + 1);
+  const epoch = await fund(admin, accounts);
+  const bus = await connectBus({ servers: [infra.natsUrl], name: "bench" }, { logger: quiet, source: "bench" });
+  await bus.ensureTopology();
+  return {
+    infra,
+    bus,
+    admin,
+    adminUrl,
+    appUrl: withUser(adminUrl, "billing_app", app),
+    accounts,
+    priceVersion,
+    epoch,
+    dataDir,
+    stop: async () => {
+      await bus.drain();
+      await admin.end();
+      await infra.stop();
+      rmSync(dataDir, { recursive: true, force: true });
+    },
+  };
+}
+
+function withPath(url: string, name: string): string {
+  const changed = new URL(url);
+  changed.pathname = `/${name}`;
+  return changed.href;
+}
+
+function withUser(url: string, user: string, password: string): string {
+  const changed = new URL(url);
+  [changed.username, changed.password] = [user, password];
+  return changed.href;
+}
+
+async function insertPrice(admin: pg.Pool): Promise<Id<"prc">> {
+  const version = newId("prc");
+  await admin.query("insert into price_version (id, content_hash) values ($1, $2)", [
+    idToUuid(version),
+    randomBytes(32),
+  ]);
+  await admin.query(
+    `insert into price_row (price_version, model, display_name, context_tokens, output_tokens_max, rate_input,
+       rate_cached_input, rate_cache_write, rate_output, rate_reasoning, per_request)
+     values ($1, $2, 'Bench', 1000000, 100000, 150000, 75000, 187500, 600000, 600000, 0)`,
+    [idToUuid(version), benchModel],
+  );
+  return version;
+}
+
+/** Much money and one lease of an open epoch for everybody; straight into the tables, as no service may. */
+async function fund(admin: pg.Pool, accounts: readonly BenchAccount[]): Promise<number> {
+  const { rows } = await admin.query<{ epoch: string }>("select open_epoch('bench') as epoch");
+  const epoch = Number(rows[0]?.epoch);
+  const client = await admin.connect();
+  try {
+    await client.query(
+      "create temporary table bench_account (no integer, account_id uuid, lease_id uuid, partition smallint)",
+    );
+    await client.query(
+      "insert into bench_account select * from unnest($1::integer[], $2::uuid[], $3::uuid[], $4::smallint[])",
+      [
+        accounts.map((_, index) => index + 1),
+        accounts.map((account) => idToUuid(account.accountId)),
+        accounts.map((account) => idToUuid(account.leaseId)),
+        accounts.map((account) => account.partition),
+      ],
+    );
+    // In parts: every command holds a lock until its transaction ends.
+    for (let from = 0; from < accounts.length; from += 1_000) {
+      await client.query(
+        `select credit_account('bench-account-' || no, sha256(account_id::text::bytea), uuid_v7(), account_id, 'paid', 'promo',
+           partition, 1000000000000, 'bench') from bench_account where no > $1 and no <= $1 + 1000`,
+        [from],
+      );
+    }
+    await client.query(
+      `insert into lease (id, account_id, epoch, request_no, partition, granted, ttl_ms)
+       select lease_id, account_id, $1, no, partition, 900000000000, 60000 from bench_account`,
+      [epoch],
+    );
+    await client.query("update balance set reserved = 900000000000, version = version + 1");
+    await client.query("vacuum analyze balance, lease, entry, transfer, ledger_account");
+  } finally {
+    client.release();
+  }
+  return epoch;
+}
