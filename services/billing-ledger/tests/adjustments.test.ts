@@ -151,6 +151,16 @@ describe("POST /api/billing/operator/adjustments", () => {
     expect((await second.post(path, adjustment(accountId, -500n))).status).toBe(201);
     expect((await balanceOf(world, accountId)).paidMicroTokens).toBe(100n);
   });
+
+  test("race: given two adjustments of one operator, when together they pass the limit and come at once, then one becomes a proposal", async () => {
+    for (let round = 0; round < 4; round += 1) {
+      const accountId = newId("acc");
+      const ask = () => finance.post(path, adjustment(accountId, 600n));
+      const answers = await Promise.all([ask(), ask()]);
+      expect(answers.map((answer) => answer.status).toSorted()).toEqual([201, 202]);
+      expect((await balanceOf(world, accountId)).paidMicroTokens).toBe(600n);
+    }
+  });
 });
 
 describe("POST /api/billing/operator/adjustments/preview", () => {

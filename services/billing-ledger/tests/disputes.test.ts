@@ -146,6 +146,8 @@ describe("the operators' queue", () => {
     await world.query("update dispute set due_at = '2020-01-01T00:00:00Z' where id = $1", [idToUuid(soon.disputeId)]);
     await world.query("alter table dispute enable trigger user");
     const page = disputeQueue.parse((await support.get(`${queue}?limit=1`)).body);
+    const metrics = await (await fetch(`http://127.0.0.1:${String(world.service.adminPort)}/metrics`)).text();
+    expect(metrics).toMatch(/billing_disputes\{state="overdue"[^}]*\} [1-9]/);
     expect(page.disputes).toMatchObject([{ disputeId: soon.disputeId, accountId: soon.user.accountId, overdue: true }]);
     const rest = disputeQueue.parse((await support.get(`${queue}?limit=200&cursor=${page.nextCursor ?? ""}`)).body);
     expect(rest.disputes.map((dispute) => dispute.disputeId)).toContain(late.disputeId);
