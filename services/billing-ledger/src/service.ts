@@ -2,7 +2,7 @@ import { connectBus, startOutboxRelay, type Bus } from "@codex/bus";
 import { leaseRecall, priceBookKv } from "@codex/contracts";
 import { assertMigrated, openDb, outboxSource, type Db } from "@codex/db";
 import { createBusSessionVerifier, createHttpApp, listen } from "@codex/http";
-import { systemClock, type AccountId, type RequestId, type Scope } from "@codex/kernel";
+import { systemClock, type AccountId, type Scope } from "@codex/kernel";
 import type { RunningService, ServiceContext } from "@codex/runtime";
 import { adjustAccount, previewOf } from "./app/adjust-account.ts";
 import { applyUsage } from "./app/apply-usage.ts";
@@ -10,10 +10,7 @@ import { refundByRule } from "./app/auto-refund.ts";
 import { creditAccount } from "./app/credit-account.ts";
 import { decideProposal } from "./app/decide-proposal.ts";
 import { assignDispute, messageDispute, openDispute, resolveDispute, withdrawDispute } from "./app/dispute.ts";
-import { expireBonuses } from "./app/expire-bonuses.ts";
 import { grantLease } from "./app/grant-lease.ts";
-import { lookForLowBalances, setAlerts } from "./app/low-balance-alerts.ts";
-import { createVoucherBatch, revokeVoucherBatch } from "./app/manage-vouchers.ts";
 import { importPrices } from "./app/import-prices.ts";
 import type { PriceGroupStore, PriceVersionStore } from "./app/price-ports.ts";
 import { previewPrices } from "./app/preview-prices.ts";
@@ -21,52 +18,34 @@ import { setPriceGroup } from "./app/set-price-group.ts";
 import { watchStalePrices } from "./app/stale-prices.ts";
 import { reclaimLeases } from "./app/reclaim-leases.ts";
 import { readBalance } from "./app/read-balance.ts";
-import { readMonthlyStatement } from "./app/read-monthly-statement.ts";
-import { readReceipt } from "./app/read-receipt.ts";
-import { redeemVoucher } from "./app/redeem-voucher.ts";
-import { refundByCommand } from "./app/refund-by-command.ts";
 import { refundUsage } from "./app/refund-usage.ts";
 import { startAuditor } from "./auditor.ts";
 import { toBusBalanceChanged } from "./bus/balance-changed.ts";
-import { toBusBalanceLow } from "./bus/balance-low.ts";
 import { grantDurable, grantHandler } from "./bus/grant-consumer.ts";
 import { startPricePublisher } from "./bus/price-publisher.ts";
 import { leaseRpcs } from "./bus/lease-rpc.ts";
-import { refundDurable, refundHandler } from "./bus/refund-consumer.ts";
 import { ledgerRpcs } from "./bus/rpc.ts";
 import { startUsageAgent } from "./bus/usage-agent.ts";
 import { replayMargin, trimUsageStream } from "./bus/usage-trimmer.ts";
 import type { BillingConfig } from "./config.ts";
+import { customerParts, startRefundCommands } from "./customer-parts.ts";
 import { customerEvents, type CustomerEvents } from "./customer-events.ts";
-import { createReceiptKeys } from "./crypto/receipt-signer.ts";
 import { billingEvents, type BillingEvents } from "./events.ts";
 import { billingRoutes, type OperationRouteDeps } from "./http/routes.ts";
-import type { AlertRouteDeps } from "./http/alert-routes.ts";
-import type { BonusRouteDeps } from "./http/bonus-routes.ts";
-import type { ReceiptRouteDeps } from "./http/receipt-routes.ts";
 import type { PriceRouteDeps } from "./http/price-routes.ts";
-import type { StatementRouteDeps } from "./http/statement-routes.ts";
-import type { VoucherRouteDeps } from "./http/voucher-routes.ts";
 import { operationEvents } from "./operation-events.ts";
 import { startRounds } from "./rounds.ts";
 import { createDisputeStore } from "./store/dispute-store.ts";
-import { createAlertStore } from "./store/alert-store.ts";
-import { createBonusStore } from "./store/bonus-store.ts";
 import { createDirtyBalances, ensureUsageDays } from "./store/usage-aftermath.ts";
 import { createLedgerStore, type EncodeBalanceChanged } from "./store/ledger-store.ts";
 import { migrations } from "./store/migrations/index.ts";
 import { createOperationsStore } from "./store/operations-store.ts";
 import { createLeaseStore } from "./store/lease-store.ts";
 import { createPriceStore } from "./store/price-store.ts";
-import { createReceiptKeyStore, createReceiptTransfers } from "./store/receipt-store.ts";
-import { createRefundCommandStore } from "./store/refund-command-store.ts";
 import { createRefundScanStore, withRefunds } from "./store/refund-store.ts";
 import { schema, type Tables } from "./store/schema.ts";
-import { createStatementStore } from "./store/statement-store.ts";
-import { createUsageExportStore } from "./store/usage-export-store.ts";
 import { createUsageScan } from "./store/usage-scan.ts";
 import { createUsageStore } from "./store/usage-store.ts";
-import { createVoucherStore } from "./store/voucher-store.ts";
 import { openWriterSession } from "./store/writer-session.ts";
 
 /** Connections for questions and grants; the writers have theirs beside. */
@@ -283,11 +262,7 @@ async function startHttp(ctx: ServiceContext<BillingConfig>, parts: Parts): Prom
     service: "billing-ledger",
     routes: billingRoutes({
       readBalance: (accountId: AccountId) => readBalance({ ledger, clock: systemClock }, accountId),
-      ...receiptParts(parts),
-      ...statementParts(db),
-      ...voucherParts(parts),
-      ...alertParts(parts),
-      ...bonusParts(parts),
+      ...customerParts(parts),
       ...priceParts(parts),
       usage,
       prices: parts.prices,
@@ -302,15 +277,6 @@ async function startHttp(ctx: ServiceContext<BillingConfig>, parts: Parts): Prom
   const server = await listen(app, { host: config.common.httpHost, port: config.common.httpPort });
   scope.defer("http", () => server.close());
   return { httpPort: server.port, httpUrl: `http://${config.common.httpHost}:${String(server.port)}` };
-}
-
-function statementParts(db: Db<Tables>): StatementRouteDeps {
-  const store = createStatementStore(db);
-  return {
-    statements: store,
-    usageExport: createUsageExportStore(db),
-    readMonthlyStatement: (accountId, month) => readMonthlyStatement({ store, clock: systemClock }, accountId, month),
-  };
 }
 
 function priceParts({ db, prices }: Parts): PriceRouteDeps {
@@ -336,82 +302,5 @@ function oneAtATime<A extends readonly unknown[], R>(
     } finally {
       running = false;
     }
-  };
-}
-
-function voucherParts({ db, encode, customers }: Parts): VoucherRouteDeps {
-  const deps = { vouchers: createVoucherStore(db, encode), events: customers };
-  return {
-    voucherStore: deps.vouchers,
-    createVoucherBatch: (ask) => createVoucherBatch(deps, ask),
-    revokeVoucherBatch: (ask) => revokeVoucherBatch(deps, ask),
-    redeemVoucher: (accountId, code) => redeemVoucher(deps, accountId, code),
-  };
-}
-
-/** Low-balance alerts: their settings, and the rounds that look for them. */
-function alertParts({ config, scope, db, bus, customers }: Parts): AlertRouteDeps {
-  const store = createAlertStore(db, (alert) => toBusBalanceLow(bus, alert));
-  const rounds = startRounds({
-    everyMs: config.alertRoundMs,
-    round: (signal) =>
-      lookForLowBalances({ store, clock: systemClock, onFired: (count) => customers.alertsFired(count) }, signal),
-    onFailure: (error) => customers.alertRoundFailed(error),
-  });
-  scope.defer("low-balance alerts", () => rounds.stop());
-  return { alerts: store, setAlerts: (accountId, wanted) => setAlerts(store, accountId, wanted) };
-}
-
-/** Bonus that expires: what is left, and the rounds that take it back. */
-function bonusParts({ config, scope, db, encode, customers }: Parts): BonusRouteDeps {
-  const store = createBonusStore(db, encode);
-  const rounds = startRounds({
-    everyMs: config.bonusExpiryRoundMs,
-    round: (signal) => expireBonuses({ store, onExpired: (accounts) => customers.bonusesExpired(accounts) }, signal),
-    onFailure: (error) => customers.bonusExpiryFailed(error),
-  });
-  scope.defer("bonus expiry", () => rounds.stop());
-  return { bonuses: store };
-}
-
-/** Refunds that other services ask for. */
-async function startRefundCommands({ scope, db, bus, encode, customers }: Parts): Promise<void> {
-  const refunds = createRefundCommandStore(db, encode);
-  const onRefund = (reason: string, outcome: string): void => customers.refundedByCommand(reason, outcome);
-  const consumer = await bus.consume({
-    stream: "COMMANDS",
-    durable: refundDurable,
-    events: [refundHandler((ask) => refundByCommand({ refunds, onRefund }, ask))],
-  });
-  scope.defer("refund consumer", () => consumer.stop());
-}
-
-const rotationRoundMs = 3_600_000;
-const dayMs = 86_400_000;
-
-/** Receipts and the key that signs them, looked after once an hour. */
-function receiptParts({ config, scope, db, prices, customers }: Parts): ReceiptRouteDeps {
-  const usage = withRefunds(createUsageStore(db), db);
-  const transfers = createReceiptTransfers(db);
-  const store = createReceiptKeyStore(db);
-  const signer = createReceiptKeys({
-    store,
-    secret: config.receiptKey.reveal(),
-    issuer: config.publicOrigin,
-    clock: systemClock,
-  });
-  const rotation = startRounds({
-    everyMs: rotationRoundMs,
-    round: async () => {
-      await signer.rotateIfOld(config.receiptKeyDays * dayMs);
-    },
-    onFailure: (error) => customers.receiptKeyFailed(error),
-  });
-  scope.defer("receipt key rotation", () => rotation.stop());
-  return {
-    readReceipt: (accountId: AccountId, requestId: RequestId) =>
-      readReceipt({ usage, prices, transfers }, accountId, requestId),
-    receiptSigner: signer,
-    receiptKeys: store,
   };
 }

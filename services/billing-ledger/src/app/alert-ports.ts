@@ -40,10 +40,14 @@ export interface AlertStore {
     decide: (known: readonly Threshold[], balance: MicroTokens) => readonly Threshold[],
   ): Promise<AlertSettings>;
   /**
-   * One transaction over at most `limit` accounts that no other replica looks at: `judge` decides, its verdict is kept, and
-   * `balance.low` goes to the outbox with it. Answers how many accounts were looked at.
+   * One transaction over at most `limit` accounts behind `after` that no other replica looks at: `judge` decides, its verdict is
+   * kept, and `balance.low` goes to the outbox with it. Answers the last account when there may be more behind it.
    */
-  look(limit: number, judge: (accounts: readonly WatchedAccount[]) => Verdict): Promise<number>;
+  look(
+    limit: number,
+    after: AccountId | undefined,
+    judge: (accounts: readonly WatchedAccount[]) => Verdict,
+  ): Promise<AccountId | undefined>;
   /** Newest first; at most `limit`. */
   history(accountId: AccountId, limit: number, before: EventId | undefined): Promise<readonly FiredAlert[]>;
 }

@@ -23,15 +23,16 @@ export async function lookForLowBalances(
   deps: { readonly store: AlertStore; readonly clock: Clock; readonly onFired: (count: number) => void },
   signal: AbortSignal,
 ): Promise<void> {
-  for (let looked = lookAccounts; looked === lookAccounts && !signal.aborted;) {
+  let after: AccountId | undefined;
+  do {
     let fired = 0;
-    looked = await deps.store.look(lookAccounts, (accounts) => {
+    after = await deps.store.look(lookAccounts, after, (accounts) => {
       const verdict = judge(accounts, deps.clock.now());
       fired = verdict.fired.length;
       return verdict;
     });
     if (fired > 0) deps.onFired(fired);
-  }
+  } while (after !== undefined && !signal.aborted);
 }
 
 function judge(accounts: readonly WatchedAccount[], firedAt: Date): Verdict {

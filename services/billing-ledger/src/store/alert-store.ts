@@ -18,7 +18,7 @@ export function createAlertStore(db: Db<Tables>, encode: EncodeBalanceLow): Aler
   return {
     settings: (accountId) => db.transaction((trx) => readSettings(trx, accountId)),
     change: (accountId, enabled, decide) => db.transaction((trx) => changeSettings(trx, accountId, enabled, decide)),
-    look: (limit, judge) => db.transaction((trx) => look(trx, encode, limit, judge)),
+    look: (limit, after, judge) => db.transaction((trx) => look(trx, encode, limit, after, judge)),
     history: async (accountId, limit, before) => {
       const older = before === undefined ? sql`` : sql`and id < ${idToUuid(before)}::uuid`;
       const { rows } = await sql<{ id: string; threshold: bigint; balance: bigint; fired_at: Date }>`
@@ -88,14 +88,16 @@ async function look(
   trx: Transaction<Tables>,
   encode: EncodeBalanceLow,
   limit: number,
+  after: AccountId | undefined,
   judge: (accounts: readonly WatchedAccount[]) => Verdict,
-): Promise<number> {
+): Promise<AccountId | undefined> {
+  const behind = after === undefined ? sql`` : sql`and s.account_id > ${idToUuid(after)}::uuid`;
   const { rows } = await sql<{ account_id: string; balance: bigint; version: bigint }>`
     select s.account_id, b.paid + b.bonus as balance, b.version
     from alert_setting s join balance b on b.account_id = s.account_id
-    where s.enabled and b.version <> s.seen_version
+    where s.enabled and b.version <> s.seen_version ${behind}
     order by s.account_id limit ${limit} for update of s skip locked`.execute(trx);
-  if (rows.length === 0) return 0;
+  if (rows.length === 0) return undefined;
   const thresholds = await readThresholds(
     trx,
     rows.map((row) => row.account_id),
@@ -113,7 +115,8 @@ async function look(
     from unnest(${rows.map((row) => row.account_id)}::uuid[], ${rows.map((row) => row.version)}::bigint[])
       as seen (account_id, version)
     where s.account_id = seen.account_id`.execute(trx);
-  return rows.length;
+  const last = rows.at(-1);
+  return last && rows.length === limit ? uuidToId("acc", last.account_id) : undefined;
 }
 
 async function keepVerdict(trx: Transaction<Tables>, encode: EncodeBalanceLow, verdict: Verdict): Promise<void> {
