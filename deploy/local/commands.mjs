@@ -46,6 +46,25 @@ export const commands = {
       ["node", "node_modules/jest/bin/jest.js"],
     ],
   },
+  simulate: {
+    description: "the money code against simulated clock, disk, bus and billing (--seeds 2000; --seed N replays one)",
+    needs: "packages",
+    steps: [["node", "--conditions=codex:source", "tests/simulation/main.ts"]],
+  },
+  "test:properties": {
+    description: "the property tests with 10,000 cases each; a failure prints its seed",
+    needs: "packages",
+    env: { ...esm, FC_NUM_RUNS: "10000" },
+    steps: [
+      [...launcher, "build", "--quiet"],
+      [
+        "node",
+        "node_modules/jest/bin/jest.js",
+        "--testTimeout=3600000",
+        "--testPathPatterns=(property|properties)\\.test\\.ts$",
+      ],
+    ],
+  },
   "audit:ledger": {
     description: "is every invariant of the books true? exit 0 yes, 1 no, 2 could not look (--seals, --against FILE)",
     needs: "packages",
