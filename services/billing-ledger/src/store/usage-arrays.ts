@@ -23,70 +23,107 @@ class Places<T extends Cell> {
   }
 }
 
-const columns = [
-  ["epoch", "integer"],
-  ["seq", "bigint"],
-  ["hash", "integer"],
-  ["request", "uuid"],
-  ["account", "integer"],
-  ["lease", "integer"],
-  ["key", "integer"],
-  ["shape", "integer"],
-  ["cost", "bigint"],
-  ["hold", "bigint"],
-  ["leaseSettled", "bigint"],
-  ["startOffset", "bigint"],
-  ["duration", "integer"],
-  ["firstByte", "integer"],
-  ["input", "integer"],
-  ["output", "integer"],
-  ["cachedInput", "integer"],
-  ["cacheWrite", "integer"],
-  ["cacheWrite1h", "integer"],
-  ["reasoning", "integer"],
-  ["images", "integer"],
-  ["audio", "integer"],
-] as const;
-type Column = (typeof columns)[number][0];
-type Row = Readonly<Record<Column, Cell>>;
+const types = {
+  epoch: "integer",
+  seq: "bigint",
+  hash: "integer",
+  request: "uuid",
+  account: "integer",
+  lease: "integer",
+  key: "integer",
+  shape: "integer",
+  cost: "bigint",
+  hold: "bigint",
+  leaseSettled: "bigint",
+  startOffset: "bigint",
+  duration: "integer",
+  firstByte: "integer",
+  input: "integer",
+  output: "integer",
+  cachedInput: "integer",
+  cacheWrite: "integer",
+  cacheWrite1h: "integer",
+  reasoning: "integer",
+  images: "integer",
+  audio: "integer",
+} as const;
+type Column = keyof typeof types;
+const columns = Object.keys(types) as readonly Column[];
 
-interface Lists {
-  readonly epochs: Places<number>;
-  readonly accounts: Places<string>;
-  readonly leases: Places<string>;
-  readonly keys: Places<string>;
-  readonly shapes: Places<string>;
+/** What a batch becomes: lists of what repeats, and one list of cells a column. */
+class Columns {
+  readonly epochs = new Places<number>();
+  readonly accounts = new Places<string>();
+  readonly leases = new Places<string>();
+  readonly keys = new Places<string>();
+  readonly shapes = new Places<string>();
+  readonly cells = Object.fromEntries(columns.map((name) => [name, []])) as unknown as Record<Column, Cell[]>;
+
+  add(bookable: BookableRecord): void {
+    const { epoch, record, payloadHash } = bookable.spooled;
+    const { cells } = this;
+    cells.epoch.push(this.epochs.of(epoch));
+    cells.seq.push(record.seq);
+    cells.hash.push(BigInt.asIntN(32, payloadHash));
+    cells.account.push(this.accounts.of(record.accountId));
+    cells.lease.push(this.leases.of(record.leaseId));
+    if (record.type === "usage") this.addUsage(record, bookable);
+    else this.addClose(record.settledMicroTokens);
+  }
+
+  private addUsage(record: UsageRecord, { cost, hold, chargeMismatch }: BookableRecord): void {
+    const { cells } = this;
+    const request = idToUuid(record.requestId);
+    cells.request.push(request);
+    cells.key.push(this.keys.of(record.keyId));
+    cells.shape.push(this.shapes.of(shapeOf(record, chargeMismatch)));
+    cells.cost.push(cost);
+    cells.hold.push(hold);
+    cells.leaseSettled.push(null);
+    cells.startOffset.push(Date.parse(record.startedAt) - uuidMs(request));
+    cells.duration.push(record.durationMs);
+    cells.firstByte.push(record.firstByteMs);
+    cells.input.push(record.tokens.input);
+    cells.output.push(record.tokens.output);
+    cells.cachedInput.push(record.tokens.cachedInput);
+    cells.cacheWrite.push(record.tokens.cacheWrite);
+    cells.cacheWrite1h.push(record.tokens.cacheWrite1h);
+    cells.reasoning.push(record.tokens.reasoning);
+    cells.images.push(record.images?.count ?? null);
+    cells.audio.push(record.audioMs);
+  }
+
+  private addClose(settled: bigint): void {
+    const { cells } = this;
+    for (const name of ["request", "cost", "hold", "firstByte", "images"] as const) cells[name].push(null);
+    for (const name of zeroOfClose) cells[name].push(0);
+    cells.leaseSettled.push(settled);
+  }
 }
 
-const nothing = {
-  request: null,
-  key: 0,
-  shape: 0,
-  cost: null,
-  hold: null,
-  leaseSettled: null,
-  startOffset: 0,
-  duration: 0,
-  firstByte: null,
-  input: 0,
-  output: 0,
-  cachedInput: 0,
-  cacheWrite: 0,
-  cacheWrite1h: 0,
-  reasoning: 0,
-  images: null,
-  audio: 0,
-} as const;
+const zeroOfClose = [
+  "key",
+  "shape",
+  "startOffset",
+  "duration",
+  "input",
+  "output",
+  "cachedInput",
+  "cacheWrite",
+  "cacheWrite1h",
+  "reasoning",
+  "audio",
+] as const;
 
 /** The time in a UUIDv7. */
 function uuidMs(uuid: string): number {
   return Number.parseInt(uuid.slice(0, 8) + uuid.slice(9, 13), 16);
 }
 
-/** In the order in which usage_shape_no() of the migrations reads it. */
+/** In the order in which usage_shape_no() of the migrations reads it, but for the price version, which is an id here. */
 function shapeOf(record: UsageRecord, chargeMismatch: boolean): string {
   return JSON.stringify([
-    idToUuid(record.priceVersion),
+    record.priceVersion,
     record.route,
     record.model,
     record.channel,
@@ -101,41 +138,9 @@ function shapeOf(record: UsageRecord, chargeMismatch: boolean): string {
   ]);
 }
 
-function usageCells(record: UsageRecord, { cost, hold, chargeMismatch }: BookableRecord, lists: Lists) {
-  const request = idToUuid(record.requestId);
-  return {
-    request,
-    key: lists.keys.of(record.keyId),
-    shape: lists.shapes.of(shapeOf(record, chargeMismatch)),
-    cost,
-    hold,
-    leaseSettled: null,
-    startOffset: Date.parse(record.startedAt) - uuidMs(request),
-    duration: record.durationMs,
-    firstByte: record.firstByteMs,
-    input: record.tokens.input,
-    output: record.tokens.output,
-    cachedInput: record.tokens.cachedInput,
-    cacheWrite: record.tokens.cacheWrite,
-    cacheWrite1h: record.tokens.cacheWrite1h,
-    reasoning: record.tokens.reasoning,
-    images: record.images?.count ?? null,
-    audio: record.audioMs,
-  };
-}
-
-function toRow(bookable: BookableRecord, lists: Lists): Row {
-  const { epoch, record, payloadHash } = bookable.spooled;
-  const base = {
-    epoch: lists.epochs.of(epoch),
-    seq: record.seq,
-    hash: BigInt.asIntN(32, payloadHash),
-    account: lists.accounts.of(record.accountId),
-    lease: lists.leases.of(record.leaseId),
-  };
-  return record.type === "usage"
-    ? { ...base, ...usageCells(record, bookable, lists) }
-    : { ...base, ...nothing, leaseSettled: record.settledMicroTokens };
+function toDbShape(shape: string): string {
+  const [priceVersion, ...others] = JSON.parse(shape) as [string, ...unknown[]];
+  return JSON.stringify([idToUuid(priceVersion), ...others]);
 }
 
 const typed = {
@@ -146,22 +151,18 @@ const typed = {
 
 /** Numbers and uuids only, so nothing needs quoting. */
 function arrayText(cells: readonly Cell[]): string {
-  return `{${cells.map((cell) => (cell === null ? "NULL" : String(cell))).join(",")}}`;
+  let text = "";
+  for (const cell of cells) text += `,${cell === null ? "NULL" : String(cell)}`;
+  return `{${text.slice(1)}}`;
 }
 
 /** The arguments of `apply_batch` from p_epochs to p_audio. Records must differ in (epoch, seq). */
 export function toDbUsageArrays(records: readonly BookableRecord[]): RawBuilder<unknown> {
-  const lists: Lists = {
-    epochs: new Places(),
-    accounts: new Places(),
-    leases: new Places(),
-    keys: new Places(),
-    shapes: new Places(),
-  };
-  const rows = records.map((record) => toRow(record, lists));
-  const arrays = columns.map(([name, type]) => typed[type](arrayText(rows.map((row) => row[name]))));
+  const batch = new Columns();
+  for (const record of records) batch.add(record);
+  const arrays = columns.map((name) => typed[types[name]](arrayText(batch.cells[name])));
   const uuids = (ids: Places<string>): RawBuilder<unknown> =>
     sql`${arrayText(ids.values.map((id) => idToUuid(id)))}::uuid[]`;
-  return sql`${arrayText(lists.epochs.values)}::bigint[], ${uuids(lists.accounts)}, ${uuids(lists.leases)},
-    ${uuids(lists.keys)}, ${`[${lists.shapes.values.join(",")}]`}::jsonb, ${sql.join(arrays)}`;
+  return sql`${arrayText(batch.epochs.values)}::bigint[], ${uuids(batch.accounts)}, ${uuids(batch.leases)},
+    ${uuids(batch.keys)}, ${`[${batch.shapes.values.map(toDbShape).join(",")}]`}::jsonb, ${sql.join(arrays)}`;
 }
