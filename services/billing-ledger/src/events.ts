@@ -1,6 +1,7 @@
 import { createCounter, type CheapCounter, type Logger } from "@codex/runtime";
 import type { Meter } from "@opentelemetry/api";
 import type { LeaseEvents } from "./app/lease-ports.ts";
+import { leaseEvents } from "./lease-events.ts";
 import type { LedgerEvents } from "./app/ports.ts";
 
 /** Business telemetry of the ledger: one function an event. Amounts go to the log, counts to the metrics. */
@@ -34,16 +35,11 @@ export function billingEvents(logger: Logger, meter: Meter): BillingEvents {
   );
   const leases = createCounter(meter, "billing_leases", "Lease asks by outcome");
   const credits = createCounter(meter, "billing_credits", "Grant commands by outcome and reason");
-  const reclaims = createCounter(meter, "billing_leases_reclaimed", "Leases taken back from lost workers");
-  const returns = createCounter(
-    meter,
-    "billing_lease_returns",
-    "Answered returns of idle money, by whether any was freed",
-  );
   const faults = createCounter(meter, "billing_faults", "Failures of background work by part");
   const inserted = records.with({ outcome: "inserted" });
   const duplicates = records.with({ outcome: "duplicate" });
   return {
+    ...leaseEvents(logger, meter),
     batchApplied(partition, outcome) {
       batches.add();
       inserted.add(outcome.inserted);
@@ -71,17 +67,6 @@ export function billingEvents(logger: Logger, meter: Meter): BillingEvents {
     },
     leaseDecided(outcome) {
       leases.with({ outcome }).add();
-    },
-    leasesReturned(freed) {
-      returns.with({ outcome: freed > 0n ? "freed" : "nothing" }).add();
-    },
-    leasesReclaimed({ accountId, leases: count, freed }) {
-      reclaims.add(count);
-      logger.error("leases of a lost worker reclaimed", { accountId, count, amountMicroTokens: freed });
-    },
-    reclaimFailed(error) {
-      faults.with({ part: "lease_reclaim" }).add();
-      logger.error("leases of lost workers could not be looked for", { error });
     },
     credited(outcome, reason) {
       credits.with({ outcome, reason }).add();

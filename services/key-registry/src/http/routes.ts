@@ -1,7 +1,8 @@
-import { idOf, keyChangeBody, keyCreateBody, keyCreated, keyList, keyResponse } from "@codex/contracts";
+import { idOf, keyCreateBody, keyCreated, keyList, keyResponse } from "@codex/contracts";
 import { appError, defineRoute, notFound, type Route } from "@codex/http";
 import { z } from "zod";
-import { changeCaps, createKey, listedKeysMax, revokeKey, type KeyPorts } from "../app/manage-keys.ts";
+import { createKey, listedKeysMax, revokeKey, type KeyPorts } from "../app/manage-keys.ts";
+import { changeKeyRoute } from "./change-key-route.ts";
 import { toApiKey } from "./convert.ts";
 
 const shared = { auth: "session", owner: "account", logClass: "standard" } as const;
@@ -42,23 +43,7 @@ export function keyRoutes(ports: KeyPorts): readonly Route[] {
         return { status: 201, body: { key: toApiKey(created.value.key), secret: created.value.secret } };
       },
     }),
-    defineRoute({
-      ...shared,
-      operationId: "changeKey",
-      method: "PATCH",
-      path: "/api/keys/:keyId",
-      summary: "Change what a key may spend a day, a month and in all; idempotent",
-      rateClass: "write",
-      bodyLimitBytes: 4_096,
-      request: { params: z.strictObject({ keyId: idOf("key") }), body: keyChangeBody },
-      responses: { 200: keyResponse },
-      errors: ["not_found"],
-      handler: async ({ principal, params, body }) => {
-        const changed = await changeCaps(ports, principal.accountId, params.keyId, body.caps);
-        if (!changed.ok) throw notFound();
-        return { status: 200, body: { key: toApiKey(changed.value) } };
-      },
-    }),
+    changeKeyRoute(ports),
     defineRoute({
       ...shared,
       operationId: "revokeKey",
