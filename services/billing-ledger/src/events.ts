@@ -33,7 +33,6 @@ export function billingEvents(logger: Logger, meter: Meter): BillingEvents {
     "billing_stale_prices",
     "Requests priced by a version that was superseded long before",
   );
-  const leases = createCounter(meter, "billing_leases", "Lease asks by outcome");
   const credits = createCounter(meter, "billing_credits", "Grant commands by outcome and reason");
   const faults = createCounter(meter, "billing_faults", "Failures of background work by part");
   const inserted = records.with({ outcome: "inserted" });
@@ -64,9 +63,6 @@ export function billingEvents(logger: Logger, meter: Meter): BillingEvents {
         ...(record.seq === null ? {} : { seq: String(record.seq) }),
         error: new Error(record.error),
       });
-    },
-    leaseDecided(outcome) {
-      leases.with({ outcome }).add();
     },
     credited(outcome, reason) {
       credits.with({ outcome, reason }).add();
