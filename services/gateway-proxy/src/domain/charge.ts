@@ -96,7 +96,7 @@ export function nextLookBytes(outcome: Outcome, tariff: Tariff, hold: MicroToken
   const { cost } = chargeFor({ ...outcome, usage: undefined, ending: "client_closed" }, tariff, hold);
   if (cost >= hold && hold > 0n) return undefined;
   if (cost === 0n) return deliveredBytes + 65_536;
-  // The cost of the input makes a byte look dearer than it is: the look comes early, never late.
-  const left = Number(((hold - cost) * BigInt(deliveredBytes + 1)) / cost);
+  // Input and begun tokens make a byte look dearer than it is: the look comes early, never late.
+  const left = Number(((hold - cost) * BigInt(deliveredBytes)) / cost);
   return deliveredBytes + Math.max(lookBytesMin, Math.min(left, 1_048_576));
 }
