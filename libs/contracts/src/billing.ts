@@ -91,7 +91,7 @@ export const usageEnvelope = defineEvent({
   version: 1,
   pattern: "usage.v1.{partition}",
   description:
-    "Records `first`…`last` of one (epoch, partition). Event id `<epoch>-<partition>-<first>-<last>`, the same on every resend.",
+    "Records `first`…`last` of one (epoch, partition). Event id `<epoch>-<partition>-<first>-<last>`, the same on every resend; `-r<n>` behind it when the copy before is proven lost.",
   data: z.strictObject({
     epoch,
     partition,

@@ -115,7 +115,9 @@ describe("a full disk", () => {
         expect(spool.full).toBe(true);
         expect(faults).toHaveLength(1);
         expect(faults[0]).toMatchObject({ code: "ENOSPC" });
-        expect(() => spool.leaseAsked(1, accountId)).toThrow("ENOSPC");
+        expect(() => spool.leaseAsked(1, accountId)).toThrow(
+          expect.objectContaining({ kind: "unavailable", code: "overloaded", retryAfterSeconds: 2 }),
+        );
         for (const open of running) spool.requestClosed(usageOf(open, 5n));
         spool.leaseClosed(leaseId, accountId);
         expect(records).toHaveLength(21);

@@ -1,3 +1,4 @@
+import { AppError } from "@codex/kernel";
 import { unlinkSync } from "node:fs";
 import { encodeRecord, type SpoolEntry } from "./record-codec.ts";
 import { Reserve } from "./reserve.ts";
@@ -73,7 +74,7 @@ export class Journal {
     return this.segments.reduce((sum, segment) => sum + segment.file.bytes, 0);
   }
 
-  /** Of something new. Throws the file system's error, at once while there is a fault. */
+  /** Of something new. Throws AppError `overloaded`, with the file system's error as its cause; at once while there is a fault. */
   append(entry: SpoolEntry): void {
     if (this.fault) throw this.fault;
     try {
@@ -135,7 +136,14 @@ export class Journal {
   private failed(error: unknown): Error {
     // Told once a fault: the attempts to heal it fail in the same way until they do not.
     if (!this.fault) this.options.onFault(error);
-    this.fault = new Error(`the spool's disk refused: ${String(error)}`, { cause: error });
+    this.fault = new AppError({
+      kind: "unavailable",
+      code: "overloaded",
+      publicMessage: "The gateway cannot take new requests at the moment. Please try again shortly.",
+      retryAfterSeconds: 2,
+      detail: { reason: "the spool's disk refused" },
+      cause: error,
+    });
     return this.fault;
   }
 

@@ -14,7 +14,8 @@ import {
 
 /**
  * Sends records as envelopes and keeps them until billing's watermark covers them. When something is sent again, and
- * when not: resend-rule.ts. The id of an envelope never changes, over restarts too.
+ * when not: resend-rule.ts. The id of an envelope is the same on every resend, over restarts too, but for one that is proven
+ * lost: the stream may hold a copy that billing has passed over, and would throw another one of the same id away.
  */
 
 export interface Envelope {
@@ -50,6 +51,9 @@ interface Sent {
   losses: number;
   dueAtMs: number;
   lossDueAtMs: number;
+  /** Times that it was sent again because the stream no longer had it. */
+  gone: number;
+  goneDueAtMs: number;
   sending: boolean;
   ack: (Acknowledged & { readonly atMs: number }) | undefined;
 }
@@ -79,6 +83,10 @@ export class EpochPublisher {
   private lookDueAtMs = 0;
   /** Incarnation of the stream when it was last looked at. */
   private streamCreatedMs: number | undefined;
+  /** What billing said last. */
+  private contiguous: ReadonlyMap<number, number> = new Map();
+  /** Records of an earlier life: billing may have most of them, and is asked before any is sent. */
+  private repeats = false;
   /** Nothing goes out before it is known, or known to be unknown, which incarnation will acknowledge it. */
   private looked = false;
   private inFlight = 0;
@@ -106,6 +114,7 @@ export class EpochPublisher {
 
   /** Before the first {@link add}: envelopes of an earlier life, which are packed in the same way. */
   repeat(envelopes: readonly SentEnvelope[]): void {
+    this.repeats = true;
     for (const { partition, first, last } of envelopes) {
       const of = this.bounds.get(partition) ?? new Map<number, number>();
       of.set(first, last);
@@ -151,7 +160,9 @@ export class EpochPublisher {
     if (!this.looked) return;
     for (const [partition, list] of this.waiting) {
       while (list.length > 0 && this.inFlight < inFlightMax && !this.stopped) {
-        this.send(this.track(partition, list.splice(0, this.packSize(partition, list))));
+        const records = list.splice(0, this.packSize(partition, list));
+        const isConfirmed = (this.contiguous.get(partition) ?? 0) >= (records.at(-1)?.seq ?? 0);
+        if (!isConfirmed) this.send(this.track(partition, records));
       }
       if (list.length === 0) this.waiting.delete(partition);
     }
@@ -187,6 +198,8 @@ export class EpochPublisher {
       losses: 0,
       dueAtMs: 0,
       lossDueAtMs: 0,
+      gone: 0,
+      goneDueAtMs: 0,
       sending: false,
       ack: undefined,
     };
@@ -199,8 +212,9 @@ export class EpochPublisher {
     sent.sending = true;
     this.inFlight += 1;
     const createdMs = this.streamCreatedMs;
+    const { envelope, losses } = sent;
     this.ports
-      .publish(sent.envelope)
+      .publish(losses === 0 ? envelope : { ...envelope, id: `${envelope.id}-r${losses}` })
       .then(
         ({ seq }) => {
           const atMs = this.ports.monotonicMs();
@@ -239,12 +253,8 @@ export class EpochPublisher {
     if (this.confirming) return;
     this.confirming = true;
     this.confirmDueAtMs = nowMs + confirmEveryMs;
-    this.ports
-      .watermarks(this.epoch)
+    this.askBilling()
       .then((watermarks) => {
-        for (const [id, { envelope }] of this.sent) {
-          if ((watermarks.contiguous.get(envelope.partition) ?? 0) >= envelope.last) this.sent.delete(id);
-        }
         this.resendLost(watermarks);
         this.ports.onConfirmed(watermarks.contiguous);
       })
@@ -252,6 +262,16 @@ export class EpochPublisher {
       .finally(() => {
         this.confirming = false;
       });
+  }
+
+  /** Forgets what billing has. */
+  private async askBilling(): Promise<Watermarks> {
+    const watermarks = await this.ports.watermarks(this.epoch);
+    this.contiguous = watermarks.contiguous;
+    for (const [id, { envelope }] of this.sent) {
+      if ((watermarks.contiguous.get(envelope.partition) ?? 0) >= envelope.last) this.sent.delete(id);
+    }
+    return watermarks;
   }
 
   /** Billing has read past an envelope and has not got it: proof that the stream lost it. */
@@ -278,19 +298,28 @@ export class EpochPublisher {
     if (this.looking) return;
     this.looking = true;
     this.lookDueAtMs = nowMs + lookAfterMs;
-    this.ports
-      .stream()
-      .then((state) => {
-        const isNew = this.streamCreatedMs === undefined || !sameIncarnation(this.streamCreatedMs, state.createdMs);
-        if (isNew) this.streamCreatedMs = state.createdMs;
-        for (const sent of this.sent.values()) {
-          if (!sent.sending && sent.ack && isGone(sent.ack, state)) sent.dueAtMs = 0;
-        }
-      })
+    this.lookAtStream()
       .catch((error: unknown) => this.ports.onFault(error))
       .finally(() => {
         this.looking = false;
         this.looked = true;
       });
+  }
+
+  private async lookAtStream(): Promise<void> {
+    const state = await this.ports.stream();
+    const isNew = this.streamCreatedMs === undefined || !sameIncarnation(this.streamCreatedMs, state.createdMs);
+    if (isNew) this.streamCreatedMs = state.createdMs;
+    const anyGone = [...this.sent.values()].some(({ ack }) => ack && isGone(ack, state));
+    // Billing may have it all the same, and could not be heard while the bus was away.
+    if (anyGone || (this.repeats && !this.looked)) await this.askBilling();
+    const nowMs = this.ports.monotonicMs();
+    for (const sent of this.sent.values()) {
+      if (sent.sending || !sent.ack || !isGone(sent.ack, state) || nowMs < sent.goneDueAtMs) continue;
+      sent.dueAtMs = 0;
+      // A replica of the stream may lag behind the one that acknowledged.
+      sent.gone += 1;
+      sent.goneDueAtMs = nowMs + lossDelay(sent.gone);
+    }
   }
 }

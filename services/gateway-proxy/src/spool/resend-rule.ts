@@ -4,11 +4,14 @@
  *
  *   no acknowledgement                     after 1, 2, 4, 8, 15, 15 … s: the publish is unknown, not failed
  *   acknowledged at stream sequence s      never, but for
- *     proof of loss                        billing has committed everything up to s or beyond, and lacks this
+ *     proof of loss                        billing has committed everything up to s or beyond, and lacks this; under
+ *                                          another id, because the stream may hold what billing has passed over
  *     the stream was made anew             another creation time than the one that acknowledged it
  *     the stream went back                 its last sequence is below s: an unsynced tail was lost
  *     the safety net                       a quarter of an hour without any of these, doubling to an hour
  *   a restart of the worker                everything above the watermark, in the same envelopes
+ *
+ * Before anything goes out again for the stream's sake, billing is asked what it has.
  */
 
 /** Where an acknowledged message lies. */
@@ -33,8 +36,7 @@ const unacknowledgedDelaysMs = [1_000, 2_000, 4_000, 8_000, 15_000];
 const safetyMs = 900_000;
 const safetyMaxMs = 3_600_000;
 const lossMs = 1_000;
-/** Beyond the stream's window of duplicates (10 minutes), in which a copy under the same id is thrown away. */
-const lossMaxMs = 900_000;
+const lossMaxMs = 60_000;
 
 export function unacknowledgedDelay(failures: number): number {
   return unacknowledgedDelaysMs[Math.min(failures, unacknowledgedDelaysMs.length) - 1] ?? 15_000;

@@ -90,7 +90,7 @@ export class Spool {
     this.journal.heal();
   }
 
-  /** Before billing is asked for a lease; a repeated ask is not written again. Throws the file system's error. */
+  /** Before billing is asked for a lease; a repeated ask is not written again. Throws AppError `overloaded`. */
   leaseAsked(requestNo: number, accountId: AccountId): void {
     if (this.asks.has(requestNo)) return;
     this.asks.set(requestNo, accountId);
@@ -113,7 +113,7 @@ export class Spool {
     this.journal.appendAnyway(sentEntry({ partition, first, last }), undefined);
   }
 
-  /** Answers the ask, where there was one. Throws the file system's error; the lease is then not usable. */
+  /** Answers the ask, where there was one. Throws AppError `overloaded`; the lease is then not usable. */
   leaseGranted(leaseId: LeaseId, accountId: AccountId, requestNo?: number): void {
     // Known before it is written: a rotation by this very record must carry it into the new segment.
     this.leases.set(leaseId, { accountId, settled: 0n });
@@ -128,7 +128,7 @@ export class Spool {
     }
   }
 
-  /** Before the upstream is called. Throws the file system's error; the request must then be refused. */
+  /** Before the upstream is called. Throws AppError `overloaded`; the request must then be refused. */
   requestOpened(open: OpenRequest): void {
     this.openRequests.set(open.requestId, open);
     try {
