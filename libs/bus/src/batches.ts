@@ -68,6 +68,11 @@ export class RawMessage implements BatchMessage {
     return this.message.info.deliverySequence;
   }
 
+  /** When the stream took it, RFC 3339. */
+  get storedAt(): string {
+    return this.message.timestamp;
+  }
+
   get isAnswered(): boolean {
     return this.answered;
   }

@@ -18,6 +18,7 @@ import { backoffMs, pause, settled } from "./timing.ts";
 export interface StreamState {
   /** When the stream was created, RFC 3339: numbers of another incarnation mean nothing. */
   readonly created: string;
+  /** 0 as well when the stream was rewritten below what this reader has read: its numbers are others than they were. */
   readonly lastSeq: number;
 }
 
@@ -61,6 +62,8 @@ class StreamReader {
   private consumer: Consumer | undefined;
   private current: ConsumerMessages | undefined;
   private delivered = 0;
+  /** The newest message that was handled. */
+  private handled: { readonly seq: number; readonly storedAt: number } | undefined;
 
   constructor(deps: PullDeps, options: ReadStreamOptions) {
     this.deps = deps;
@@ -112,7 +115,13 @@ class StreamReader {
     const { jsm, js } = this.deps;
     const { stream, name, subject } = this.options;
     const info = await jsm.streams.info(stream);
-    const after = await this.options.position({ created: info.created, lastSeq: info.state.last_seq });
+    const isRewritten = await this.isRewritten(info.state.first_seq);
+    if (isRewritten) this.deps.logger.error("bus.read.rewritten", { stream, name });
+    const after = await this.options.position({
+      created: info.created,
+      lastSeq: isRewritten ? 0 : info.state.last_seq,
+    });
+    this.handled = undefined;
     await jsm.consumers.delete(stream, name).catch((error: unknown) => {
       if (!isMissingConsumer(error)) throw error;
     });
@@ -130,6 +139,17 @@ class StreamReader {
     return js.consumers.getConsumerFromInfo(made);
   }
 
+  /**
+   * A server that lost the end of its stream gives the same numbers to new messages. When it has given out more than it lost
+   * before we look, only the message itself tells: where the newest one that we handled stood, now stands another or none.
+   */
+  private async isRewritten(firstSeq: number): Promise<boolean> {
+    const { handled } = this;
+    if (!handled || firstSeq > handled.seq) return false;
+    const stored = await this.deps.jsm.streams.getMessage(this.options.stream, { seq: handled.seq });
+    return stored?.time.getTime() !== handled.storedAt;
+  }
+
   private async readOnce(consumer: Consumer): Promise<void> {
     const { batchMax, expiresMs, lingerMs } = this.options;
     const messages = await consumer.fetch({ max_messages: batchMax, expires: expiresMs });
@@ -141,6 +161,8 @@ class StreamReader {
         if (this.isStopping) return;
         this.checkOrder(batch);
         await this.options.onBatch(batch);
+        const last = batch.at(-1);
+        if (last) this.handled = { seq: last.seq, storedAt: new Date(last.storedAt).getTime() };
       }
     } finally {
       this.current = undefined;
