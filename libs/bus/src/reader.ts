@@ -76,7 +76,7 @@ class StreamReader {
     this.running = this.run();
   }
 
-  private get isStopping(): boolean {
+  private stopped(): boolean {
     return this.stopping.signal.aborted;
   }
 
@@ -92,7 +92,7 @@ class StreamReader {
     const { logger, nc } = this.deps;
     const { stream, name, expiresMs } = this.options;
     let failures = 0;
-    while (!this.isStopping && !nc.isClosed()) {
+    while (!this.stopped() && !nc.isClosed()) {
       try {
         await this.deps.state.ready(expiresMs, this.stopping.signal);
         this.consumer ??= await this.open();
@@ -100,7 +100,7 @@ class StreamReader {
         failures = 0;
       } catch (error) {
         this.consumer = undefined;
-        if (this.isStopping) break;
+        if (this.stopped()) break;
         failures += 1;
         logger.warn("bus.read.failed", { stream, name, attempt: failures, error });
         await pause(backoffMs(failures, 50, 2_000), this.stopping.signal);
@@ -158,7 +158,7 @@ class StreamReader {
     try {
       for await (const batch of batchesOf(messages, batchMax, lingerMs)) {
         isEmpty = false;
-        if (this.isStopping) return;
+        if (this.stopped()) return;
         this.checkOrder(batch);
         await this.options.onBatch(batch);
         const last = batch.at(-1);
@@ -168,7 +168,7 @@ class StreamReader {
       this.current = undefined;
       void messages.close();
     }
-    if (isEmpty && !this.isStopping) await this.checkNothingLost(consumer);
+    if (isEmpty && !this.stopped()) await this.checkNothingLost(consumer);
   }
 
   private checkOrder(batch: readonly RawMessage[]): void {
