@@ -35,12 +35,11 @@ export function billingEvents(logger: Logger, meter: Meter): BillingEvents {
   );
   const credits = createCounter(meter, "billing_credits", "Grant commands by outcome and reason");
   const faults = createCounter(meter, "billing_faults", "Failures of background work by part");
-  const inserted = records.with({ outcome: "inserted" });
   return {
     ...leaseEvents(logger, meter),
     batchApplied(partition, outcome) {
       batches.add();
-      inserted.add(outcome.inserted);
+      records.with({ outcome: "inserted" }).add(outcome.inserted);
       records.with({ outcome: "duplicate" }).add(outcome.duplicates);
       charges.add(outcome.chargeMismatches);
       closes.add(outcome.workerMismatches);

@@ -320,6 +320,30 @@ describe("caps of a key", () => {
     ]);
   });
 
+  test("given usage of a capped key is booked and its lease closed, then the caps know what was spent, and hold nothing", async () => {
+    const accountId = await funded(10_000n);
+    const [worker, keyId] = [await Worker.open(world), newId("key")];
+    const granted = await ask(worker, accountId, keyId, { total: 1_000n }, 900n);
+    if (!granted.ok) throw new Error("refused");
+    const { leaseId } = granted.value;
+    const usage = worker.usage(accountId, leaseId, { input: 10 }, { keyId });
+    await worker.send([usage, worker.close(accountId, leaseId, usage.costMicroTokens)]);
+    await worker.confirmed(1, 2);
+    expect(
+      await world.query(
+        "select period, spent::text, reserved::text from key_budget where key_id = $1 order by period",
+        [idToUuid(keyId)],
+      ),
+    ).toEqual(
+      ["day", "month", "total"].map((period) => ({ period, spent: `${usage.costMicroTokens}`, reserved: "0" })),
+    );
+    const left = 1_000n - usage.costMicroTokens;
+    expect(await ask(worker, accountId, keyId, { total: 1_000n }, left + 1n)).toMatchObject({
+      code: "key_cap_reached",
+    });
+    expect(await ask(worker, accountId, keyId, { total: 1_000n }, left)).toMatchObject({ ok: true });
+  });
+
   test("given a capped lease is given back or reclaimed, then the cap has it again", async () => {
     const accountId = await funded(10_000n);
     const [worker, keyId] = [await Worker.open(world), newId("key")];

@@ -223,6 +223,18 @@ describe("an earlier life's envelopes", () => {
     expect(sent.map(({ envelope }) => envelope.id)).toEqual(["7-3-8-9"]);
   });
 
+  test("given billing has all of them, then nothing goes out, and the confirmation is told", async () => {
+    const { publisher, sent, watermark, confirmed, pass } = setUp(acknowledge);
+    watermark.set(3, 9);
+    publisher.repeat([]);
+    for (let seq = 1; seq <= 9; seq += 1) publisher.add(record(seq));
+    await pass(500);
+    publisher.stop();
+    expect(sent).toEqual([]);
+    expect(publisher.unconfirmed).toBe(0);
+    expect(confirmed.at(-1)?.get(3)).toBe(9);
+  });
+
   test("given a gap in the numbers, then no envelope spans it", async () => {
     const { publisher, sent, pass } = setUp(acknowledge);
     for (const seq of [4, 5, 9]) publisher.add(record(seq));

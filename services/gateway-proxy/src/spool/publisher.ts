@@ -246,7 +246,8 @@ export class EpochPublisher {
     }
     this.fill();
     if (mustLook && nowMs >= this.lookDueAtMs) this.look(nowMs);
-    if (this.sent.size > 0 && nowMs >= this.confirmDueAtMs) this.confirm(nowMs);
+    // An earlier life's records may all be confirmed before any is sent: that must be told as well.
+    if ((this.sent.size > 0 || (this.repeats && this.looked)) && nowMs >= this.confirmDueAtMs) this.confirm(nowMs);
   }
 
   private confirm(nowMs: number): void {
