@@ -13,7 +13,7 @@ const stretchMax = 5_000n;
 const claimSeconds = 30;
 
 /**
- * Reads along the primary key of usage, (epoch, partition, seq), up to the watermark, so it costs one look at each new row and
+ * Reads along the primary key of usage, (stream, seq), up to the watermark, so it costs one look at each new row and
  * never misses one: what is below the watermark is committed. No row of money is locked.
  */
 export function createRefundScanStore(db: Db<Tables>): RefundScanStore {
@@ -62,12 +62,11 @@ interface CandidateRow {
 }
 
 async function readCandidates(db: Db<Tables>, range: ScanRange): Promise<ScannedLine[]> {
-  // Through jsonb, because the column is younger than the view.
+  const stream = range.epoch * 16n + BigInt(range.partition);
   const { rows } = await sql<CandidateRow>`
-    select account_id, request_id, route, status, error_code, charged, tokens_output, tokens_reasoning,
-      (to_jsonb(u) ->> 'image_count')::bigint as image_count
-    from usage_line u
-    where epoch = ${range.epoch} and partition = ${range.partition} and seq > ${range.after} and seq <= ${range.upTo}
+    select account_id, request_id, route, status, error_code, charged, tokens_output, tokens_reasoning, image_count
+    from usage_line
+    where stream = ${stream} and seq > ${range.after} and seq <= ${range.upTo}
       and charged > 0 and (status in ('upstream_error', 'upstream_cut') or (status = 'ok' and tokens_output = 0))
     order by seq`.execute(db.kysely);
   return rows.map((row) => ({
