@@ -2,14 +2,12 @@ import { createCounter, type Logger } from "@codex/runtime";
 import type { Meter } from "@opentelemetry/api";
 import type { LeaseEvents } from "./app/lease-ports.ts";
 import type { LedgerEvents } from "./app/ports.ts";
+import { leaseEvents } from "./lease-events.ts";
+import { priceEvents, type PriceEvents } from "./price-events.ts";
 
 /** Business telemetry of the ledger: one function an event. Amounts go to the log, counts to the metrics. */
-export interface BillingEvents extends LedgerEvents, LeaseEvents {
+export interface BillingEvents extends LedgerEvents, LeaseEvents, PriceEvents {
   usageAgentFailed(error: unknown): void;
-  pricesPublished(version: string): void;
-  /** Requests that a gateway priced by a version long after its successor took effect. */
-  stalePriceUsed(version: string, requests: number): void;
-  pricePublishFailed(error: unknown): void;
 }
 
 export function billingEvents(logger: Logger, meter: Meter): BillingEvents {
@@ -26,23 +24,14 @@ export function billingEvents(logger: Logger, meter: Meter): BillingEvents {
     "billing_lease_close_mismatches",
     "Closed leases where the worker's sum differs from ours",
   );
-  const stale = createCounter(
-    meter,
-    "billing_stale_prices",
-    "Requests priced by a version that was superseded long before",
-  );
   const leases = createCounter(meter, "billing_leases", "Lease asks by outcome");
   const credits = createCounter(meter, "billing_credits", "Grant commands by outcome and reason");
-  const reclaims = createCounter(meter, "billing_leases_reclaimed", "Leases taken back from lost workers");
-  const returns = createCounter(
-    meter,
-    "billing_lease_returns",
-    "Answered returns of idle money, by whether any was freed",
-  );
   const faults = createCounter(meter, "billing_faults", "Failures of background work by part");
   const inserted = records.with({ outcome: "inserted" });
   const duplicates = records.with({ outcome: "duplicate" });
   return {
+    ...leaseEvents(logger, meter, faults),
+    ...priceEvents(logger, meter, faults),
     batchApplied(partition, outcome) {
       batches.add();
       inserted.add(outcome.inserted);
@@ -71,17 +60,6 @@ export function billingEvents(logger: Logger, meter: Meter): BillingEvents {
     leaseDecided(outcome) {
       leases.with({ outcome }).add();
     },
-    leasesReturned(freed) {
-      returns.with({ outcome: freed > 0n ? "freed" : "nothing" }).add();
-    },
-    leasesReclaimed({ accountId, leases: count, freed }) {
-      reclaims.add(count);
-      logger.error("leases of a lost worker reclaimed", { accountId, count, amountMicroTokens: freed });
-    },
-    reclaimFailed(error) {
-      faults.with({ part: "lease_reclaim" }).add();
-      logger.error("leases of lost workers could not be looked for", { error });
-    },
     credited(outcome, reason) {
       credits.with({ outcome, reason }).add();
       if (outcome === "conflict") logger.error("grant refused: its key was used for another input", { reason });
@@ -89,17 +67,6 @@ export function billingEvents(logger: Logger, meter: Meter): BillingEvents {
     usageAgentFailed(error) {
       faults.with({ part: "usage_agent" }).add();
       logger.error("usage agent lost its session", { error });
-    },
-    stalePriceUsed(version, requests) {
-      stale.add(requests);
-      logger.warn("a superseded price version is still in use", { version, count: requests });
-    },
-    pricesPublished(version) {
-      logger.info("price book published", { version });
-    },
-    pricePublishFailed(error) {
-      faults.with({ part: "price_publisher" }).add();
-      logger.error("price book could not be published", { error });
     },
   };
 }

@@ -51,8 +51,7 @@ export interface PreviewAsk {
 }
 
 export type PreviewOutcome =
-  | { readonly ok: true; readonly preview: PricePreview }
-  | { readonly ok: false; readonly problems: readonly string[] };
+  { readonly ok: true; readonly preview: PricePreview } | { readonly ok: false; readonly problems: readonly string[] };
 
 const dayMs = 86_400_000;
 const rangeMsMax = 31 * dayMs;

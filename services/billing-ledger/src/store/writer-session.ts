@@ -107,7 +107,9 @@ class PostgresWriterSession implements WriterSession {
     return this.alone(async () => {
       for (let attempt = 1; ; attempt += 1) {
         try {
-          return await this.connection.transaction().execute((trx) => resolving(trx, batch, () => applyInTransaction(trx, this.encode, batch)));
+          return await this.connection
+            .transaction()
+            .execute((trx) => resolving(trx, batch, () => applyInTransaction(trx, this.encode, batch)));
         } catch (error) {
           const state = sqlState(error) ?? "";
           if (isContent(state)) throw new RejectedBatch(error);
