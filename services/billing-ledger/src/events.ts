@@ -2,16 +2,13 @@ import { createCounter, type CheapCounter, type Logger } from "@codex/runtime";
 import type { Meter } from "@opentelemetry/api";
 import type { LeaseEvents } from "./app/lease-ports.ts";
 import { leaseEvents } from "./lease-events.ts";
+import { priceEvents, type PriceEvents } from "./price-events.ts";
 import type { LedgerEvents } from "./app/ports.ts";
 
 /** Business telemetry of the ledger: one function an event. Amounts go to the log, counts to the metrics. */
-export interface BillingEvents extends LedgerEvents, LeaseEvents {
+export interface BillingEvents extends LedgerEvents, LeaseEvents, PriceEvents {
   usageAgentFailed(error: unknown): void;
   usageRoundFailed(job: string, error: unknown): void;
-  pricesPublished(version: string): void;
-  /** Requests that a gateway priced by a version long after its successor took effect. */
-  stalePriceUsed(version: string, requests: number): void;
-  pricePublishFailed(error: unknown): void;
 }
 
 export function billingEvents(logger: Logger, meter: Meter): BillingEvents {
@@ -28,15 +25,11 @@ export function billingEvents(logger: Logger, meter: Meter): BillingEvents {
     "billing_lease_close_mismatches",
     "Closed leases where the worker's sum differs from ours",
   );
-  const stale = createCounter(
-    meter,
-    "billing_stale_prices",
-    "Requests priced by a version that was superseded long before",
-  );
   const credits = createCounter(meter, "billing_credits", "Grant commands by outcome and reason");
   const faults = createCounter(meter, "billing_faults", "Failures of background work by part");
   return {
     ...leaseEvents(logger, meter),
+    ...priceEvents(logger, meter, faults),
     batchApplied(partition, outcome) {
       batches.add();
       records.with({ outcome: "inserted" }).add(outcome.inserted);
@@ -70,18 +63,7 @@ export function billingEvents(logger: Logger, meter: Meter): BillingEvents {
       faults.with({ part: "usage_agent" }).add();
       logger.error("usage agent lost its session", { error });
     },
-    stalePriceUsed(version, requests) {
-      stale.add(requests);
-      logger.warn("a superseded price version is still in use", { version, count: requests });
-    },
-    pricesPublished(version) {
-      logger.info("price book published", { version });
-    },
     usageRoundFailed: roundFailed(logger, faults),
-    pricePublishFailed(error) {
-      faults.with({ part: "price_publisher" }).add();
-      logger.error("price book could not be published", { error });
-    },
   };
 }
 
