@@ -1,5 +1,6 @@
 import { freePort } from "@codex/testkit";
 import { spawn, type ChildProcess } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -28,7 +29,7 @@ export async function startBilling(world: BenchWorld): Promise<BillingProcess> {
       DATABASE_URL: world.appUrl,
       NATS_URL: world.infra.natsUrl,
       PUBLIC_ORIGIN: "http://localhost:8080",
-      BILLING_RECEIPT_KEY: "bench-0123456789-bench-0123456789-bench",
+      BILLING_RECEIPT_KEY: randomBytes(36).toString("base64"),
     },
     stdio: ["ignore", "inherit", "inherit"],
   });
