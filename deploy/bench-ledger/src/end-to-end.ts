@@ -3,24 +3,13 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Numbers } from "./accounts.ts";
 import { makeRecord, Traffic } from "./accounts.ts";
 import { startBilling, type BillingProcess } from "./billing-process.ts";
+import { spreadOf, type Spread } from "./spread.ts";
 import type { BenchWorld } from "./world.ts";
 
 /** Envelopes as a gateway sends them: by partition, at most so many records. */
 const envelopeRecords = 100;
 const tickMs = 10;
 const pollMs = 5;
-
-export interface Spread {
-  readonly p50: number;
-  readonly p99: number;
-  readonly p999: number;
-}
-
-export function spreadOf(values: readonly number[]): Spread {
-  const sorted = values.toSorted((a, b) => a - b);
-  const at = (share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
-  return { p50: at(0.5), p99: at(0.99), p999: at(0.999) };
-}
 
 /** One worker's spool: sends records, and knows when the ledger has committed them. */
 export class BenchSender {

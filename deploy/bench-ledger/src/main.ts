@@ -2,8 +2,10 @@ import { loadavg } from "node:os";
 import { parseArgs } from "node:util";
 import { Numbers } from "./accounts.ts";
 import { startBilling } from "./billing-process.ts";
-import { BenchSender, drain, recovery, steady, type Spread } from "./end-to-end.ts";
+import { BenchSender, drain, recovery, steady } from "./end-to-end.ts";
+import { leaseHit } from "./lease-hit.ts";
 import { runPgbench } from "./pgbench.ts";
+import type { Spread } from "./spread.ts";
 import { runBatches } from "./sql-alone.ts";
 import { bytesPerEvent } from "./storage.ts";
 import { startWorld, type BenchWorld } from "./world.ts";
@@ -58,6 +60,8 @@ async function run(world: BenchWorld): Promise<void> {
   );
   print("(b) apply_batch alone, one connection, 1,000 records a batch:");
   const alone = await sqlAlone(world);
+  const hit = await leaseHit();
+  print(`admission on a lease that is there: p50 ${hit.p50.toFixed(1)} µs, p99 ${hit.p99.toFixed(1)} µs`);
   let billing = await startBilling(world);
   try {
     const sender = new BenchSender(world, new Numbers());
