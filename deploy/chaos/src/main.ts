@@ -78,12 +78,13 @@ async function main(): Promise<void> {
   }
   const stopping = new AbortController();
   const interrupt = (): void => {
-    say("stopping everything");
+    if (!stopping.signal.aborted) say("stopping everything");
     process.exitCode = exitInterrupted;
     stopping.abort();
   };
-  process.once("SIGINT", interrupt);
-  process.once("SIGTERM", interrupt);
+  // More than one arrives: from the terminal, and from the program that started us.
+  process.on("SIGINT", interrupt);
+  process.on("SIGTERM", interrupt);
   const boundMs = startMs + afterwardsMs + (options.scenario.race === true ? raceMs : options.durationMs);
   const bound = setTimeout(() => {
     say(`the run hangs: more than ${String(Math.round(boundMs / 1_000))} s`);
