@@ -184,6 +184,8 @@ export class BillingStandIn extends Switchable {
   duplicates = 0;
   readonly conflicts: string[] = [];
   leaseTtlMs = 60_000;
+  /** Price groups of accounts that have one. */
+  readonly groups = new Map<AccountId, string>();
 
   static async start(natsUrl: string): Promise<BillingStandIn> {
     const made = new BillingStandIn(await open(natsUrl, "billing-ledger"));
@@ -273,7 +275,7 @@ export class BillingStandIn extends Switchable {
 
   private grant(ask: Ask) {
     const number = `${String(ask.epoch)}-${String(ask.requestNo)}`;
-    const common = { ttlMs: this.leaseTtlMs, priceGroup: "default" };
+    const common = { ttlMs: this.leaseTtlMs, priceGroup: this.groups.get(ask.accountId) ?? "default" };
     const stored = [...this.leases].find(([key]) => key.startsWith(`${number} `))?.[1];
     if (stored) return ok({ leaseId: stored.leaseId, grantedMicroTokens: stored.granted, ...common });
     const balance = this.balances.get(ask.accountId) ?? { paid: 0n, reserved: 0n };

@@ -65,3 +65,28 @@ test("given prices, when the models are listed, then each class, tier and time o
   });
   expect(body["pricing"]).toMatchObject({ prompt: "0.001", input_cache_write_1h: "0.001", tiers: [], off_peak: [] });
 });
+
+test("given a customer of a group, when a request is charged, then the group's share is paid and the record names it; the second hold knows the group", async () => {
+  const current = await bookNow();
+  const kv = await world.bus.kv(priceBookKv);
+  const version = newId("prc");
+  const groups = [
+    { group: "half", multiplierPpm: 500_000 },
+    { group: "dear", multiplierPpm: 4_000_000 },
+  ];
+  await kv.put(priceBookKey, { ...current, version, effectiveAt: new Date().toISOString(), groups });
+  const plain = world.customer(10n ** 12n);
+  const half = world.customer(10n ** 12n);
+  world.billing.groups.set(half.accountId, "half");
+  await eventually(async () => versionOf(await chat(world.gateway, plain.apiKey)) === version, { what: "the groups" });
+  for (let call = 1; call <= 2; call += 1) expect((await chat(world.gateway, half.apiKey)).status).toBe(200);
+  await eventually(() => world.billing.usage(half.accountId).length === 2, { what: "the records" });
+  const [full] = world.billing.usage(plain.accountId).filter((record) => record.priceVersion === version);
+  const [first, second] = world.billing.usage(half.accountId);
+  expect(full?.priceGroup).toBe("default");
+  expect([first?.priceGroup, second?.priceGroup]).toEqual(["half", "half"]);
+  expect(first?.tokens).toEqual(full?.tokens);
+  expect((first?.costMicroTokens ?? 0n) * 2n).toBe(full?.costMicroTokens);
+  // The first hold is for the dearest group of the book, the second for the one the lease has told.
+  expect(first?.holdMicroTokens).toBe((second?.holdMicroTokens ?? 0n) * 8n);
+}, 30_000);

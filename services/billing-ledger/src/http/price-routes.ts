@@ -48,7 +48,7 @@ export function priceRoutes(deps: PriceRouteDeps): readonly Route[] {
   return [...readRoutes(deps), makeRoute(deps), cancelRoute(deps), previewRoute(deps), groupRoute(deps)];
 }
 
-function readRoutes({ priceVersions }: PriceRouteDeps): readonly Route[] {
+function readRoutes(deps: PriceRouteDeps): readonly Route[] {
   return [
     defineRoute({
       ...read,
@@ -59,7 +59,7 @@ function readRoutes({ priceVersions }: PriceRouteDeps): readonly Route[] {
       responses: { 200: priceVersionList },
       errors: [],
       handler: async ({ query }) => {
-        const versions = await priceVersions.list(query.limit + 1, query.cursor);
+        const versions = await deps.priceVersions.list(query.limit + 1, query.cursor);
         const page = versions.slice(0, query.limit);
         const nextCursor = versions.length > query.limit ? (page.at(-1)?.version ?? null) : null;
         return { status: 200, body: { versions: page.map(toApiVersionHead), nextCursor } };
@@ -74,8 +74,8 @@ function readRoutes({ priceVersions }: PriceRouteDeps): readonly Route[] {
       responses: { 200: priceVersion },
       errors: ["not_found"],
       handler: async ({ params }) => {
-        const head = await priceVersions.head(params.version);
-        const book = head && (await priceVersions.byVersion(params.version));
+        const head = await deps.priceVersions.head(params.version);
+        const book = head && (await deps.priceVersions.byVersion(params.version));
         if (!head || !book) throw notFound();
         return { status: 200, body: toApiVersion(head, book) };
       },
@@ -136,7 +136,7 @@ function idempotencyKeyOf(header: string | string[] | undefined): string {
   throw appError("invalid_request", "The header Idempotency-Key is required: 8 to 128 visible ASCII characters.");
 }
 
-function cancelRoute({ priceVersions }: PriceRouteDeps): Route {
+function cancelRoute(deps: PriceRouteDeps): Route {
   return defineRoute({
     ...write,
     bodyLimitBytes: 4_096,
@@ -147,11 +147,11 @@ function cancelRoute({ priceVersions }: PriceRouteDeps): Route {
     responses: { 200: priceVersionHead },
     errors: ["not_found", "conflict"],
     handler: async ({ principal, params, body }) => {
-      const outcome = await priceVersions.cancel(params.version, principal.accountId, body.reason);
+      const outcome = await deps.priceVersions.cancel(params.version, principal.accountId, body.reason);
       if (outcome === "in_force") {
         throw appError("conflict", "The version is or was in force. Make another one instead.");
       }
-      const head = await priceVersions.head(params.version);
+      const head = await deps.priceVersions.head(params.version);
       if (!head) throw notFound();
       return { status: 200, body: toApiVersionHead(head) };
     },

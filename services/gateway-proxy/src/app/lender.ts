@@ -90,6 +90,11 @@ export class Lender {
     return { ticket, hold };
   }
 
+  /** What the account's newest lease said of its prices; undefined while nobody has said. */
+  priceGroupOf(accountId: AccountId): string | undefined {
+    return this.book.priceGroupOf(accountId);
+  }
+
   settle(ticket: Ticket, cost: MicroTokens): void {
     const { lease } = ticket;
     const nowMs = this.ports.clock.monotonicMs();

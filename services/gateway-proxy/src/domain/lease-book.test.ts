@@ -126,3 +126,11 @@ test("leases of a capped key serve that key alone, and go back with its account'
   expect(book.admit(key, 30n, 0)).toBeDefined();
   expect(book.giveBack(account).map(({ ceiling }) => ceiling)).toEqual([30n, 0n]);
 });
+
+test("the group of an account is what its newest lease says, whichever purse it is for; nothing without a lease", () => {
+  const book = new LeaseBook();
+  expect(book.priceGroupOf(account)).toBeUndefined();
+  book.add({ ...lease(1n, 1_000), priceGroup: "old" }, 0);
+  book.add({ ...lease(1n, 2_000), purse: newId("key"), priceGroup: "new" }, 0);
+  expect(book.priceGroupOf(account)).toBe("new");
+});

@@ -74,6 +74,16 @@ export class LeaseBook {
     else this.purses.set(lease.accountId, new Set([lease.purse]));
   }
 
+  /** Price group of the account as its newest lease says; undefined while it has none. */
+  priceGroupOf(accountId: AccountId): string | undefined {
+    let newest: Lease | undefined;
+    for (const purse of this.purses.get(accountId) ?? []) {
+      const last = this.byPurse.get(purse)?.at(-1);
+      if (last && (!newest || last.expiresAtMs > newest.expiresAtMs)) newest = last;
+    }
+    return newest?.priceGroup;
+  }
+
   /** Ends a request: the hold is released, the charge is spent. A charge above the hold is a defect and is refused. */
   settle(ticket: Ticket, cost: MicroTokens): void {
     if (cost < 0n || cost > ticket.hold) throw new RangeError("charge outside the hold");

@@ -22,7 +22,9 @@ export async function chatCompletions(parts: GatewayParts, context: V1Context, k
   if (parts.spool().full) throw overloaded();
   const startedAt = parts.clock.now();
   const { price, groups } = offer;
-  const terms = { price, groups, priceGroup: undefined, startedAt: startedAt.toISOString() };
+  // Before the first lease nobody knows the account's group, and the hold is for the dearest.
+  const priceGroup = groups.length === 0 ? undefined : parts.lender.priceGroupOf(key.accountId);
+  const terms = { price, groups, priceGroup, startedAt: startedAt.toISOString() };
   const admission = await admit(parts, key, chat, body.bytes, terms);
   const request = new MeteredRequest(
     {
