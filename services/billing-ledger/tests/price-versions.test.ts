@@ -90,7 +90,7 @@ describe("POST price-versions", () => {
     expect(new Set(race.map((answer) => priceVersionMade.parse(answer.body).version)).size).toBe(1);
     await create([rich]);
     const replay = await create([dear], {}, key);
-    expect(replay.body).toEqual(race[0]?.body);
+    expect(replay.body).toEqual(race[0].body);
     expect(replay.headers.get("idempotency-replayed")).toBe("true");
     expect(codeOf(await create([rich], {}, key))).toBe("idempotency_key_reused");
     expect(codeOf(await create([dear], { effectiveAt: inAnHour() }, key))).toBe("idempotency_key_reused");

@@ -32,8 +32,10 @@ async function knownGroups(
   prices: Pick<PriceVersionStore, "currentVersion" | "nextVersion" | "byVersion">,
 ): Promise<ReadonlySet<string>> {
   const versions = [await prices.currentVersion(), await prices.nextVersion()];
-  const books = await Promise.all(
-    versions.map((version) => (version === undefined ? undefined : prices.byVersion(version))),
-  );
-  return new Set(books.flatMap((book) => book?.groups.map(({ group }) => group) ?? []));
+  const names = new Set<string>();
+  for (const version of versions) {
+    const book = version === undefined ? undefined : await prices.byVersion(version);
+    for (const { group } of book?.groups ?? []) names.add(group);
+  }
+  return names;
 }
