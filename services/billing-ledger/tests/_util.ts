@@ -24,7 +24,7 @@ import { loadConfig, startInProcess, type InProcessService } from "@codex/runtim
 import { createDatabase, eventually, startNats, type PrivateNats, type TestDatabase } from "@codex/testkit";
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, SignJWT, type CryptoKey } from "jose";
 import pg from "pg";
-import { importPrices } from "../src/app/import-prices.ts";
+import { importPrices, type ImportOptions } from "../src/app/import-prices.ts";
 import { config, migrations, schema, start } from "../src/index.ts";
 import { createPriceStore } from "../src/store/price-store.ts";
 import type { Tables } from "../src/store/schema.ts";
@@ -134,10 +134,14 @@ export interface World {
   stop(): Promise<void>;
 }
 
-export async function importModel(url: string, models: readonly ModelPrice[]): Promise<UsageRecord["priceVersion"]> {
+export async function importModel(
+  url: string,
+  models: readonly ModelPrice[],
+  options: ImportOptions = {},
+): Promise<UsageRecord["priceVersion"]> {
   const db = openDb<Tables>({ url, schema, applicationName: "test import" });
   try {
-    const outcome = await importPrices(createPriceStore(db), [...models]);
+    const outcome = await importPrices(createPriceStore(db), [...models], options);
     if (!outcome.ok) throw new Error(outcome.problems.join());
     return outcome.version;
   } finally {

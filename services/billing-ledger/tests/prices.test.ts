@@ -5,6 +5,7 @@ import path from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { modelPrice, priceBookKey, priceBookKv, type ModelPrice } from "@codex/contracts";
+import { idToUuid } from "@codex/kernel";
 import { eventually } from "@codex/testkit";
 import { z } from "zod";
 import { schema } from "../src/index.ts";
@@ -145,6 +146,59 @@ test("given an older price version, when usage names it, then it is booked by th
   const receipt = await world.get(`/api/billing/usage/${record.requestId}`, await world.auth.signIn(accountId));
   expect(receipt.body).toMatchObject({ priceVersion: world.priceVersion, charged: "0.000015" });
 });
+
+test("given every kind of use, terms and a group, when it is booked, then the receipt adds up to the charge", async () => {
+  const groups = [{ group: "vip", multiplierPpm: 900_000 }];
+  const rich: ModelPrice = {
+    ...model,
+    perImage: [{ variant: "large", microTokens: 400n }],
+    perAudioSecond: 100n,
+    tiers: [{ aboveInputTokens: 10, rates: { ...model.rates, input: 20_000_000n, cacheWrite1h: 40_000_000n } }],
+    offPeak: [{ days: ["mon"], fromUtc: "09:00", toUtc: "11:00", multiplierPpm: 500_000 }],
+  };
+  const version = await importModel(world.database.urlFor("app", schema), [rich], { groups });
+  const accountId = accountIn(13);
+  await fund(world, accountId, { paid: 10_000n });
+  const worker = await Worker.open({ bus: world.bus, priceVersion: version });
+  const leaseId = await worker.lease(accountId, 5_000n);
+  // (10 × 20 + 1 × 40 + 3 × 20 + 2 × 400 + 1.5 × 100 + 5) × 0.5 × 0.9 = 564.75
+  const record = worker.usage(
+    accountId,
+    leaseId,
+    { input: 10, cacheWrite1h: 1, reasoning: 3 },
+    {
+      images: { count: 2, variant: "large" },
+      audioMs: 1_500,
+      priceGroup: "vip",
+      holdMicroTokens: 5_000n,
+      costMicroTokens: 565n,
+    },
+  );
+  await worker.send([record]);
+  await worker.confirmed(13, 1);
+  const cookie = await world.auth.signIn(accountId);
+  const { body } = await world.get(`/api/billing/usage/${record.requestId}`, cookie);
+  expect(body).toMatchObject({
+    charged: "0.000565",
+    computed: "0.000565",
+    exact: "0.000564750000000000000000",
+    terms: { tierAboveInputTokens: 10, offPeakPpm: 500_000, priceGroup: "vip", groupPpm: 900_000 },
+    usage: { tokens: { cacheWrite1h: 1 }, images: { count: 2, variant: "large" }, audioMs: 1_500 },
+    lines: [
+      { class: "input", quantity: 10, exact: "0.000200000000" },
+      { class: "cacheWrite1h", quantity: 1, exact: "0.000040000000" },
+      { class: "reasoning", quantity: 3, exact: "0.000060000000" },
+      { class: "image", quantity: 2, rate: "0.000400", exact: "0.000800000000" },
+      { class: "audio", quantity: 1_500, rate: "0.000100", exact: "0.000150000000" },
+      { class: "request", quantity: 1, exact: "0.000005000000" },
+    ],
+  });
+  const [row] = await world.query("select charge_mismatch from usage_line where account_id = $1", [
+    idToUuid(accountId),
+  ]);
+  expect(row).toEqual({ charge_mismatch: false });
+  await importModel(world.database.urlFor("app", schema), [model]);
+}, 30_000);
 
 test("given a bucket that lost its book, when the service looks again, then the book is back", async () => {
   const kv = await world.bus.kv(priceBookKv);

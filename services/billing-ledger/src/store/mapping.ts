@@ -25,6 +25,10 @@ export function toDbQuarantine(aside: AsideRecord): Record<string, unknown> {
 
 export type UsageRow = Selectable<UsageLineView>;
 
+export function imagesOf(row: Pick<UsageRow, "image_count" | "image_variant">): UsageLine["images"] {
+  return row.image_count === null ? null : { count: toCount(row.image_count), variant: row.image_variant ?? "" };
+}
+
 export function fromDbUsageEvent(row: UsageRow): UsageLine {
   return {
     requestId: uuidToId("req", row.request_id),
@@ -39,12 +43,12 @@ export function fromDbUsageEvent(row: UsageRow): UsageLine {
       input: toCount(row.tokens_input),
       cachedInput: toCount(row.tokens_cached_input),
       cacheWrite: toCount(row.tokens_cache_write),
-      cacheWrite1h: 0,
+      cacheWrite1h: toCount(row.tokens_cache_write_1h),
       output: toCount(row.tokens_output),
       reasoning: toCount(row.tokens_reasoning),
     },
-    images: null,
-    audioMs: 0,
+    images: imagesOf(row),
+    audioMs: toCount(row.audio_ms),
     estimated: row.estimated,
     charged: row.charged,
     // Filled in by withRefunds: the usage row itself never changes.

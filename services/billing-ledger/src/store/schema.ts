@@ -49,9 +49,14 @@ export interface UsageLineView {
   streamed: boolean;
   estimated: boolean;
   price_group: string;
+  /** Null when no picture was made; then the variant is null as well. */
+  image_count: bigint | null;
+  image_variant: string | null;
+  audio_ms: bigint;
   tokens_input: bigint;
   tokens_cached_input: bigint;
   tokens_cache_write: bigint;
+  tokens_cache_write_1h: bigint;
   tokens_output: bigint;
   tokens_reasoning: bigint;
   price_version: string;
