@@ -19,7 +19,7 @@ const publishTimeoutMs = 2_000;
 const recallWaitMs = 150;
 
 type Asked<Rpc extends { readonly req: { readonly _output: unknown } }> = Rpc["req"]["_output"];
-type Answer = Result<unknown, string>;
+type Answer = Result<unknown>;
 
 export function simulatedBus(network: Network, owner: SimulatedProcess): Bus {
   const { world } = network;

@@ -33,7 +33,7 @@ export class VirtualTime {
   nowMs = 0;
   private readonly heap: Timer[] = [];
   private order = 0;
-  private failure: unknown;
+  private failure: Error | undefined;
 
   /** Runs `work` as the process: its timers belong to it. */
   as<T>(owner: SimulatedProcess, work: () => T): T {
@@ -79,7 +79,7 @@ export class VirtualTime {
 
   /** What ends the run wherever it was noticed. */
   fail(error: unknown): void {
-    this.failure ??= error;
+    this.failure ??= error instanceof Error ? error : new Error(String(error));
   }
 
   private fire(timer: Timer): boolean {
