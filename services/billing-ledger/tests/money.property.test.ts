@@ -178,10 +178,14 @@ class History {
         return this.debit(step.bucket, step.amount);
       case "grant":
         return this.grant(step.minimum, step.minimum + step.more);
-      case "use":
-        return this.use(step.lease, step.cost);
-      case "close":
-        return this.close(step.lease);
+      case "use": {
+        this.use(step.lease, step.cost);
+        return;
+      }
+      case "close": {
+        this.close(step.lease);
+        return;
+      }
       case "lower":
         return this.lower(step.lease, step.by);
       case "send":
