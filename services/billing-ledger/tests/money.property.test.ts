@@ -1,10 +1,14 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
-import { idToUuid, newId } from "@codex/kernel";
+import type { LeaseCloseRecord, UsageRecord } from "@codex/contracts";
+import { openDb, type Db } from "@codex/db";
+import { idToUuid, newId, uuidToId } from "@codex/kernel";
 import { createDatabase, propertyRuns, type TestDatabase } from "@codex/testkit";
 import fc from "fast-check";
 import { createHash, randomUUID } from "node:crypto";
 import pg from "pg";
 import { migrations, schema } from "../src/index.ts";
+import type { Tables } from "../src/store/schema.ts";
+import { book, usageOf } from "./_book.ts";
 import { brokenInvariants } from "./_invariants.ts";
 
 /**
@@ -14,13 +18,16 @@ import { brokenInvariants } from "./_invariants.ts";
 
 let database: TestDatabase;
 let client: pg.Client;
+let db: Db<Tables>;
 
 beforeAll(async () => {
   database = await createDatabase({ service: [{ schema, migrations }] });
   client = new pg.Client({ connectionString: database.urlFor("owner", schema), options: `-c search_path=${schema}` });
   await client.connect();
+  db = openDb<Tables>({ url: database.urlFor("app", schema), schema, applicationName: "property test" });
 });
 afterAll(async () => {
+  await db.close();
   await client.end();
   await database.drop();
 });
@@ -78,7 +85,7 @@ interface SpoolRecord {
   readonly seq: number;
   readonly lease: Lease;
   readonly cost: number | undefined;
-  readonly row: Readonly<Record<string, unknown>>;
+  readonly record: UsageRecord | LeaseCloseRecord;
 }
 
 /** The whole of what a ledger must do with one account. */
@@ -153,7 +160,8 @@ async function one<Row extends pg.QueryResultRow>(text: string, values: readonly
 
 /** The same steps on both sides. */
 class History {
-  readonly account = idToUuid(newId("acc"));
+  readonly accountId = newId("acc");
+  readonly account = idToUuid(this.accountId);
   readonly oracle = new Oracle();
   private readonly epoch: string;
   private asks = 0;
@@ -170,10 +178,14 @@ class History {
         return this.debit(step.bucket, step.amount);
       case "grant":
         return this.grant(step.minimum, step.minimum + step.more);
-      case "use":
-        return this.use(step.lease, step.cost);
-      case "close":
-        return this.close(step.lease);
+      case "use": {
+        this.use(step.lease, step.cost);
+        return;
+      }
+      case "close": {
+        this.close(step.lease);
+        return;
+      }
       case "lower":
         return this.lower(step.lease, step.by);
       case "send":
@@ -251,43 +263,23 @@ class History {
     return this.oracle.leases[place % Math.max(1, this.oracle.leases.length)];
   }
 
-  private async use(place: number, cost: number): Promise<void> {
+  private use(place: number, cost: number): void {
     const lease = this.leaseAt(place);
     if (!lease) return;
     lease.spent += cost;
-    const row = {
-      request_id: idToUuid(newId("req")),
-      key_id: this.account,
-      price_version: this.account,
-      started_at: "2026-11-25T10:00:00Z",
-      duration_ms: 5,
-      tokens_input: 1,
-      tokens_cached_input: 0,
-      tokens_cache_write: 0,
-      tokens_output: 1,
-      tokens_reasoning: 0,
-      hold: cost,
-      cost,
-      route: "/v1",
-      model: "m",
-      channel: "c",
-      status: "ok",
-      http_status: 200,
-      streamed: false,
-      estimated: false,
-    };
-    this.append(lease, cost, row);
-  }
-
-  private async close(place: number): Promise<void> {
-    const lease = this.leaseAt(place);
-    if (lease) this.append(lease, undefined, { lease_settled: lease.spent });
-  }
-
-  private append(lease: Lease, cost: number | undefined, row: Readonly<Record<string, unknown>>): void {
     const seq = this.oracle.spool.length + 1;
-    const common = { epoch: this.epoch, seq, payload_hash: String(seq), account_id: this.account, lease_id: lease.id };
-    this.oracle.spool.push({ seq, lease, cost, row: { ...common, ...row } });
+    const record = usageOf(seq, this.accountId, uuidToId("lse", lease.id), BigInt(cost));
+    this.oracle.spool.push({ seq, lease, cost, record });
+  }
+
+  private close(place: number): void {
+    const lease = this.leaseAt(place);
+    if (!lease) return;
+    const seq = this.oracle.spool.length + 1;
+    const leaseId = uuidToId("lse", lease.id);
+    const settledMicroTokens = BigInt(lease.spent);
+    const record = { type: "lease_close", seq, accountId: this.accountId, leaseId, settledMicroTokens } as const;
+    this.oracle.spool.push({ seq, lease, cost: undefined, record });
   }
 
   private async lower(place: number, by: number): Promise<void> {
@@ -306,10 +298,13 @@ class History {
   private async send(places: readonly number[]): Promise<void> {
     const { spool } = this.oracle;
     if (spool.length === 0) return;
-    const records = places.flatMap((place) => spool[place % spool.length] ?? []);
-    await one("select apply_batch(3::smallint, $1::json, '[]'::json, 1, 1)", [
-      JSON.stringify(records.map(({ row }) => row)),
-    ]);
+    // A batch names a record once; whoever reads the stream sees to that.
+    const records = [...new Set(places.map((place) => place % spool.length))].flatMap((place) => spool[place] ?? []);
+    await book(
+      db,
+      Number(this.epoch),
+      records.map(({ record }) => record),
+    );
     this.oracle.apply(records);
   }
 

@@ -29,7 +29,20 @@ afterAll(async () => {
 });
 
 describe("append-only tables", () => {
-  const changes = ["transfer", "entry", "money_command", "price_version", "price_row"].flatMap((table) =>
+  const tables = [
+    "transfer",
+    "entry",
+    "money_command",
+    "price_version",
+    "price_row",
+    "usage_refund",
+    "operator_act",
+    "audit_run",
+    "ledger_seal",
+    "ingest_batch",
+    "usage_shape",
+  ];
+  const changes = tables.flatMap((table) =>
     [
       `update ${table} set ${columnOf(table)} = ${columnOf(table)}`,
       `delete from ${table}`,
@@ -40,6 +53,13 @@ describe("append-only tables", () => {
   test.each(changes)("given the service's role, when it tries `%s`, then it lacks the right", async (text) => {
     await expect(app.query(text)).rejects.toMatchObject({ code: "42501" });
   });
+
+  test.each(changes)(
+    "given a superuser who leaves the triggers on, when it tries `%s`, then they refuse",
+    async (text) => {
+      await expect(world.query(text)).rejects.toMatchObject({ code: "23001" });
+    },
+  );
 
   test.each(changes)("given the owner, when it tries `%s`, then the trigger refuses", async (text) => {
     await expect(owner.query(text)).rejects.toMatchObject({
@@ -136,6 +156,27 @@ describe("money has no other door than the functions", () => {
     }
   });
 
+  test("given booked usage, when the owner goes past its parent into the table of the day, then the trigger refuses", async () => {
+    const accountId = accountIn(1);
+    await fund(world, accountId, { paid: 1_000n });
+    const worker = await Worker.open(world);
+    const leaseId = await worker.lease(accountId, 500n);
+    await worker.send([worker.usage(accountId, leaseId, { input: 1 })]);
+    await worker.confirmed(1, 1);
+    const { rows } = await owner.query<{ day: string }>(
+      "select tableoid::regclass::text as day from usage_row limit 1",
+    );
+    const day = rows[0]?.day ?? "";
+    for (const text of [
+      `delete from ${day}`,
+      `update ${day} set cost = 0`,
+      "delete from usage_row",
+      "truncate usage_row",
+    ]) {
+      await expect(owner.query(text)).rejects.toMatchObject({ code: "23001" });
+    }
+  });
+
   test("given a temporary table that hides ours, when a function runs in that session, then it still moves the real one", async () => {
     const accountId = accountIn(1);
     await app.query("create temporary table balance (like billing.balance)");
@@ -218,9 +259,17 @@ describe("migrations", () => {
 });
 
 function columnOf(table: string): string {
-  return (
-    { transfer: "amount", entry: "amount", money_command: "key", price_version: "effective_at", price_row: "model" }[
-      table
-    ] ?? "id"
-  );
+  const columns: Readonly<Record<string, string>> = {
+    transfer: "amount",
+    entry: "amount",
+    money_command: "key",
+    price_version: "effective_at",
+    price_row: "model",
+    usage_refund: "reason",
+    audit_run: "took_ms",
+    ledger_seal: "hash",
+    ingest_batch: "settled",
+    usage_shape: "model",
+  };
+  return columns[table] ?? "id";
 }
