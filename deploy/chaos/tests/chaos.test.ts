@@ -34,11 +34,13 @@ function chaos(args: readonly string[], interruptAt?: string): Promise<Ended> {
   const child = spawn(process.execPath, ["--conditions=codex:source", main, ...args], {
     stdio: ["ignore", "pipe", "pipe"],
   });
-  let [output, complaints] = ["", ""];
+  let [output, complaints, interrupted] = ["", "", false];
   child.stdout.on("data", (piece: Buffer) => (output += piece.toString()));
   child.stderr.on("data", (piece: Buffer) => {
     complaints += piece.toString();
-    if (interruptAt !== undefined && complaints.includes(interruptAt)) child.kill("SIGINT");
+    if (interrupted || interruptAt === undefined || !complaints.includes(interruptAt)) return;
+    interrupted = true;
+    child.kill("SIGINT");
   });
   return new Promise((resolve) => child.once("close", (code) => resolve({ code, output, complaints })));
 }
