@@ -189,6 +189,7 @@ describe("the session", () => {
     await visitor.sees("Запросов пока не было");
     await visitor.context.clearCookies();
     await visitor.page.waitForURL("**/sign-in?next=*");
+    await visitor.sees("Вход");
     expect(await visitor.page.content()).not.toContain(email);
     await visitor.signIn(email);
     await visitor.sees("Запросов пока не было");

@@ -211,24 +211,39 @@ test("given the file and the example of docs/prices.md, when the example is char
 });
 
 describe("the bound of what a request can cost", () => {
+  const bound = {
+    hourCache: false,
+    answerTokens: 0,
+    images: null,
+    audioMs: 0,
+    startedAt: undefined,
+    priceGroup: undefined,
+  };
+
   test("given a tier that is cheaper than the one below, when the prompt may be short, then the dearer one counts", () => {
     const model: ModelPrice = {
       ...free,
       rates: { ...free.rates, input: 9_000_000n },
       tiers: [{ aboveInputTokens: 10, rates: { ...free.rates, input: 1_000_000n } }],
     };
-    const bound = { answerTokens: 0, images: null, audioMs: 0, startedAt: undefined, priceGroup: undefined };
     expect(priceBound(model, { ...bound, promptTokens: 11 }, [])).toBe(99n);
+  });
+
+  test("given a request that cannot ask for an hour of cache, then that class is not in its bound", () => {
+    const model: ModelPrice = { ...free, rates: { ...free.rates, cacheWrite: 2_000_000n, cacheWrite1h: 5_000_000n } };
+    expect(priceBound(model, { ...bound, promptTokens: 10 }, [])).toBe(20n);
+    expect(priceBound(model, { ...bound, promptTokens: 10, hourCache: true }, [])).toBe(50n);
   });
 
   test("given any price and any usage within the bound, when both are computed, then the bound is never below the charge", () => {
     const known = fc.record({ time: fc.boolean(), group: fc.boolean(), variant: fc.boolean() });
     fc.assert(
       fc.property(price, usage, groups, few, few, known, (model, used, book, morePrompt, moreAnswer, knows) => {
-        const bound = priceBound(
+        const most = priceBound(
           model,
           {
             promptTokens: promptTokensOf(used.tokens) + morePrompt,
+            hourCache: used.tokens.cacheWrite1h > 0,
             answerTokens: used.tokens.output + used.tokens.reasoning + moreAnswer,
             images: used.images && {
               count: used.images.count,
@@ -240,7 +255,7 @@ describe("the bound of what a request can cost", () => {
           },
           book,
         );
-        return bound >= priceUsage(model, used, book);
+        return most >= priceUsage(model, used, book);
       }),
       { numRuns: propertyRuns(500) },
     );

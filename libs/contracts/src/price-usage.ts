@@ -34,6 +34,8 @@ export interface PricedUsage {
 /** What a request can use at most, before it is sent. */
 export interface UsageBound {
   readonly promptTokens: number;
+  /** Whether the request can make the provider keep its prompt for an hour: the dearest class, which few requests ask for. */
+  readonly hourCache: boolean;
   readonly answerTokens: number;
   /** Undefined variant: any. */
   readonly images: { readonly count: number; readonly variant: string | undefined } | null;
@@ -117,8 +119,9 @@ export function priceBound(price: ModelPrice, bound: UsageBound, groups: readonl
   return divideCeil(exact * BigInt(time) * BigInt(share), parts);
 }
 
-function dearestTokens(rates: Rates, { promptTokens, answerTokens }: UsageBound): bigint {
-  const prompt = [rates.input, rates.cachedInput, rates.cacheWrite, rates.cacheWrite1h].reduce(maxBigint);
+function dearestTokens(rates: Rates, { promptTokens, answerTokens, hourCache }: UsageBound): bigint {
+  const short = [rates.input, rates.cachedInput, rates.cacheWrite].reduce(maxBigint);
+  const prompt = hourCache ? maxBigint(short, rates.cacheWrite1h) : short;
   return BigInt(promptTokens) * prompt + BigInt(answerTokens) * maxBigint(rates.output, rates.reasoning);
 }
 

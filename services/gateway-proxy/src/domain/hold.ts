@@ -55,7 +55,9 @@ function inputTokensBound(input: HoldInput): number {
 /** Whatever class, tier or variant it turns out to be: see priceBound. */
 function boundOf(terms: HoldTerms, promptTokens: number, answerTokens: number): MicroTokens {
   const { price, groups, priceGroup, startedAt } = terms;
-  return priceBound(price, { promptTokens, answerTokens, images: null, audioMs: 0, startedAt, priceGroup }, groups);
+  // Chat completions has no field that asks a provider to keep a prompt for an hour, and unknown fields are refused.
+  const bound = { promptTokens, hourCache: false, answerTokens, images: null, audioMs: 0, startedAt, priceGroup };
+  return priceBound(price, bound, groups);
 }
 
 export function holdFor(terms: HoldTerms, input: HoldInput): Hold {
