@@ -51,14 +51,12 @@ async function booksAgree(since: number): Promise<void> {
 test("given billing is away, then requests run on the lease, then get 503 with retry-after, and never 402", async () => {
   const { accountId, apiKey } = world.customer(plenty);
   const since = world.upstream.journal.page(0, 10_000).next;
-  // Twenty at once make one ask for the whole line, whose lease then has room for as many.
-  const before = await Promise.all(
-    Array.from({ length: 20 }, () => chat(world.gateway, apiKey, { max_tokens: 4_000 })),
-  );
+  // Twenty that are held at the same time leave leases with room for as many.
+  const slow = { model: "demo-slow", max_tokens: 4_000 };
+  const before = await Promise.all(Array.from({ length: 20 }, () => chat(world.gateway, apiKey, slow)));
   expect(new Set(before.map(({ status }) => status))).toEqual(new Set([200]));
   await eventually(() => world.billing.usage(accountId).length === 20, { what: "the first usage" });
   await world.billing.stop();
-  const slow = { model: "demo-slow", max_tokens: 4_000 };
   const answers = await Promise.all(Array.from({ length: 35 }, () => chat(world.gateway, apiKey, slow)));
   const served = answers.filter(({ status }) => status === 200);
   const refused = answers.filter(({ status }) => status !== 200);
