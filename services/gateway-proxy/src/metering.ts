@@ -91,6 +91,7 @@ export class Metering {
   async stop(): Promise<void> {
     clearInterval(this.healer);
     this.stopping.abort();
+    await this.spool.synced();
     const confirmed = await this.publisher.drain(drainMs);
     for (const publisher of [this.publisher, ...this.recovered]) publisher.stop();
     await this.spool.close(confirmed);

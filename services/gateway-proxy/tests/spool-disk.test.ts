@@ -243,6 +243,7 @@ describe("damage", () => {
         spool.requestOpened(open);
         spool.requestClosed(usageOf(open, 1n));
       }
+      await spool.synced();
       const [name = ""] = readdirSync(directory);
       const path = join(directory, name);
       const file = readFileSync(path);

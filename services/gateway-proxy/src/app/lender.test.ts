@@ -469,6 +469,7 @@ describe("closing leases", () => {
       lender.settle(ticket, 7n);
       lender.closeAll();
     }
+    await spool.synced();
     expect(records.map(({ type, seq }) => [type, seq])).toEqual([
       ["usage", 1],
       ["lease_close", 2],

@@ -144,7 +144,7 @@ test("the hold covers any usage within the bounds it was made for", () => {
 
 test("a count replaces the bytes as the bound, with a margin, and never makes the hold larger", () => {
   const input = { bodyBytes: 1_000, imageUrls: 0, outputTokensAsked: 1, answers: 1 };
-  expect(holdFor(tariff, { ...input, countedTokens: 100 }).amount).toBe(125n * 2n + 5n + 10n);
+  expect(holdFor(tariff, { ...input, countedTokens: 100 }).amount).toBe((125n * 5n + 3n) / 4n + 5n + 10n);
   expect(holdFor(tariff, { ...input, countedTokens: 5_000 })).toEqual(holdFor(tariff, input));
 });
 

@@ -31,6 +31,8 @@ export class SpoolFile {
   private syncingNext: Promise<void> | undefined;
   /** Written after the last sync began. */
   private unsynced: Buffer[] = [];
+  /** To be told when the sync of {@link unsynced} is over. */
+  private waiting: (() => void)[] = [];
   private readonly onSyncError: OnSyncError;
   private readonly disk: Disk;
 
@@ -71,6 +73,11 @@ export class SpoolFile {
     return this.bytesWritten;
   }
 
+  /** Calls back once what was written so far is on the disk, or its failure was reported; in the order of the calls. */
+  afterSync(done: () => void): void {
+    this.waiting.push(done);
+  }
+
   /** Resolves when everything appended so far is on the disk, or the failure was reported. */
   sync(): Promise<void> {
     if (!this.syncing) return this.syncNow();
@@ -84,7 +91,9 @@ export class SpoolFile {
 
   private syncNow(): Promise<void> {
     const group = this.unsynced;
+    const told = this.waiting;
     this.unsynced = [];
+    this.waiting = [];
     this.syncing = new Promise((resolve) => {
       this.disk.flush(this.descriptor, (error) => {
         this.syncing = undefined;
@@ -93,6 +102,7 @@ export class SpoolFile {
           this.unsynced = [];
           this.onSyncError(error, lost);
         }
+        for (const done of told) done();
         resolve();
       });
     });

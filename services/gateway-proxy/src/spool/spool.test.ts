@@ -27,7 +27,7 @@ function withDirectory<T>(work: (directory: string) => T): T {
   }
 }
 
-function openSpool(directory: string, records: SpoolRecord[], segmentBytes = 1_000_000): Spool {
+function openSpool(directory: string, records: SpoolRecord[], segmentBytes = 1_000_000, disk = realDisk): Spool {
   return new Spool({
     directory,
     workerId: "w",
@@ -35,6 +35,7 @@ function openSpool(directory: string, records: SpoolRecord[], segmentBytes = 1_0
     segmentBytes,
     bytesMax: 10_000_000,
     reserveBytes: 0,
+    disk,
     onRecord: (record) => records.push(record),
     onFault: (error) => {
       throw error;
@@ -207,6 +208,43 @@ test("a recovery that is itself killed and repeated says the same, whatever the 
     const [second] = readLeftovers(directory);
     expect(second?.records).toEqual(first?.records);
   });
+});
+
+test("a record leaves once it is on the disk, in the order of its number, whichever segment was synced first", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "spool-"));
+  const records: SpoolRecord[] = [];
+  const flushes: (() => void)[] = [];
+  const disk = { ...realDisk, flush: (_file: number, done: (error: null) => void) => flushes.push(() => done(null)) };
+  // Every record fills its segment.
+  const spool = openSpool(directory, records, 1, disk);
+  const opens = [openRequest(), openRequest()];
+  for (const open of opens) spool.requestOpened(open);
+  for (const open of opens) spool.requestClosed(usageOf(open, 1n));
+  const synced = spool.synced();
+  expect(flushes.length).toBeGreaterThan(3);
+  for (const flushed of flushes.splice(1).reverse()) flushed();
+  expect(records.map(({ seq }) => seq)).toEqual([1, 2]);
+  flushes[0]?.();
+  await synced;
+  expect(records).toHaveLength(2);
+  rmSync(directory, { recursive: true });
+});
+
+test("a record that is not on the disk yet has not left", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "spool-"));
+  const records: SpoolRecord[] = [];
+  const flushes: (() => void)[] = [];
+  const disk = { ...realDisk, flush: (_file: number, done: (error: null) => void) => flushes.push(() => done(null)) };
+  const spool = openSpool(directory, records, 1_000_000, disk);
+  const open = openRequest();
+  spool.requestOpened(open);
+  spool.requestClosed(usageOf(open, 1n));
+  const synced = spool.synced();
+  expect(records).toEqual([]);
+  for (const flushed of flushes) flushed();
+  await synced;
+  expect(records).toMatchObject([{ requestId: open.requestId }]);
+  rmSync(directory, { recursive: true });
 });
 
 test("records that arrive while the disk syncs are synced after it", async () => {

@@ -36,7 +36,10 @@ export interface SpoolOptions {
   /** Milliseconds since the oldest record that billing has not confirmed, and the age at which {@link Spool.full} is true. */
   readonly unconfirmedAgeMs?: () => number;
   readonly unconfirmedAgeMaxMs?: number;
-  /** Every usage and lease-close record, in order, after it is in the file. */
+  /**
+   * Every usage and lease-close record, in order, once it is on the disk. Not before: after a power cut the next life would
+   * give the number of a record that is known to billing and not to the disk to another one.
+   */
   readonly onRecord: (record: SpoolRecord) => void;
   readonly onFault: (error: unknown) => void;
   /** In place of the real one, in tests. */
@@ -60,6 +63,8 @@ export class Spool {
   private readonly asks = new Map<number, AccountId>();
   /** Confirmed segments that are being closed and deleted. */
   private readonly removals = new Set<Promise<void>>();
+  /** Records that wait for the disk before they may leave. */
+  private readonly unpublished: { readonly record: SpoolRecord; synced: boolean }[] = [];
 
   constructor(options: SpoolOptions) {
     this.options = options;
@@ -154,7 +159,7 @@ export class Spool {
     const lease = this.leases.get(usage.leaseId);
     if (lease) lease.settled += usage.costMicroTokens;
     this.journal.appendAnyway({ type: "close", payload: usagePayload(record) }, numbered(record));
-    this.options.onRecord(record);
+    this.publishOnceSynced(record);
     return record;
   }
 
@@ -169,7 +174,7 @@ export class Spool {
     };
     this.leases.delete(leaseId);
     this.journal.appendAnyway({ type: "leaseClose", payload: leaseClosePayload(record) }, numbered(record));
-    this.options.onRecord(record);
+    this.publishOnceSynced(record);
     return record;
   }
 
@@ -199,6 +204,30 @@ export class Spool {
     await Promise.all(this.removals);
     const needless = everythingConfirmed && this.openRequests.size === 0 && this.leases.size === 0;
     await this.journal.close(needless);
+  }
+
+  /** Resolves when every record so far was handed to `onRecord`. */
+  async synced(): Promise<void> {
+    await this.journal.sync();
+    this.publish(this.unpublished.length);
+  }
+
+  /**
+   * Records leave in the order of their numbers, whatever order the syncs of two segments end in: the record whose sync is
+   * over may wait for those before it.
+   */
+  private publishOnceSynced(record: SpoolRecord): void {
+    const waiting = { record, synced: false };
+    this.unpublished.push(waiting);
+    this.journal.afterSync(() => {
+      waiting.synced = true;
+      const firstWaiting = this.unpublished.findIndex(({ synced }) => !synced);
+      this.publish(firstWaiting === -1 ? this.unpublished.length : firstWaiting);
+    });
+  }
+
+  private publish(count: number): void {
+    for (const { record } of this.unpublished.splice(0, count)) this.options.onRecord(record);
   }
 
   private nextSeq(accountId: AccountId): number {
