@@ -26,7 +26,7 @@ export class Gateway {
   readonly epochs: number[] = [];
   /**
    * Epochs that may never end by themselves, whose money billing takes back after a day: the disk was lost, or the power went
-   * while a record was sent and not yet synced, so that another one was made up under its number.
+   * while a lease was asked for and the ask was not yet synced.
    */
   readonly lostEpochs: number[] = [];
   private readonly name: string;
