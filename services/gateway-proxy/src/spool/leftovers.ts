@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, renameSync, statSync, unlinkSync } from "node:fs";
+import { closeSync, fsyncSync, openSync, readdirSync, readFileSync, renameSync, statSync, unlinkSync } from "node:fs";
 import { decodeRecords } from "./record-codec.ts";
 import { recoverEpoch, type RecoveredEpoch } from "./recovery.ts";
 import { segmentNamePattern } from "./spool.ts";
@@ -23,6 +23,7 @@ export function readLeftovers(directory: string): LeftoverEpoch[] {
 
 /** Undefined when not even the epoch's number can be read: the files stay where they are. */
 function readEpoch(paths: readonly string[]): LeftoverEpoch | undefined {
+  for (const path of paths) syncFile(path);
   const damaged = new Map<string, number>();
   const entries = paths.flatMap((path, index) => {
     const file = readFileSync(path);
@@ -46,4 +47,14 @@ function readEpoch(paths: readonly string[]): LeftoverEpoch | undefined {
       },
     }
   );
+}
+
+/** What a killed process wrote last may be in the page cache alone: on the disk before anything is made of it. */
+function syncFile(path: string): void {
+  const descriptor = openSync(path, "r");
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
 }
