@@ -93,6 +93,8 @@ export class Catalogue {
   }
 
   private switchWhenDue(): void {
+    // Asked for each request, and almost always there is nothing to wait for.
+    if (this.switchAtMs === Number.POSITIVE_INFINITY) return;
     if (this.clock.now().getTime() >= this.switchAtMs) this.rebuild();
   }
 

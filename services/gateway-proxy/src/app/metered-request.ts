@@ -79,6 +79,7 @@ export class MeteredRequest {
   readonly init: MeteredRequestInit;
   private readonly ports: MeteredRequestPorts;
   private readonly startedAtMs: number;
+  private readonly tariff: Tariff;
   private firstByteAtMs: number | undefined;
   private progressAtMs: number;
   /** Delivered bytes at which the cost so far is looked at; Infinity once it reached the hold. */
@@ -98,6 +99,8 @@ export class MeteredRequest {
     this.init = init;
     this.ports = ports;
     this.startedAtMs = ports.clock.monotonicMs();
+    const { offer, priceGroup, startedAt } = init;
+    this.tariff = { price: offer.price, groups: offer.groups, priceGroup, startedAt: startedAt.toISOString() };
     this.progressAtMs = this.startedAtMs;
   }
 
@@ -119,7 +122,7 @@ export class MeteredRequest {
         priceGroup,
         holdMicroTokens: ticket.hold,
         inputBytes,
-        startedAt: this.init.startedAt.toISOString(),
+        startedAt: this.tariff.startedAt,
       });
     } catch (error) {
       this.ports.settle(ticket, 0n);
@@ -167,7 +170,7 @@ export class MeteredRequest {
   }
 
   private look(): void {
-    const next = nextLookBytes(this.outcome("client_closed"), this.tariff(), this.init.ticket.hold);
+    const next = nextLookBytes(this.outcome("client_closed"), this.tariff, this.init.ticket.hold);
     this.lookAtBytes = next ?? Infinity;
     this.exhausted = next === undefined;
   }
@@ -177,13 +180,8 @@ export class MeteredRequest {
     return { accepted, ending, usage, inputBytes: this.init.inputBytes, deliveredBytes };
   }
 
-  private tariff(): Tariff {
-    const { offer, priceGroup, startedAt } = this.init;
-    return { price: offer.price, groups: offer.groups, priceGroup, startedAt: startedAt.toISOString() };
-  }
-
   private chargeIf(ending: Ending): Charge {
-    return chargeFor(this.outcome(ending), this.tariff(), this.init.ticket.hold);
+    return chargeFor(this.outcome(ending), this.tariff, this.init.ticket.hold);
   }
 
   private closeOnce(closing: Closing): { readonly charge: Charge; readonly record: UsageRecord } {
@@ -210,12 +208,12 @@ export class MeteredRequest {
       priceGroup,
       holdMicroTokens: ticket.hold,
       costMicroTokens: charge.cost,
-      startedAt: this.init.startedAt.toISOString(),
+      startedAt: this.tariff.startedAt,
       firstByteMs: this.firstByteAtMs === undefined ? null : Math.round(this.firstByteAtMs - this.startedAtMs),
       durationMs: Math.round(nowMs - this.startedAtMs),
     });
     this.ports.settle(ticket, charge.cost);
-    const doubt = doubtOf(this.outcome(closing.ending), this.tariff(), ticket.hold);
+    const doubt = doubtOf(this.outcome(closing.ending), this.tariff, ticket.hold);
     if (doubt) this.ports.onDoubt?.(doubt);
     return { charge, record };
   }

@@ -6,17 +6,16 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSy
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as z from "zod";
-import { noTokens } from "../domain/usage.ts";
 import { DirectoryLocked, lockDirectory } from "./directory-lock.ts";
 import { readLeftovers } from "./leftovers.ts";
 import { decodeRecords, encodeRecord, type SpoolEntry } from "./record-codec.ts";
-import { usagePayload, type OpenRequest } from "./records.ts";
+import { usagePayload } from "./records.ts";
 import { realDisk, SpoolFile } from "./spool-file.ts";
-import { Spool, type UsageWithoutSeq } from "./spool.ts";
+import { Spool } from "./spool.ts";
+import { openRequest, usageOf } from "../../tests/_spool.ts";
 
 const accountId: AccountId = newId("acc");
 const leaseId = newId("lse");
-const now = new Date("2026-11-23T12:00:00.000Z");
 
 function withDirectory<T>(work: (directory: string) => T): T {
   const directory = mkdtempSync(join(tmpdir(), "spool-"));
@@ -41,52 +40,6 @@ function openSpool(directory: string, records: SpoolRecord[], segmentBytes = 1_0
       throw error;
     },
   });
-}
-
-function openRequest(): OpenRequest {
-  return {
-    requestId: newId("req"),
-    accountId,
-    keyId: newId("key"),
-    leaseId,
-    model: "m",
-    route: "/v1/chat/completions",
-    channel: "c",
-    streamed: true,
-    priceVersion: newId("prc"),
-    priceGroup: "default",
-    holdMicroTokens: 1_000n,
-    inputBytes: 400,
-    startedAt: now.toISOString(),
-  };
-}
-
-function usageOf(open: OpenRequest, costMicroTokens: bigint): UsageWithoutSeq {
-  const { requestId, keyId, model, route, channel, streamed, priceVersion, holdMicroTokens, startedAt } = open;
-  return {
-    requestId,
-    accountId,
-    keyId,
-    leaseId,
-    route,
-    model,
-    channel,
-    status: "ok",
-    httpStatus: 200,
-    errorCode: null,
-    streamed,
-    tokens: noTokens,
-    images: null,
-    audioMs: 0,
-    estimated: false,
-    priceVersion,
-    priceGroup: "default",
-    holdMicroTokens,
-    costMicroTokens,
-    startedAt,
-    firstByteMs: 5,
-    durationMs: 10,
-  };
 }
 
 test("any prefix of a spool file gives exactly the whole records", () => {
@@ -125,7 +78,7 @@ test("a flipped bit loses its own record alone, and is told", () => {
 });
 
 test("the hand-written wire form of a usage record is the contract's", () => {
-  const record = { ...usageOf(openRequest(), 42n), type: "usage" as const, seq: 3 };
+  const record = { ...usageOf(openRequest(accountId, leaseId), 42n), type: "usage" as const, seq: 3 };
   expect(JSON.parse(usagePayload(record))).toEqual(z.encode(usageRecord, record));
 });
 
@@ -133,7 +86,11 @@ test("kill -9 in the middle: closed requests are kept, open ones are settled by 
   withDirectory((directory) => {
     const records: SpoolRecord[] = [];
     const spool = openSpool(directory, records);
-    const [closed, running, silent] = [openRequest(), openRequest(), openRequest()];
+    const [closed, running, silent] = [
+      openRequest(accountId, leaseId),
+      openRequest(accountId, leaseId),
+      openRequest(accountId, leaseId),
+    ];
     spool.leaseGranted(leaseId, accountId);
     for (const open of [closed, running, silent]) spool.requestOpened(open);
     spool.progress({ requestId: running.requestId, deliveredBytes: 40, costMicroTokens: 30n, outputTokens: 10 });
@@ -158,10 +115,10 @@ test("segments rotate, go when confirmed, and what is alive survives in the newe
     const records: SpoolRecord[] = [];
     const spool = openSpool(directory, records, 4_096);
     spool.leaseGranted(leaseId, accountId);
-    const alive = openRequest();
+    const alive = openRequest(accountId, leaseId);
     spool.requestOpened(alive);
     for (let index = 0; index < 50; index += 1) {
-      const open = openRequest();
+      const open = openRequest(accountId, leaseId);
       spool.requestOpened(open);
       spool.requestClosed(usageOf(open, 1n));
     }
@@ -182,7 +139,7 @@ test("what the record that fills a segment says is alive in the next one as well
   withDirectory((directory) => {
     // Every record fills its segment, so each begins a new one.
     const spool = openSpool(directory, [], 1);
-    const open = openRequest();
+    const open = openRequest(accountId, leaseId);
     spool.leaseGranted(leaseId, accountId);
     spool.requestOpened(open);
     const names = readdirSync(directory).sort();
@@ -198,7 +155,7 @@ test("a recovery that is itself killed and repeated says the same, whatever the 
   withDirectory((directory) => {
     const spool = openSpool(directory, []);
     spool.leaseGranted(leaseId, accountId);
-    spool.requestOpened(openRequest());
+    spool.requestOpened(openRequest(accountId, leaseId));
     const [name = ""] = readdirSync(directory);
     const path = join(directory, name);
     const lastWrite = new Date("2026-11-23T12:00:05.000Z");
@@ -217,7 +174,7 @@ test("a record leaves once it is on the disk, in the order of its number, whiche
   const disk = { ...realDisk, flush: (_file: number, done: (error: null) => void) => flushes.push(() => done(null)) };
   // Every record fills its segment.
   const spool = openSpool(directory, records, 1, disk);
-  const opens = [openRequest(), openRequest()];
+  const opens = [openRequest(accountId, leaseId), openRequest(accountId, leaseId)];
   for (const open of opens) spool.requestOpened(open);
   for (const open of opens) spool.requestClosed(usageOf(open, 1n));
   const synced = spool.synced();
@@ -236,7 +193,7 @@ test("a record that is not on the disk yet has not left", async () => {
   const flushes: (() => void)[] = [];
   const disk = { ...realDisk, flush: (_file: number, done: (error: null) => void) => flushes.push(() => done(null)) };
   const spool = openSpool(directory, records, 1_000_000, disk);
-  const open = openRequest();
+  const open = openRequest(accountId, leaseId);
   spool.requestOpened(open);
   spool.requestClosed(usageOf(open, 1n));
   const synced = spool.synced();
@@ -280,7 +237,7 @@ test("confirmed segments are deleted, unconfirmed ones are not", async () => {
   const records: SpoolRecord[] = [];
   const spool = openSpool(directory, records, 2_048);
   for (let index = 0; index < 20; index += 1) {
-    const open = openRequest();
+    const open = openRequest(accountId, leaseId);
     spool.requestOpened(open);
     spool.requestClosed(usageOf(open, 1n));
   }
@@ -297,7 +254,7 @@ test("confirmed segments are deleted, unconfirmed ones are not", async () => {
 test("a torn tail after a power cut loses only the torn record", () => {
   withDirectory((directory) => {
     const spool = openSpool(directory, []);
-    const open = openRequest();
+    const open = openRequest(accountId, leaseId);
     spool.requestOpened(open);
     spool.requestClosed(usageOf(open, 5n));
     const [name = ""] = readdirSync(directory);

@@ -209,7 +209,6 @@ export class Spool {
   /** Resolves when every record so far was handed to `onRecord`. */
   async synced(): Promise<void> {
     await this.journal.sync();
-    this.publish(this.unpublished.length);
   }
 
   /**
@@ -221,13 +220,11 @@ export class Spool {
     this.unpublished.push(waiting);
     this.journal.afterSync(() => {
       waiting.synced = true;
-      const firstWaiting = this.unpublished.findIndex(({ synced }) => !synced);
-      this.publish(firstWaiting === -1 ? this.unpublished.length : firstWaiting);
+      for (let [first] = this.unpublished; first?.synced; [first] = this.unpublished) {
+        this.unpublished.shift();
+        this.options.onRecord(first.record);
+      }
     });
-  }
-
-  private publish(count: number): void {
-    for (const { record } of this.unpublished.splice(0, count)) this.options.onRecord(record);
   }
 
   private nextSeq(accountId: AccountId): number {
