@@ -58,7 +58,6 @@ export interface FleetOptions {
   readonly gatewayHosts: number;
   readonly workersPerHost: number;
   readonly billings: number;
-  readonly ackWaitMs: number;
   readonly leaseTtlMs: number;
   readonly spoolBytesMax: number;
   /** By service name: what its wall clock is off, milliseconds. */
@@ -109,7 +108,6 @@ async function billing(options: FleetOptions, name: string, secret: string): Pro
     BILLING_RECEIPT_KEY: secret,
     LEASE_TTL_MS: String(options.leaseTtlMs),
     USAGE_ROUND_MS: "250",
-    USAGE_ACK_WAIT_MS: String(options.ackWaitMs),
   });
   return { ...built, kind: "billing", batches: new BatchWatch(built.links.postgres) };
 }

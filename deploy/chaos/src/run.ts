@@ -58,7 +58,8 @@ export interface RunResult {
   readonly folder: string | undefined;
 }
 
-const ackWaitMs = 3_000;
+/** Long pauses outlast this: a lease expires, and another replica has taken over. */
+const takeOverMs = 3_000;
 const leaseTtlMs = 3_000;
 const healTimeoutMs = 60_000;
 const quietTimeoutMs = 90_000;
@@ -76,7 +77,6 @@ export async function run(options: RunOptions): Promise<RunResult> {
     workersPerHost: scenario.race === true ? 1 : options.workersPerHost,
     billings: 2,
     customers: scenario.race === true ? options.raceRepeats : loadCustomers,
-    ackWaitMs,
     leaseTtlMs,
     spoolBytesMax: 1_073_741_824,
     smallDiskBytes: 0,
@@ -199,7 +199,7 @@ class Session {
       weights: options.scenario.weights,
       targets: targetsOf(world),
       gapMs: options.scenario.gapMs,
-      ackWaitMs,
+      takeOverMs,
     });
     load.start();
     try {

@@ -53,8 +53,8 @@ export interface ScheduleOptions {
   readonly targets: Targets;
   /** Shortest and longest time between the beginnings of two actions. */
   readonly gapMs: readonly [number, number];
-  /** The ledger's ack wait: some pauses are longer, most are much shorter. */
-  readonly ackWaitMs: number;
+  /** Some pauses outlast a take-over, most are much shorter. */
+  readonly takeOverMs: number;
 }
 
 const firstAtMs = 2_000;
@@ -68,7 +68,7 @@ export function makeSchedule(options: ScheduleOptions): readonly Action[] {
       atMs,
       kind,
       target: targetOf(kind, options.targets, random),
-      ms: durationOf(kind, options.ackWaitMs, random),
+      ms: durationOf(kind, options.takeOverMs, random),
       size: kind === "truncate" ? random.integer(50, 200_000) : random.integer(0, 99),
     });
   }
@@ -122,11 +122,11 @@ function targetOf(kind: ActionKind, targets: Targets, random: Random): string {
   }
 }
 
-function durationOf(kind: ActionKind, ackWaitMs: number, random: Random): number {
+function durationOf(kind: ActionKind, takeOverMs: number, random: Random): number {
   const long = random.chance(0.2);
   switch (kind) {
     case "pause":
-      return long ? ackWaitMs + random.integer(500, 2_500) : random.integer(100, 1_500);
+      return long ? takeOverMs + random.integer(500, 2_500) : random.integer(100, 1_500);
     case "cut":
     case "outage":
       return random.integer(200, 3_000);

@@ -20,7 +20,6 @@ export interface WorldOptions {
   readonly workersPerHost: number;
   readonly billings: number;
   readonly customers: number;
-  readonly ackWaitMs: number;
   readonly leaseTtlMs: number;
   readonly spoolBytesMax: number;
   /** Each spool on a disk of so many bytes, where that is possible; 0 = on the ordinary one. */

@@ -21,7 +21,7 @@ function options(seed: number, more: Partial<ScheduleOptions> = {}): ScheduleOpt
     weights: random?.weights ?? [],
     targets,
     gapMs: [400, 4_000],
-    ackWaitMs: 3_000,
+    takeOverMs: 3_000,
     ...more,
   };
 }
