@@ -117,7 +117,8 @@ declare
 begin
   if to_regclass('billing.' || v_table) is not null then return; end if;
   perform pg_advisory_xact_lock(hashtextextended('billing.usage_event.partition', 0));
-  if to_regclass('billing.' || v_table) is not null then return; end if;
+  -- Not to_regclass again: it may answer from a cache that has not heard of what the former holder of the lock committed.
+  if exists (select from pg_class where relname = v_table and relnamespace = 'billing'::regnamespace) then return; end if;
   execute format('create table %I (like usage_row including all)', v_table);
   execute format('create trigger usage_row_kept before truncate on %I for each statement execute function refuse_change()', v_table);
   -- Whatever default privileges gave out on the new table: all access goes through the parent.
