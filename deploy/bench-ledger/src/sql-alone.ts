@@ -12,7 +12,7 @@ export interface BatchFigures {
   readonly p99Ms: number;
 }
 
-/** Records of one partition that are ready for the ledger. */
+/** Records that are ready for the ledger. */
 function batchOf(world: BenchWorld, traffic: Traffic, numbers: Numbers, size: number): BookableRecord[] {
   return Array.from({ length: size }, () => {
     const account = traffic.next();
@@ -20,7 +20,14 @@ function batchOf(world: BenchWorld, traffic: Traffic, numbers: Numbers, size: nu
     const cost = record.type === "usage" ? record.costMicroTokens : 0n;
     const payloadHash = hash("sha256", String(record.seq), "buffer").readBigInt64BE(0);
     return {
-      spooled: { epoch: world.epoch, record, payloadHash, raw: "", streamSeq: record.seq },
+      spooled: {
+        epoch: world.epoch,
+        partition: account.partition,
+        record,
+        payloadHash,
+        raw: "",
+        streamSeq: record.seq,
+      },
       cost,
       hold: cost * 2n,
       chargeMismatch: false,
@@ -39,13 +46,14 @@ export async function runBatches(
   const db = openDb<BillingTables>({ url: world.appUrl, schema, applicationName: "bench" });
   const session = await openWriterSession(db);
   const traffic = new Traffic(shape.accounts, shape.hot);
-  const partition = shape.accounts[0]?.partition ?? 0;
+  const partitions = [...new Set(shape.accounts.map((account) => account.partition))];
+  const positions = partitions.map((partition) => ({ partition, term: null, floor: null }));
   const times: number[] = [];
   try {
     for (let round = 0; round < batches; round += 1) {
       const records = batchOf(world, traffic, numbers, shape.size);
       const before = performance.now();
-      await session.applyBatch({ partition, records, aside: [], firstStreamSeq: round, lastStreamSeq: round });
+      await session.applyBatch({ positions, records, aside: [], firstStreamSeq: round, lastStreamSeq: round });
       const ms = performance.now() - before;
       // The first ones plan and warm.
       if (round >= 5) times.push(ms);

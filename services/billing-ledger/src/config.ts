@@ -55,7 +55,7 @@ export const config = defineConfig({
       .describe("database connections of this replica that write usage; more than two bring little on one machine"),
     USAGE_LINGER_MS: env
       .integer({ min: 0, max: 1_000, default: 15 })
-      .describe("how long a batch of usage waits for more"),
+      .describe("how long a transaction waits for more usage, of all its partitions"),
     USAGE_ROUND_MS: env
       .integer({ min: 20, max: 60_000, default: 1_000 })
       .describe("between two looks for partitions without an owner; bounds how long a dead replica's stay idle"),

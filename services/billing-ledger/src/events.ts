@@ -30,25 +30,25 @@ export function billingEvents(logger: Logger, meter: Meter): BillingEvents {
   return {
     ...leaseEvents(logger, meter),
     ...priceEvents(logger, meter, faults),
-    batchApplied(partition, outcome) {
+    batchApplied(outcome) {
       batches.add();
       records.with({ outcome: "inserted" }).add(outcome.inserted);
       records.with({ outcome: "duplicate" }).add(outcome.duplicates);
       charges.add(outcome.chargeMismatches);
       closes.add(outcome.workerMismatches);
       if (outcome.chargeMismatches > 0)
-        logger.warn("charges differ from their counts", { partition, count: outcome.chargeMismatches });
+        logger.warn("charges differ from their counts", { count: outcome.chargeMismatches });
       if (outcome.workerMismatches > 0)
-        logger.warn("closed leases differ from the worker's sum", { partition, count: outcome.workerMismatches });
+        logger.warn("closed leases differ from the worker's sum", { count: outcome.workerMismatches });
       if (outcome.writtenOff > 0n) {
         writeOffs.add();
-        logger.warn("usage written off", { partition, amountMicroTokens: outcome.writtenOff });
+        logger.warn("usage written off", { amountMicroTokens: outcome.writtenOff });
       }
     },
-    recordSetAside(partition, record) {
+    recordSetAside(record) {
       records.with({ outcome: `quarantined_${record.reason}` }).add();
       logger.error("usage record in quarantine", {
-        partition,
+        partition: record.partition,
         reason: record.reason,
         ...(record.epoch === null ? {} : { epoch: String(record.epoch) }),
         ...(record.seq === null ? {} : { seq: String(record.seq) }),

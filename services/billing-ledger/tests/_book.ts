@@ -14,12 +14,18 @@ export async function book(
   const writer = await openWriterSession(db);
   try {
     const bookable = records.map((record): BookableRecord => ({
-      spooled: { epoch, record, payloadHash: BigInt(record.seq), raw: "{}", streamSeq: 1 },
+      spooled: { epoch, partition: 3, record, payloadHash: BigInt(record.seq), raw: "{}", streamSeq: 1 },
       cost: record.type === "usage" ? record.costMicroTokens : 0n,
       hold: record.type === "usage" ? record.holdMicroTokens : 0n,
       chargeMismatch: false,
     }));
-    await writer.applyBatch({ partition: 3, records: bookable, aside: [], firstStreamSeq: 1, lastStreamSeq: 1 });
+    await writer.applyBatch({
+      positions: [{ partition: 3, term: null, floor: null }],
+      records: bookable,
+      aside: [],
+      firstStreamSeq: 1,
+      lastStreamSeq: 1,
+    });
   } finally {
     await writer.close();
   }

@@ -12,15 +12,14 @@ import {
   type UsageWriter,
 } from "./ports.ts";
 
-/** What the bus read for one partition. */
+/** What the bus read, of one partition or of several. */
 export interface ReceivedUsage {
-  readonly partition: number;
   readonly records: readonly SpooledRecord[];
-  /** What could not be read as a record of this partition. */
+  /** What could not be read as a record of its partition. */
   readonly aside: readonly AsideRecord[];
   readonly firstStreamSeq: number;
   readonly lastStreamSeq: number;
-  readonly position?: BatchPosition | undefined;
+  readonly positions: readonly BatchPosition[];
 }
 
 export interface ApplyUsageDeps {
@@ -43,29 +42,31 @@ export async function applyUsage(deps: ApplyUsageDeps, writer: UsageWriter, rece
   for (let from = 0; from === 0 || from < bookable.length; from += batchRecordsMax) {
     const isLast = from + batchRecordsMax >= bookable.length;
     await applyOrBisect(deps, writer, {
-      partition: received.partition,
       records: bookable.slice(from, from + batchRecordsMax),
       aside: from === 0 ? aside : [],
       firstStreamSeq: received.firstStreamSeq,
       lastStreamSeq: received.lastStreamSeq,
-      position: isLast ? received.position : partOf(received.position),
+      positions: isLast ? received.positions : partOf(received.positions),
     });
   }
 }
 
-/** The place in the stream moves with the last part alone. */
-function partOf(position: BatchPosition | undefined): BatchPosition | undefined {
-  return position && { term: position.term, floor: null };
+/** The places in the stream move with the last part alone. */
+function partOf(positions: readonly BatchPosition[]): readonly BatchPosition[] {
+  return positions.map(({ partition, term }) => ({ partition, term, floor: null }));
 }
 
-/** Sorted by epoch and number, each number once: copies are dropped, another payload under the same number is set aside. */
+/** Sorted by epoch, partition and number, each number once: copies are dropped, another payload under the same number is set aside. */
 function inSpoolOrder(received: readonly SpooledRecord[]): { records: SpooledRecord[]; conflicts: AsideRecord[] } {
-  const sorted = received.toSorted((a, b) => a.epoch - b.epoch || a.record.seq - b.record.seq);
+  const sorted = received.toSorted(
+    (a, b) => a.epoch - b.epoch || a.partition - b.partition || a.record.seq - b.record.seq,
+  );
   const records: SpooledRecord[] = [];
   const conflicts: AsideRecord[] = [];
   for (const spooled of sorted) {
     const last = records.at(-1);
-    if (last?.epoch !== spooled.epoch || last.record.seq !== spooled.record.seq) records.push(spooled);
+    if (last?.epoch !== spooled.epoch || last.partition !== spooled.partition || last.record.seq !== spooled.record.seq)
+      records.push(spooled);
     else if (last.payloadHash !== spooled.payloadHash)
       conflicts.push(setAside(spooled, "conflict", "another payload came under this number"));
   }
@@ -121,8 +122,8 @@ async function priceAll(
 async function applyOrBisect(deps: ApplyUsageDeps, writer: UsageWriter, batch: UsageBatch): Promise<void> {
   try {
     const outcome = await writer.applyBatch(batch);
-    deps.events.batchApplied(batch.partition, outcome);
-    for (const record of outcome.aside) deps.events.recordSetAside(batch.partition, record);
+    deps.events.batchApplied(outcome);
+    for (const record of outcome.aside) deps.events.recordSetAside(record);
   } catch (error) {
     const [first, ...others] = batch.records;
     if (!(error instanceof RejectedBatch) || !first) throw error;
@@ -132,7 +133,7 @@ async function applyOrBisect(deps: ApplyUsageDeps, writer: UsageWriter, batch: U
       return;
     }
     const middle = Math.ceil(batch.records.length / 2);
-    const part = { ...batch, position: partOf(batch.position) };
+    const part = { ...batch, positions: partOf(batch.positions) };
     await applyOrBisect(deps, writer, { ...part, records: batch.records.slice(0, middle) });
     await applyOrBisect(deps, writer, { ...batch, records: batch.records.slice(middle), aside: [] });
   }
@@ -144,6 +145,7 @@ const errorLengthMax = 500;
 export function setAside(spooled: SpooledRecord, reason: AsideRecord["reason"], error: string): AsideRecord {
   return {
     epoch: spooled.epoch,
+    partition: spooled.partition,
     seq: spooled.record.seq,
     payloadHash: spooled.payloadHash,
     reason,

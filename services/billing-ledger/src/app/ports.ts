@@ -78,6 +78,8 @@ export interface PriceStore {
 /** One record of a spool as it came, with the hash of its canonical JSON (first 64 bits of SHA-256). */
 export interface SpooledRecord {
   readonly epoch: number;
+  /** Of the envelope it came in. */
+  readonly partition: number;
   readonly record: SpoolRecord;
   readonly payloadHash: bigint;
   /** The record's JSON. */
@@ -90,6 +92,7 @@ export type AsideReason =
 
 /** What is kept aside for a person: it counts into the watermark and moves no money. */
 export interface AsideRecord {
+  readonly partition: number;
   /** Null together with seq when the message could not be read at all. */
   readonly epoch: number | null;
   readonly seq: number | null;
@@ -109,22 +112,24 @@ export interface BookableRecord {
   readonly chargeMismatch: boolean;
 }
 
+/** Records of any number of partitions that one writer owns. */
 export interface UsageBatch {
-  readonly partition: number;
   readonly records: readonly BookableRecord[];
   readonly aside: readonly AsideRecord[];
   readonly firstStreamSeq: number;
   readonly lastStreamSeq: number;
   /** Of a replay: the quarantined record that is dealt with by booking the one record of this batch. */
   readonly resolving?: bigint;
-  /** Absent when the caller keeps none. */
-  readonly position?: BatchPosition | undefined;
+  /** Every partition that a record names, once. */
+  readonly positions: readonly BatchPosition[];
 }
 
-/** What a commit says of the stream: {@link ReadPosition.term} of its reader, and how far everything is booked with it. */
+/** What a commit says of one partition of the stream. */
 export interface BatchPosition {
-  readonly term: bigint;
-  /** Null: this batch is a part, and the message is not done with it. */
+  readonly partition: number;
+  /** {@link ReadPosition.term} of its reader; null when the caller keeps no position. */
+  readonly term: bigint | null;
+  /** How far everything is booked with this commit. Null: the batch is a part, and the messages are not done with it. */
   readonly floor: number | null;
 }
 
@@ -183,9 +188,9 @@ export interface WriterSession extends UsageWriter {
 
 /** Business telemetry; see events.ts. */
 export interface LedgerEvents {
-  batchApplied(partition: number, outcome: BatchOutcome): void;
+  batchApplied(outcome: BatchOutcome): void;
   /** An alarm: somebody has to look at the quarantine. */
-  recordSetAside(partition: number, record: AsideRecord): void;
+  recordSetAside(record: AsideRecord): void;
   leaseDecided(outcome: GrantOutcome["outcome"]): void;
   credited(outcome: CreditOutcome, reason: string): void;
 }

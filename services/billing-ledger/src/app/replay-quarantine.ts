@@ -74,7 +74,7 @@ async function replayOne(
   if (!bookable) return left("neither its price version nor the one in force has a price of the model");
   try {
     const outcome = await deps.writer.applyBatch({
-      partition: kept.partition,
+      positions: [{ partition: kept.partition, term: null, floor: null }],
       records: [bookable],
       aside: [],
       firstStreamSeq: kept.streamSeq,
@@ -106,8 +106,8 @@ async function priceRecord(
   epoch: number,
   record: SpoolRecord,
 ): Promise<BookableRecord | undefined> {
-  const { payloadHash, raw, streamSeq } = kept;
-  const spooled = { epoch, record, payloadHash, raw, streamSeq };
+  const { partition, payloadHash, raw, streamSeq } = kept;
+  const spooled = { epoch, partition, record, payloadHash, raw, streamSeq };
   if (record.type === "lease_close") return { spooled, cost: 0n, hold: 0n, chargeMismatch: false };
   const current = await prices.currentVersion();
   for (const version of [record.priceVersion, ...(current === undefined ? [] : [current])]) {

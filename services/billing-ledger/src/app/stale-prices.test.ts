@@ -8,7 +8,7 @@ const [current, old] = [newId("prc"), newId("prc")];
 
 function used(priceVersion: typeof current, startedAt: string): SpooledRecord {
   const record = { type: "usage", priceVersion, startedAt } as SpoolRecord;
-  return { epoch: 1, record, payloadHash: 0n, raw: "", streamSeq: 1 };
+  return { epoch: 1, partition: 0, record, payloadHash: 0n, raw: "", streamSeq: 1 };
 }
 
 test("given a version that was superseded at noon, when requests of later than the tolerance name it, then they alone are told, once a version", async () => {

@@ -1,7 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Bus, ReadMessage } from "@codex/bus";
 import { subjectOf, usageEnvelope, usagePartitions } from "@codex/contracts";
-import type { ReceivedUsage } from "../app/apply-usage.ts";
+import { batchRecordsMax, type ReceivedUsage } from "../app/apply-usage.ts";
+import { combineBatches, type BatchCombiner } from "../app/combine-batches.ts";
 import type { UsageWriter, WriterSession } from "../app/ports.ts";
 import { partitionShare } from "../domain/partition-share.ts";
 import { fromBusUsage } from "./usage-envelope.ts";
@@ -21,7 +22,7 @@ export interface UsageAgentDeps {
   readonly bus: Pick<Bus, "readStream">;
   readonly openSession: () => Promise<WriterSession>;
   readonly apply: (writer: UsageWriter, received: ReceivedUsage) => Promise<void>;
-  /** How long a batch waits for more messages. */
+  /** How long a transaction waits for more usage after the first. */
   readonly lingerMs: number;
   /** Between two rounds of claiming. */
   readonly roundMs: number;
@@ -34,16 +35,22 @@ export interface UsageAgent {
   stop(): Promise<void>;
 }
 
-/** Envelopes of one batch: up to 200 records each, so a full batch is a few transactions. */
-const batchMessagesMax = 64;
+/** Envelopes of one partition in one batch, up to 200 records each. */
+const batchMessagesMax = 32;
 const fetchExpiresMs = 2_000;
+
+/** A writer's connection, and what gathers for it. */
+interface Desk {
+  readonly session: WriterSession;
+  readonly combiner: BatchCombiner;
+}
 
 class PartitionAgent implements UsageAgent {
   private readonly deps: UsageAgentDeps;
   private readonly stopping = new AbortController();
   private readonly readers = new Map<number, { stop(): Promise<void> }>();
   private readonly running: Promise<void>;
-  private session: WriterSession | undefined;
+  private desk: Desk | undefined;
   private nap = new AbortController();
 
   constructor(deps: UsageAgentDeps) {
@@ -62,8 +69,8 @@ class PartitionAgent implements UsageAgent {
     while (!this.stopping.signal.aborted) {
       this.nap = new AbortController();
       try {
-        this.session ??= await this.deps.openSession();
-        await this.round(this.session);
+        this.desk ??= await this.open();
+        await this.round(this.desk);
       } catch (error) {
         this.deps.onFailure(error);
         await this.drop();
@@ -74,7 +81,18 @@ class PartitionAgent implements UsageAgent {
     await this.drop();
   }
 
-  private async round(session: WriterSession): Promise<void> {
+  private async open(): Promise<Desk> {
+    const session = await this.deps.openSession();
+    const combiner = combineBatches({
+      apply: (whole) => this.deps.apply(session, whole),
+      lingerMs: this.deps.lingerMs,
+      recordsMax: batchRecordsMax,
+    });
+    return { session, combiner };
+  }
+
+  private async round(desk: Desk): Promise<void> {
+    const { session } = desk;
     const share = partitionShare(usagePartitions, await session.sessions());
     await Promise.all(
       this.owned()
@@ -90,12 +108,12 @@ class PartitionAgent implements UsageAgent {
       if (this.stopping.signal.aborted) return;
       const partition = (offset + step) % usagePartitions;
       if (!this.readers.has(partition) && (await session.claim(partition))) {
-        this.readers.set(partition, this.startReader(session, partition));
+        this.readers.set(partition, this.startReader(desk, partition));
       }
     }
   }
 
-  private startReader(session: WriterSession, partition: number): { stop(): Promise<void> } {
+  private startReader({ session, combiner }: Desk, partition: number): { stop(): Promise<void> } {
     let term = 0n;
     return this.deps.bus.readStream({
       stream: usageEnvelope.stream,
@@ -103,14 +121,15 @@ class PartitionAgent implements UsageAgent {
       subject: subjectOf(usageEnvelope.pattern, { partition: String(partition) }),
       batchMax: batchMessagesMax,
       expiresMs: fetchExpiresMs,
-      lingerMs: this.deps.lingerMs,
+      // The transaction waits, for all partitions together.
+      lingerMs: 0,
       position: (stream) =>
         this.watched(async () => {
           const begun = await session.beginReading(partition, stream);
           ({ term } = begun);
           return begun.floor;
         }),
-      onBatch: (messages) => this.watched(() => this.deps.apply(session, received(messages, partition, term))),
+      onBatch: (messages) => this.watched(() => combiner.add(received(messages, partition, term))),
     });
   }
 
@@ -133,9 +152,9 @@ class PartitionAgent implements UsageAgent {
   /** Batches end before the session closes: its locks must outlive its writes. */
   private async drop(): Promise<void> {
     await Promise.all(this.owned().map((partition) => this.stopReader(partition)));
-    const { session } = this;
-    this.session = undefined;
-    await session?.close();
+    const { desk } = this;
+    this.desk = undefined;
+    await desk?.session.close();
   }
 }
 
@@ -143,12 +162,11 @@ function received(messages: readonly ReadMessage[], partition: number, term: big
   const read = messages.map((message) => fromBusUsage(message, partition));
   const lastStreamSeq = messages.at(-1)?.seq ?? 0;
   return {
-    partition,
     records: read.flatMap((part) => part.records),
     aside: read.flatMap((part) => part.aside),
     firstStreamSeq: messages[0]?.seq ?? 0,
     lastStreamSeq,
-    position: { term, floor: lastStreamSeq },
+    positions: [{ partition, term, floor: lastStreamSeq }],
   };
 }
 

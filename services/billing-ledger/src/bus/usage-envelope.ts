@@ -29,7 +29,9 @@ export function fromBusUsage(message: Pick<ReadMessage, "data" | "seq">, partiti
     const reason = decoded.ok ? "misrouted" : "unparseable";
     return {
       records: [],
-      aside: [{ epoch: null, seq: null, payloadHash: hashOf(raw), reason, error, raw, streamSeq: message.seq }],
+      aside: [
+        { epoch: null, partition, seq: null, payloadHash: hashOf(raw), reason, error, raw, streamSeq: message.seq },
+      ],
     };
   }
   const records: SpooledRecord[] = [];
@@ -47,7 +49,7 @@ function readRecord(envelope: Envelope, wire: unknown, index: number, streamSeq:
   const raw = storable(JSON.stringify(wire));
   const payloadHash = hashOf(raw);
   const parsed = spoolRecord.safeParse(wire);
-  const at = { payloadHash, raw, streamSeq };
+  const at = { partition: envelope.partition, payloadHash, raw, streamSeq };
   if (!parsed.success) {
     const seq = seqOf(envelope, wire, index);
     const error = parsed.error.issues
@@ -75,7 +77,7 @@ function readRecord(envelope: Envelope, wire: unknown, index: number, streamSeq:
       error: "the account belongs to another partition",
     };
   }
-  return { epoch: envelope.epoch, record, payloadHash, raw, streamSeq };
+  return { epoch: envelope.epoch, partition: envelope.partition, record, payloadHash, raw, streamSeq };
 }
 
 /** The number of a record that cannot be read: its own, or its place when the envelope has no holes. Null when neither tells. */

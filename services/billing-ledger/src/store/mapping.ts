@@ -14,6 +14,7 @@ export function toCount(value: bigint): number {
 export function toDbQuarantine(aside: AsideRecord): Record<string, unknown> {
   return {
     epoch: aside.epoch,
+    partition: aside.partition,
     seq: aside.seq,
     payload_hash: aside.payloadHash.toString(),
     reason: aside.reason,

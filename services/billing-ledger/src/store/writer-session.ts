@@ -14,7 +14,7 @@ import {
 import { toCount, toDbQuarantine } from "./mapping.ts";
 import { resolving } from "./quarantine-store.ts";
 import type { Tables } from "./schema.ts";
-import { toDbUsageArrays } from "./usage-arrays.ts";
+import { toDbPositions, toDbUsageArrays } from "./usage-arrays.ts";
 
 /**
  * Glossary
@@ -167,9 +167,8 @@ function isContent(state: string): boolean {
 async function applyInTransaction(trx: Transaction<Tables>, batch: UsageBatch): Promise<BatchOutcome> {
   const quarantine = JSON.stringify(batch.aside.map((aside) => toDbQuarantine(aside)));
   const { rows } = await sql<{ applied: AppliedJson }>`
-    select apply_batch(${batch.partition}::smallint, ${toDbUsageArrays(batch.records)}, ${quarantine}::json,
-      ${batch.firstStreamSeq}::bigint, ${batch.lastStreamSeq}::bigint, ${batch.position?.term ?? null}::bigint,
-      ${batch.position?.floor ?? null}::bigint) as applied`.execute(trx);
+    select apply_batch(${toDbPositions(batch.positions)}, ${toDbUsageArrays(batch.records)}, ${quarantine}::json,
+      ${batch.firstStreamSeq}::bigint, ${batch.lastStreamSeq}::bigint) as applied`.execute(trx);
   const applied = rows[0]?.applied;
   if (!applied) throw new Error("apply_batch answered nothing");
   const suspects = await quarantineSuspects(trx, batch, applied.suspects);
@@ -202,6 +201,7 @@ async function quarantineSuspects(
     if (!spooled) continue;
     const aside: AsideRecord = {
       epoch: spooled.epoch,
+      partition: spooled.partition,
       seq: spooled.record.seq,
       payloadHash: spooled.payloadHash,
       reason: suspect.reason,
@@ -213,7 +213,7 @@ async function quarantineSuspects(
       .insertInto("quarantine")
       .values({
         epoch: BigInt(spooled.epoch),
-        partition: batch.partition,
+        partition: spooled.partition,
         seq: BigInt(spooled.record.seq),
         payload_hash: spooled.payloadHash,
         reason: aside.reason,

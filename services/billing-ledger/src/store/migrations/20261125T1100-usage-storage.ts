@@ -84,7 +84,8 @@ create table usage_row (
   start_offset_wide bigint,
   lease_settled bigint,
   lease_id uuid,
-  primary key (stream, seq),
+  -- Numbers of a stream come in order: a page that is full stays as it is.
+  primary key (stream, seq) with (fillfactor = 100),
   check ((request_id is null) = (lease_settled is not null)),
   check (request_id is null or (key_no is not null and shape_no is not null
     and coalesce(cost_wide, cost) >= 0 and coalesce(cost_wide, cost) <= coalesce(hold_wide, hold)

@@ -1,11 +1,13 @@
 /**
- * One batch of spool records, one transaction, one call. docs/adr/0003 tells why each step stands where it does, 0007 why the
- * arguments are arrays.
+ * One batch of spool records, of any number of partitions: one transaction, one call. docs/adr/0003 tells why each step stands
+ * where it does, 0007 why the arguments are arrays, 0013 why a batch takes all partitions of its writer.
  *
- * What repeats within a batch (epochs, accounts, leases, keys, shapes) comes once, in a list; a record names it by its place
- * in the list, from 1. A LEASE_CLOSE has no request, key, shape, cost and hold, and a lease_settled. No two records have the
- * same epoch and seq. 0 or NULL where there is nothing of a count.
- * p_start_offset: milliseconds from the time in the request id to the start. p_term: null when the caller keeps no position.
+ * What repeats within a batch (streams, accounts, leases, keys, shapes) comes once, in a list; a record names it by its place
+ * in the list, from 1. A stream is epoch × 16 + partition. A LEASE_CLOSE has no request, key, shape, cost and hold, and a
+ * lease_settled. No two records have the same stream and seq. 0 or NULL where there is nothing of a count.
+ * p_partitions, p_terms, p_floors: the partitions of the batch in ascending order, all that its records and its quarantine
+ * name; the term is null when the caller keeps no position, the floor when the messages are not done with this batch.
+ * p_start_offset: milliseconds from the time in the request id to the start.
  *
  * Answer: {inserted, duplicates, quarantined, settled, writtenOff, suspects: [{index, reason}], chargeMismatches,
  * workerMismatches}; every bigint as text; index from 0.
@@ -15,71 +17,39 @@
  * step that must see the one before is its own statement), LEAST passes over NULL (a missing lease would pay in full), no
  * temporary table (11 ms a transaction), a subscript of an array with NULLs is a walk (the lists have none). Plans are made
  * once a connection and reach tables by their indexes only: planning anew cost 8 ms a call, and what is right for the tables
- * of the first day is wrong a year later.
+ * of the first day is wrong a year later. Rows of leases and balances are found by their place in the table, which is as sure
+ * as the locks held; a writer that forgot the lock of the balance would make it pass over a row in silence, so what was changed
+ * is counted, and a missing row rolls back (class CX: not the content's fault, so the batch is tried again).
  */
 export const applyBatch = `
 drop function apply_batch(smallint, json, json, bigint, bigint);
-drop function advance_cursor(bigint, smallint);
-
--- Moves a watermark over everything that is there without a hole. Called under the lock of the partition.
-create function advance_cursor(p_epoch bigint, p_partition smallint) returns bigint
-language plpgsql security definer set search_path = billing, pg_temp as $$
-declare
-  v_stream bigint := p_epoch * 16 + p_partition;
-  v_from bigint;
-  v_to bigint;
-  v_step bigint;
-begin
-  insert into gateway_cursor (epoch, partition) values (p_epoch, p_partition) on conflict do nothing;
-  select contiguous into v_from from gateway_cursor where epoch = p_epoch and partition = p_partition for update;
-  v_to := v_from;
-  -- In steps, so that a healed gap before a million records costs bounded memory; a standing gap costs one look-up.
-  while exists (select from usage_row where stream = v_stream and seq = v_to + 1)
-     or exists (select from quarantine where epoch = p_epoch and partition = p_partition and seq = v_to + 1)
-  loop
-    select max(numbered.seq) into v_step
-    from (
-      select known.seq, row_number() over (order by known.seq) as place
-      from (
-        (select seq from usage_row where stream = v_stream and seq > v_to order by seq limit 20000)
-        union
-        (select seq from quarantine where epoch = p_epoch and partition = p_partition and seq > v_to order by seq limit 20000)
-      ) known
-    ) numbered
-    where numbered.seq = v_to + numbered.place;
-    v_to := v_step;
-  end loop;
-  if v_to > v_from then
-    update gateway_cursor set contiguous = v_to, updated_at = now() where epoch = p_epoch and partition = p_partition;
-  end if;
-  return v_to;
-end $$;
 
 create function apply_batch(
-  p_partition smallint, p_epochs bigint[], p_accounts uuid[], p_leases uuid[], p_keys uuid[], p_shapes jsonb,
-  p_epoch integer[], p_seq bigint[], p_hash integer[], p_request uuid[], p_account integer[], p_lease integer[], p_key integer[],
+  p_partitions smallint[], p_terms bigint[], p_floors bigint[], p_streams bigint[], p_accounts uuid[], p_leases uuid[], p_keys uuid[], p_shapes jsonb,
+  p_stream integer[], p_seq bigint[], p_hash integer[], p_request uuid[], p_account integer[], p_lease integer[], p_key integer[],
   p_shape integer[], p_cost bigint[], p_hold bigint[], p_lease_settled bigint[],
   p_start_offset bigint[], p_duration integer[], p_first_byte integer[], p_input integer[], p_output integer[],
   p_cached_input integer[], p_cache_write integer[], p_cache_write_1h integer[], p_reasoning integer[], p_images integer[],
   p_audio integer[],
-  p_quarantine json, p_first_stream_seq bigint, p_last_stream_seq bigint, p_term bigint, p_floor bigint
+  p_quarantine json, p_first_stream_seq bigint, p_last_stream_seq bigint
 ) returns json
 language plpgsql security definer set search_path = billing, pg_temp
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 declare
   v_batch bigint := nextval('ingest_batch_id_seq');
   v_total integer := coalesce(cardinality(p_seq), 0);
-  v_streams bigint[];
+  v_partition smallint;
+  v_place integer;
   -- Places of the records that are new; null: all of them.
   v_new integer[];
   v_known bigint;
   v_inserted integer := v_total;
   v_quarantined integer := 0;
   v_suspects json := '[]';
-  v_epochs bigint[];
-  v_quarantined_epochs bigint[] := '{}';
+  v_streams bigint[];
+  v_quarantined_streams bigint[] := '{}';
   v_contiguous bigint[] := '{}';
-  v_epoch bigint;
+  v_stream bigint;
   v_account_no integer[];
   v_key_no integer[];
   v_shape_no integer[] := '{}';
@@ -98,7 +68,7 @@ declare
   -- one element a new LEASE_CLOSE
   v_close_lease uuid[];
   v_close_account uuid[];
-  v_close_epoch bigint[];
+  v_close_stream bigint[];
   v_close_seq bigint[];
   v_close_settled bigint[];
   -- leases that may be freed now, and what they free
@@ -112,42 +82,44 @@ declare
   v_charge_mismatches integer := 0;
   v_settled bigint := 0;
   v_written_off bigint := 0;
+  v_rows bigint;
+  v_moved bigint;
   v_revenue uuid;
   v_write_off uuid;
   v_transfer text := left(uuid_v7()::text, 15);
 begin
-  -- 1. One writer a partition, and the place in the stream that this commit stands for.
-  perform pg_advisory_xact_lock(hashtextextended('billing.apply_batch', p_partition));
-  if p_term is not null then
-    update ingest_position set floor = coalesce(p_floor, floor), updated_at = now()
-      where partition = p_partition and term = p_term;
-    if not found then
-      raise exception 'another writer has begun with partition %', p_partition using errcode = 'CX001';
-    end if;
+  -- 1. One writer a partition, and the places in the stream that this commit stands for.
+  foreach v_partition in array p_partitions loop
+    perform pg_advisory_xact_lock(hashtextextended('billing.apply_batch', v_partition));
+  end loop;
+  update ingest_position p set floor = coalesce(n.floor, p.floor), updated_at = now()
+    from unnest(p_partitions, p_terms, p_floors) as n(partition, term, floor)
+    where p.partition = n.partition and p.term = n.term;
+  get diagnostics v_rows = row_count;
+  if v_rows < cardinality(array_remove(p_terms, null)) then
+    raise exception 'another writer has begun with one of the partitions %', p_partitions using errcode = 'CX001';
   end if;
 
   -- 2. What could not be parsed or priced is kept aside; it counts into the watermark so that it blocks nobody.
   if json_array_length(p_quarantine) > 0 then
     with stored as (
       insert into quarantine (epoch, partition, seq, payload_hash, reason, error, raw, stream_seq)
-        select epoch, p_partition, seq, payload_hash, reason, error, raw, stream_seq
-        from json_populate_recordset(null::quarantine, p_quarantine) order by epoch, seq, payload_hash
-        on conflict do nothing returning epoch
+        select epoch, partition, seq, payload_hash, reason, error, raw, stream_seq
+        from json_populate_recordset(null::quarantine, p_quarantine) order by epoch, partition, seq, payload_hash
+        on conflict do nothing returning epoch, partition
     )
-    select count(*), coalesce(array_agg(distinct s.epoch) filter (where g.epoch is not null), '{}')
-      into v_quarantined, v_quarantined_epochs
+    select count(*), coalesce(array_agg(distinct g.epoch * 16 + s.partition) filter (where g.epoch is not null), '{}')
+      into v_quarantined, v_quarantined_streams
       from stored s left join gateway_epoch g on g.epoch = s.epoch;
   end if;
 
   -- 3. What is new. Numbers above everything that is known are, without a look at each.
-  select array_agg(e * 16 + p_partition order by place) into v_streams from unnest(p_epochs) with ordinality as u(e, place);
-  for v_epoch, v_known in
-    select p_epochs[r.epoch], min(r.seq) from unnest(p_epoch, p_seq) as r(epoch, seq) group by r.epoch
-  loop
-    continue when exists (select from gateway_epoch where epoch = v_epoch and archived_at is null)
-      and not exists (select from usage_row where stream = v_epoch * 16 + p_partition and seq >= v_known)
-      and not exists (select from quarantine where epoch = v_epoch and partition = p_partition and seq >= v_known
-        and resolved_at is null);
+  for v_place, v_known in select r.stream, min(r.seq) from unnest(p_stream, p_seq) as r(stream, seq) group by r.stream loop
+    v_stream := p_streams[v_place];
+    continue when exists (select from gateway_epoch where epoch = v_stream >> 4 and archived_at is null)
+      and not exists (select from usage_row where stream = v_stream and seq >= v_known)
+      and not exists (select from quarantine where epoch = v_stream >> 4 and partition = (v_stream & 15)::smallint
+        and seq >= v_known and resolved_at is null);
     select coalesce(array_agg(n.place) filter (where n.fresh), '{}'),
       coalesce(json_agg(json_build_object('index', n.place - 1, 'reason', n.reason)) filter (where n.reason is not null), '[]')
       into v_new, v_suspects
@@ -155,16 +127,17 @@ begin
         select r.place::integer as place,
           g.epoch is not null and g.archived_at is null and u.seq is null and not exists (
             select from quarantine q
-            where q.epoch = g.epoch and q.partition = p_partition and q.seq = r.seq and q.resolved_at is null) as fresh,
+            where q.epoch = g.epoch and q.partition = (p_streams[r.stream] & 15)::smallint and q.seq = r.seq
+              and q.resolved_at is null) as fresh,
           case
             when g.epoch is null then 'unknown_epoch'
             when g.archived_at is not null and r.seq > coalesce(c.contiguous, 0) then 'archived_epoch'
             when u.payload_hash <> r.hash then 'conflict'
           end as reason
-        from unnest(p_epoch, p_seq, p_hash) with ordinality as r(epoch, seq, hash, place)
-        left join gateway_epoch g on g.epoch = p_epochs[r.epoch]
-        left join gateway_cursor c on c.epoch = g.epoch and c.partition = p_partition
-        left join lateral (select u.seq, u.payload_hash from usage_row u where u.stream = v_streams[r.epoch] and u.seq = r.seq) u on true
+        from unnest(p_stream, p_seq, p_hash) with ordinality as r(stream, seq, hash, place)
+        left join gateway_epoch g on g.epoch = p_streams[r.stream] >> 4
+        left join gateway_cursor c on c.epoch = g.epoch and c.partition = (p_streams[r.stream] & 15)::smallint
+        left join lateral (select u.seq, u.payload_hash from usage_row u where u.stream = p_streams[r.stream] and u.seq = r.seq) u on true
       ) n;
     v_inserted := cardinality(v_new);
     exit;
@@ -206,19 +179,19 @@ begin
         stream, seq, batch_id, request_id, account_no, payload_hash, key_no, shape_no, lease_no, lease_id,
         cost, cost_wide, hold, hold_wide, lease_settled, start_offset_ms, start_offset_wide, duration_ms, first_byte_ms, tokens_input,
         tokens_output, tokens_cached_input, tokens_cache_write, tokens_cache_write_1h, tokens_reasoning, image_count, audio_ms)
-      select v_streams[r.epoch], r.seq, v_batch, r.request, v_account_no[r.account], r.hash,
+      select p_streams[r.stream], r.seq, v_batch, r.request, v_account_no[r.account], r.hash,
         case when r.request is not null then v_key_no[r.key] end, case when r.request is not null then v_shape_no[r.shape] end,
-        case when v_lease_epoch[r.lease] = p_epochs[r.epoch] then v_lease_no[r.lease] end,
-        case when v_lease_epoch[r.lease] <> p_epochs[r.epoch] then p_leases[r.lease] end,
+        case when v_lease_epoch[r.lease] = p_streams[r.stream] >> 4 then v_lease_no[r.lease] end,
+        case when v_lease_epoch[r.lease] <> p_streams[r.stream] >> 4 then p_leases[r.lease] end,
         case when r.cost < 2147483648 then r.cost end, case when r.cost >= 2147483648 then r.cost end,
         case when r.hold < 2147483648 then r.hold end, case when r.hold >= 2147483648 then r.hold end, r.lease_settled,
         case when abs(r.start_offset) < 2147483648 then nullif(r.start_offset, 0) end,
         case when abs(r.start_offset) >= 2147483648 then r.start_offset end, nullif(r.duration, 0), r.first_byte, nullif(r.input, 0), nullif(r.output, 0),
         nullif(r.cached_input, 0), nullif(r.cache_write, 0), nullif(r.cache_write_1h, 0), nullif(r.reasoning, 0), r.images,
         nullif(r.audio, 0)
-      from unnest(p_epoch, p_seq, p_hash, p_request, p_account, p_lease, p_key, p_shape, p_cost, p_hold, p_lease_settled,
+      from unnest(p_stream, p_seq, p_hash, p_request, p_account, p_lease, p_key, p_shape, p_cost, p_hold, p_lease_settled,
           p_start_offset, p_duration, p_first_byte, p_input, p_output, p_cached_input, p_cache_write, p_cache_write_1h,
-          p_reasoning, p_images, p_audio) with ordinality as r(epoch, seq, hash, request, account, lease, key, shape, cost, hold,
+          p_reasoning, p_images, p_audio) with ordinality as r(stream, seq, hash, request, account, lease, key, shape, cost, hold,
           lease_settled, start_offset, duration, first_byte, input, output, cached_input, cache_write, cache_write_1h, reasoning,
           images, audio, place)
       where v_new is null or r.place = any (v_new);
@@ -234,37 +207,38 @@ begin
     coalesce(array_agg(amount), '{}'), coalesce(array_agg(events), '{}'), coalesce(sum(mismatches), 0)
     into v_use_lease, v_use_account, v_use_amount, v_use_events, v_charge_mismatches from used;
   with closing as (
-    select distinct on (r.lease) r.lease, r.account, r.epoch, r.seq, r.settled
-    from unnest(p_epoch, p_seq, p_account, p_lease, p_lease_settled) with ordinality as r(epoch, seq, account, lease, settled, place)
+    select distinct on (r.lease) r.lease, r.account, r.stream, r.seq, r.settled
+    from unnest(p_stream, p_seq, p_account, p_lease, p_lease_settled) with ordinality as r(stream, seq, account, lease, settled, place)
     where r.settled is not null and (v_new is null or r.place = any (v_new)) order by r.lease, r.seq
   )
   select coalesce(array_agg(p_leases[lease]), '{}'), coalesce(array_agg(p_accounts[account]), '{}'),
-    coalesce(array_agg(p_epochs[epoch]), '{}'), coalesce(array_agg(seq), '{}'), coalesce(array_agg(settled), '{}')
-    into v_close_lease, v_close_account, v_close_epoch, v_close_seq, v_close_settled from closing;
+    coalesce(array_agg(p_streams[stream]), '{}'), coalesce(array_agg(seq), '{}'), coalesce(array_agg(settled), '{}')
+    into v_close_lease, v_close_account, v_close_stream, v_close_seq, v_close_settled from closing;
 
-  -- 6. Watermarks, in epoch order, each under its row's lock.
-  select coalesce(array_agg(e order by e), '{}') into v_epochs
+  -- 6. Watermarks, in the order of their streams, each under its row's lock.
+  select coalesce(array_agg(s order by s), '{}') into v_streams
     from (
-      select distinct e from (
-        select p_epochs[r.epoch] as e from unnest(p_epoch) with ordinality as r(epoch, place)
+      select distinct s from (
+        select p_streams[r.stream] as s from unnest(p_stream) with ordinality as r(stream, place)
         where v_new is null or r.place = any (v_new)
-        union all select unnest(v_quarantined_epochs)
+        union all select unnest(v_quarantined_streams)
       ) named
     ) known;
-  foreach v_epoch in array v_epochs loop
-    v_contiguous := v_contiguous || advance_cursor(v_epoch, p_partition);
+  foreach v_stream in array v_streams loop
+    v_contiguous := v_contiguous || advance_cursor(v_stream >> 4, (v_stream & 15)::smallint);
   end loop;
 
   -- 7. Leases whose LEASE_CLOSE the watermark has now reached; read without locks, decided again under them.
   select coalesce(array_agg(lease_id), '{}'), coalesce(array_agg(account_id), '{}') into v_ripe_lease, v_ripe_account
     from (
       select l.id as lease_id, l.account_id
-      from unnest(v_epochs, v_contiguous) as w(epoch, contiguous)
-      join lease l on l.epoch = w.epoch and l.partition = p_partition and l.state = 'closing' and l.close_seq <= w.contiguous
+      from unnest(v_streams, v_contiguous) as w(stream, contiguous)
+      join lease l on l.epoch = w.stream >> 4 and l.partition = (w.stream & 15)::smallint and l.state = 'closing'
+        and l.close_seq <= w.contiguous
       union
       select c.lease_id, c.account_id
-      from unnest(v_close_lease, v_close_account, v_close_epoch, v_close_seq) as c(lease_id, account_id, epoch, seq)
-      join unnest(v_epochs, v_contiguous) as w(epoch, contiguous) on w.epoch = c.epoch and c.seq <= w.contiguous
+      from unnest(v_close_lease, v_close_account, v_close_stream, v_close_seq) as c(lease_id, account_id, stream, seq)
+      join unnest(v_streams, v_contiguous) as w(stream, contiguous) on w.stream = c.stream and c.seq <= w.contiguous
     ) ripe;
 
   -- 8. Locks, in the one order. Settle: never more than the lease still holds; the rest, and anything on a closed, reclaimed
@@ -286,6 +260,10 @@ begin
     ) t;
   update lease l set settled = l.settled + u.take
     from unnest(v_use_place, v_use_take) as u(place, take) where l.ctid = u.place and u.take > 0;
+  get diagnostics v_rows = row_count;
+  if v_rows <> (select count(*) from unnest(v_use_take) as t(take) where t.take > 0) then
+    raise exception 'a lease changed without the lock of its balance' using errcode = 'CX002';
+  end if;
 
   -- 9. What each single request was charged, where not everything was: in the order of the spool.
   if v_written_off > 0 then
@@ -293,9 +271,9 @@ begin
       from (
         select i.stream, i.seq, least(i.cost, greatest(0, u.take - (i.running - i.cost)))::bigint as charged, i.cost
         from (
-          select v_streams[r.epoch] as stream, r.seq, p_leases[r.lease] as lease_id, p_accounts[r.account] as account_id, r.cost,
-            sum(r.cost) over (partition by r.lease, r.account order by r.epoch, r.seq) as running
-          from unnest(p_epoch, p_seq, p_account, p_lease, p_cost) with ordinality as r(epoch, seq, account, lease, cost, place)
+          select p_streams[r.stream] as stream, r.seq, p_leases[r.lease] as lease_id, p_accounts[r.account] as account_id, r.cost,
+            sum(r.cost) over (partition by r.lease, r.account order by p_streams[r.stream], r.seq) as running
+          from unnest(p_stream, p_seq, p_account, p_lease, p_cost) with ordinality as r(stream, seq, account, lease, cost, place)
           where r.cost is not null and (v_new is null or r.place = any (v_new))
         ) i
         join unnest(v_use_lease, v_use_account, v_use_amount, v_use_take) as u(lease_id, account_id, amount, take)
@@ -307,17 +285,17 @@ begin
   -- 10. The fence: remember the close, then free what is left of every lease whose close the watermark covers.
   if cardinality(v_close_lease) > 0 then
     update lease l set state = 'closing', close_seq = c.seq, worker_settled = c.settled
-      from unnest(v_close_lease, v_close_account, v_close_epoch, v_close_seq, v_close_settled)
-        as c(lease_id, account_id, epoch, seq, settled)
-      where l.id = c.lease_id and l.account_id = c.account_id and l.epoch = c.epoch and l.partition = p_partition
-        and l.state = 'open';
+      from unnest(v_close_lease, v_close_account, v_close_stream, v_close_seq, v_close_settled)
+        as c(lease_id, account_id, stream, seq, settled)
+      where l.id = c.lease_id and l.account_id = c.account_id and l.epoch = c.stream >> 4
+        and l.partition = (c.stream & 15)::smallint and l.state = 'open';
   end if;
   if cardinality(v_ripe_lease) > 0 then
     with closed as (
       update lease l set state = 'closed', closed_at = now()
-        from unnest(v_epochs, v_contiguous) as w(epoch, contiguous)
-        where l.id = any (v_ripe_lease) and l.state = 'closing' and l.epoch = w.epoch and l.partition = p_partition
-          and l.close_seq <= w.contiguous
+        from unnest(v_streams, v_contiguous) as w(stream, contiguous)
+        where l.id = any (v_ripe_lease) and l.state = 'closing' and l.epoch = w.stream >> 4
+          and l.partition = (w.stream & 15)::smallint and l.close_seq <= w.contiguous
         returning l.account_id, l.granted - l.settled as freed, l.settled <> l.worker_settled as mismatch, l.key_id, l.granted_on
     )
     select coalesce(array_agg(account_id), '{}'), coalesce(array_agg(freed), '{}'), array_agg(key_id), array_agg(granted_on),
@@ -333,10 +311,11 @@ begin
   end if;
 
   -- 12. Balances, bonus before paid; a transfer and an entry for each bucket that moved, one entry for the operator's side.
+  --     The operator's side goes to the shard of the first partition: writers have different ones, so they share no row.
   --     A debit lowers both sides of posted − reserved, so no CHECK can fail here. All entries in one statement: its trigger
   --     sees that they sum to zero.
-  v_revenue := (select id from ledger_account where account_id is null and kind = 'revenue' and shard = p_partition);
-  v_write_off := (select id from ledger_account where account_id is null and kind = 'write_off' and shard = p_partition);
+  v_revenue := (select id from ledger_account where account_id is null and kind = 'revenue' and shard = p_partitions[1]);
+  v_write_off := (select id from ledger_account where account_id is null and kind = 'write_off' and shard = p_partitions[1]);
   with delta as (
     select account_id, sum(take)::bigint as take, sum(freed)::bigint as freed, sum(events)::integer as events
     from (
@@ -388,45 +367,23 @@ begin
       union all
       select ledger_account_id, version, v_settled + v_written_off, posted, null, v_batch from revenue
   )
-  insert into balance_dirty (account_nos) select array_agg(account_no) from moved having count(*) > 0;
+  insert into balance_dirty (account_nos) select array_agg(account_no) from moved having count(*) > 0
+    returning cardinality(account_nos) into v_moved;
+  if coalesce(v_moved, 0) <> (
+    select count(distinct d.account_id) from (
+      select u.account_id from unnest(v_use_account, v_use_take) as u(account_id, take) where u.take > 0
+      union all select unnest(v_freed_account)
+    ) d
+  ) then
+    raise exception 'a balance changed without its lock' using errcode = 'CX002';
+  end if;
 
+  -- The partition of a batch is its first.
   insert into ingest_batch (id, partition, first_stream_seq, last_stream_seq, inserted, duplicates, quarantined, settled, written_off)
-    values (v_batch, p_partition, p_first_stream_seq, p_last_stream_seq, v_inserted,
+    values (v_batch, p_partitions[1], p_first_stream_seq, p_last_stream_seq, v_inserted,
       v_total - v_inserted - json_array_length(v_suspects), v_quarantined, v_settled, v_written_off);
   return json_build_object('inserted', v_inserted, 'duplicates', v_total - v_inserted - json_array_length(v_suspects),
     'quarantined', v_quarantined, 'settled', v_settled::text, 'writtenOff', v_written_off::text,
     'suspects', v_suspects, 'chargeMismatches', v_charge_mismatches, 'workerMismatches', v_mismatches);
-end $$;
-
--- The three windows of each lease's grant; grant_lease made the rows and reserved.
-create function settle_key_budgets(p_key uuid[], p_on date[], p_take bigint[], p_freed bigint[]) returns void
-language plpgsql security definer set search_path = billing, pg_temp as $$
-begin
-  with change as (
-    select m.key_id, w.period, w.starts_on, sum(m.take)::bigint as take, sum(m.freed)::bigint as freed
-    from unnest(p_key, p_on, p_take, p_freed) as m(key_id, on_day, take, freed)
-    cross join lateral (values ('day', m.on_day), ('month', date_trunc('month', m.on_day)::date), ('total', date '1970-01-01'))
-      as w(period, starts_on)
-    where m.key_id is not null
-    group by 1, 2, 3
-  ), locked as materialized (
-    select b.key_id, b.period, b.starts_on from key_budget b
-    join change c using (key_id, period, starts_on)
-    order by b.key_id, b.period, b.starts_on for update of b
-  )
-  update key_budget b set spent = b.spent + c.take, reserved = greatest(0, b.reserved - c.take - c.freed)
-    from change c join locked using (key_id, period, starts_on)
-    where b.key_id = c.key_id and b.period = c.period and b.starts_on = c.starts_on;
-end $$;
-
-do $$
-declare
-  v_role text := coalesce(current_setting('codex.app_role', true), '');
-  v_function text;
-begin
-  foreach v_function in array array['advance_cursor(bigint, smallint)', 'settle_key_budgets(uuid[], date[], bigint[], bigint[])'] loop
-    execute format('revoke execute on function %s from public', v_function);
-    if v_role <> '' then execute format('revoke execute on function %s from %I', v_function, v_role); end if;
-  end loop;
 end $$;
 `;

@@ -8,9 +8,9 @@ import { restrictApplicationRole } from "./20261123T1050-restrict-application-ro
 import { moneyFoundation } from "./20261125T1000-money-foundation.ts";
 import { usageStorage, usageViews } from "./20261125T1100-usage-storage.ts";
 import { ingestPosition } from "./20261125T1110-ingest-position.ts";
+import { batchParts } from "./20261125T1115-batch-parts.ts";
 import { applyBatch } from "./20261125T1120-apply-batch.ts";
 import { entryGuards } from "./20261125T1130-entry-guards.ts";
-import { applyBatchCounts } from "./20261125T1140-apply-batch-counts.ts";
 import { leaseLifecycle } from "./20261125T1200-lease-lifecycle.ts";
 import { moneyMachine } from "./20261125T1300-money-machine.ts";
 import { pendingTransfers } from "./20261125T1310-pending-transfers.ts";
@@ -41,9 +41,9 @@ export const migrations: readonly Migration[] = [
   { name: "20261125T1000_money_foundation", up: moneyFoundation },
   { name: "20261125T1100_usage_storage", up: usageStorage + usageViews },
   { name: "20261125T1110_ingest_position", up: ingestPosition },
+  { name: "20261125T1115_batch_parts", up: batchParts },
   { name: "20261125T1120_apply_batch", up: applyBatch },
   { name: "20261125T1130_entry_guards", up: entryGuards },
-  { name: "20261125T1140_apply_batch_counts", up: applyBatchCounts },
   { name: "20261125T1200_lease_lifecycle", up: leaseLifecycle },
   { name: "20261125T1300_money_machine", up: moneyMachine },
   { name: "20261125T1310_pending_transfers", up: pendingTransfers },
