@@ -4,6 +4,7 @@ import { spoolRecord, usageEnvelope, usageEnvelopeRecordsMax, usagePartitionOf }
 import { z } from "zod";
 import { storable } from "../app/apply-usage.ts";
 import type { AsideRecord, SpooledRecord } from "../app/ports.ts";
+import { quickUsageRecord } from "./quick-record.ts";
 
 /**
  * The contract's envelope with its records left unread, so that one bad record does not take its neighbours with it.
@@ -48,7 +49,8 @@ function readRecord(envelope: Envelope, wire: unknown, index: number, streamSeq:
   // The sender keeps its spool's bytes, so a resend has the same text and the same hash.
   const raw = storable(JSON.stringify(wire));
   const payloadHash = hashOf(raw);
-  const parsed = spoolRecord.safeParse(wire);
+  const quick = quickUsageRecord(wire);
+  const parsed = quick ? { success: true as const, data: quick } : spoolRecord.safeParse(wire);
   const at = { partition: envelope.partition, payloadHash, raw, streamSeq };
   if (!parsed.success) {
     const seq = seqOf(envelope, wire, index);
