@@ -19,6 +19,7 @@ export default {
   },
   globalSetup: "<rootDir>/tests/global-setup.ts",
   globalTeardown: "<rootDir>/tests/global-teardown.ts",
+  reporters: ["default", "<rootDir>/tests/failed-log-reporter.ts"],
   testTimeout: 30_000,
   maxWorkers: 2,
 };

@@ -8,7 +8,7 @@ import * as gateway from "@codex/gateway-proxy";
 import * as images from "@codex/image-cache";
 import * as keys from "@codex/key-registry";
 import { newId, type AccountId } from "@codex/kernel";
-import { createLogger, loadConfig, startInProcess, type InProcessService, type Logger } from "@codex/runtime";
+import { loadConfig, startInProcess, type InProcessService } from "@codex/runtime";
 import * as bonus from "@codex/telegram-bonus";
 import {
   createDatabase,
@@ -18,6 +18,7 @@ import {
   testInfra,
   type PrivateNats,
   type TestDatabase,
+  testLogger,
 } from "@codex/testkit";
 import { execFile } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -100,7 +101,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     TRUSTED_PROXY_COUNT: "1",
     ...more,
   });
-  const bus = await connectBus({ servers: [nats.url], name: "e2e" }, { logger: quiet, source: "e2e" });
+  const bus = await connectBus({ servers: [nats.url], name: "e2e" }, { logger: testLogger("test"), source: "e2e" });
   await bus.ensureTopology();
   const prices = join(root, "deploy/local/demo-prices.json");
   await run(
@@ -123,7 +124,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   );
   const authService = await startInProcess({
     name: "auth",
-    logger: complaints("auth"),
+    logger: testLogger("auth"),
     config: loadConfig(
       auth.authConfig,
       settings(auth.authSchema, {
@@ -136,13 +137,13 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   });
   const keyService = await startInProcess({
     name: "key-registry",
-    logger: complaints("key-registry"),
+    logger: testLogger("key-registry"),
     config: loadConfig(keys.keyRegistryConfig, settings(keys.keysSchema)),
     start: keys.start,
   });
   const billingService = await startInProcess({
     name: "billing-ledger",
-    logger: complaints("billing-ledger"),
+    logger: testLogger("billing-ledger"),
     config: loadConfig(
       billing.config,
       settings(billing.schema, { BILLING_RECEIPT_KEY: secret("e"), USAGE_ROUND_MS: "100" }),
@@ -151,13 +152,13 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   });
   const imageService = await startInProcess({
     name: "image-cache",
-    logger: complaints("image-cache"),
+    logger: testLogger("image-cache"),
     config: loadConfig(images.imageCacheConfig, settings(images.imagesSchema)),
     start: images.start,
   });
   const bonusService = await startInProcess({
     name: "telegram-bonus",
-    logger: complaints("telegram-bonus"),
+    logger: testLogger("telegram-bonus"),
     config: loadConfig(bonus.telegramBonusConfig, settings(bonus.bonusSchema)),
     start: bonus.start,
   });
@@ -172,7 +173,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       ? startGatewayProcess(join(root, "services/gateway-proxy/src/main.ts"), gatewaySettings)
       : startInProcess({
           name: "gateway-proxy",
-          logger: complaints("gateway-proxy"),
+          logger: testLogger("gateway-proxy"),
           config: loadConfig(gateway.gatewayConfig, gatewaySettings),
           start: gateway.start,
         });
@@ -186,7 +187,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   let gatewayService = await nextLife();
   const edge = await startInProcess({
     name: "dashboard",
-    logger: complaints("dashboard"),
+    logger: testLogger("dashboard"),
     config: loadConfig(dashboard.edgeConfig, {
       ...settings(auth.authSchema),
       HTTP_PORT: edgePort.toString(),
@@ -286,7 +287,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       spools.push(directory);
       const other = await startInProcess({
         name: "gateway-proxy",
-        logger: complaints("gateway-proxy"),
+        logger: testLogger("gateway-proxy"),
         config: loadConfig(gateway.gatewayConfig, {
           ...gatewaySettings,
           HTTP_PORT: "0",
@@ -312,11 +313,4 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       for (const directory of spools) rmSync(directory, { recursive: true, force: true });
     },
   };
-}
-
-const quiet = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
-
-/** What a service calls an error is shown, so that a 500 in a test explains itself. */
-function complaints(service: string): Logger {
-  return createLogger({ service, level: "error", destination: { write: (line) => void process.stderr.write(line) } });
 }

@@ -1,24 +1,26 @@
 import { freePort } from "@codex/testkit";
 import { spawn, type ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { searchPath } from "./config.ts";
 import type { BenchWorld } from "./world.ts";
 
 const main = path.resolve(import.meta.dirname, "../../../services/billing-ledger/src/main.ts");
-const ticksPerSecond = 100;
 
 /** A real process of billing. */
 export interface BillingProcess {
-  /** Seconds of CPU so far, and the resident memory in MB. */
-  usage(): { cpuSeconds: number; rssMb: number };
+  readonly pid: number;
+  /** SIGKILL; resolves when it is gone. */
   kill(): Promise<void>;
 }
 
 export async function startBilling(world: BenchWorld): Promise<BillingProcess> {
   const adminPort = await freePort();
+  // What it complains of while Postgres is killed is no line of the figures.
+  const logFile = path.join(world.dataDir, "logs/billing.log");
+  const log = openSync(logFile, "a", 0o600);
   const child = spawn(process.execPath, ["--conditions=codex:source", "--no-warnings", main], {
     env: {
       PATH: searchPath(),
@@ -27,22 +29,17 @@ export async function startBilling(world: BenchWorld): Promise<BillingProcess> {
       HTTP_PORT: String(await freePort()),
       ADMIN_PORT: String(adminPort),
       DATABASE_URL: world.appUrl,
-      NATS_URL: world.infra.natsUrl,
+      NATS_URL: world.servers.nats.url,
       PUBLIC_ORIGIN: "http://localhost:8080",
       BILLING_RECEIPT_KEY: randomBytes(36).toString("base64"),
     },
-    stdio: ["ignore", "inherit", "inherit"],
+    stdio: ["ignore", log, log],
   });
-  await untilReady(child, adminPort);
+  closeSync(log);
+  await untilReady(child, adminPort, logFile);
+  if (child.pid === undefined) throw new Error("billing has no process");
   return {
-    usage: () => {
-      const fields =
-        readFileSync(`/proc/${String(child.pid)}/stat`, "utf8")
-          .split(") ")[1]
-          ?.split(" ") ?? [];
-      const cpuSeconds = (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
-      return { cpuSeconds, rssMb: Math.round((Number(fields[21]) * 4_096) / 1_048_576) };
-    },
+    pid: child.pid,
     kill: async () => {
       const ended = new Promise((resolve) => child.once("exit", resolve));
       child.kill("SIGKILL");
@@ -51,7 +48,7 @@ export async function startBilling(world: BenchWorld): Promise<BillingProcess> {
   };
 }
 
-async function untilReady(child: ChildProcess, port: number): Promise<void> {
+async function untilReady(child: ChildProcess, port: number, logFile: string): Promise<void> {
   const until = Date.now() + 60_000;
   while (Date.now() < until && child.exitCode === null) {
     const answer = await fetch(`http://127.0.0.1:${String(port)}/readyz`, { signal: AbortSignal.timeout(2_000) }).catch(
@@ -61,5 +58,6 @@ async function untilReady(child: ChildProcess, port: number): Promise<void> {
     await delay(50);
   }
   child.kill("SIGKILL");
-  throw new Error("billing did not become ready");
+  const said = readFileSync(logFile, "utf8").trimEnd().split("\n").slice(-5).join("\n");
+  throw new Error(`billing did not become ready; its log ends:\n${said}`);
 }

@@ -19,3 +19,21 @@ export async function bytesPerEvent(world: BenchWorld): Promise<Bytes> {
   };
   return { heapAndKey: of("heap") + of("key"), receiptIndex: of("receipt"), events: Number(rows[0]?.events ?? 0) };
 }
+
+/** Megabytes with indexes, of every table that has more than one; the largest first. */
+export async function tableSizes(world: BenchWorld): Promise<readonly { name: string; mb: number }[]> {
+  const { rows } = await world.admin.query<{ name: string; bytes: string }>(
+    `select relname as name, pg_total_relation_size(oid) as bytes from pg_class
+     where relnamespace = 'billing'::regnamespace and relkind = 'r' and pg_total_relation_size(oid) > 1048576
+     order by 2 desc`,
+  );
+  return rows.map(({ name, bytes }) => ({ name, mb: Number(bytes) / 1_048_576 }));
+}
+
+/** Times autovacuum has vacuumed and analyzed each table of ours, since the statistics began. */
+export async function autovacuums(world: BenchWorld): Promise<ReadonlyMap<string, number>> {
+  const { rows } = await world.admin.query<{ name: string; n: string }>(
+    "select relname as name, autovacuum_count + autoanalyze_count as n from pg_stat_user_tables where schemaname = 'billing'",
+  );
+  return new Map(rows.map(({ name, n }) => [name, Number(n)]));
+}

@@ -2,17 +2,20 @@ import { migrations, schema } from "@codex/billing-ledger";
 import { connectBus, type Bus, type BusLogger } from "@codex/bus";
 import { migrate, provision } from "@codex/db";
 import { idToUuid, newId, type Id } from "@codex/kernel";
-import { freePort, startInfra, type Infra } from "@codex/testkit";
 import { randomBytes } from "node:crypto";
-import { mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import pg from "pg";
+import { infraDataFolders, removeInfraData } from "../../../libs/testkit/src/data-folder.ts";
+import { startWatchdog } from "../../../libs/testkit/src/watchdog.ts";
+import { allServers, startServers, type Servers } from "../../chaos/src/servers.ts";
 import { accountsMax, benchModel, makeAccounts, type BenchAccount } from "./accounts.ts";
 
 /** Servers of the bench's own, written through to disk, with the ledger's schema, a price and funded accounts. */
 export interface BenchWorld {
-  readonly infra: Infra;
+  /** Each may be killed and started again on its data. */
+  readonly servers: Servers;
   readonly bus: Bus;
   /** As superuser, on the bench's database. */
   readonly admin: pg.Pool;
@@ -37,33 +40,40 @@ const postgresSettings = {
 
 export async function startWorld(log: (line: string) => void): Promise<BenchWorld> {
   const dataDir = mkdtempSync(path.join(os.tmpdir(), "codex-bench-"));
-  const ports = { postgres: await freePort(), nats: await freePort(), redis: await freePort() };
-  const options = { dataDir, ports, persistent: true, log };
-  let infra = await startInfra(options);
-  const settings = new pg.Client({ connectionString: infra.postgresUrl });
+  // mkdtemp makes it 0700; started by root, Postgres runs as another user, which must be able to pass through.
+  chmodSync(dataDir, 0o711);
+  const watchdog = startWatchdog(infraDataFolders(dataDir));
+  const servers = await startServers(dataDir, watchdog, log);
+  const settings = new pg.Client({ connectionString: servers.postgres.url });
   await settings.connect();
   for (const [name, value] of Object.entries(postgresSettings))
     await settings.query(`alter system set ${name} = '${value}'`);
   await settings.query(`create database ${database}`);
   await settings.end();
   // The size of the shared memory is decided at the start.
-  await infra.stop();
-  infra = await startInfra(options);
-  const adminUrl = withPath(infra.postgresUrl, database);
+  await servers.postgres.stop();
+  await servers.postgres.start();
+  const adminUrl = withPath(servers.postgres.url, database);
   const [owner, app] = [randomBytes(12).toString("hex"), randomBytes(12).toString("hex")];
   await provision(adminUrl, [
     { schema, ownerRole: "billing_owner", ownerPassword: owner, appRole: "billing_app", appPassword: app },
   ]);
   await migrate({ url: withUser(adminUrl, "billing_owner", owner), schema, migrations });
-  const admin = new pg.Pool({ connectionString: adminUrl, max: 4, options: `-c search_path=${schema}` });
+  const admin = new pg.Pool({
+    connectionString: adminUrl,
+    max: 4,
+    connectionTimeoutMillis: 2_000,
+    query_timeout: 600_000,
+    options: `-c search_path=${schema}`,
+  });
   admin.on("error", () => undefined);
   const priceVersion = await insertPrice(admin);
   const accounts = makeAccounts(accountsMax + 1);
   const epoch = await fund(admin, accounts);
-  const bus = await connectBus({ servers: [infra.natsUrl], name: "bench" }, { logger: quiet, source: "bench" });
+  const bus = await connectBus({ servers: [servers.nats.url], name: "bench" }, { logger: quiet, source: "bench" });
   await bus.ensureTopology();
   return {
-    infra,
+    servers,
     bus,
     admin,
     adminUrl,
@@ -75,8 +85,9 @@ export async function startWorld(log: (line: string) => void): Promise<BenchWorl
     stop: async () => {
       await bus.drain();
       await admin.end();
-      await infra.stop();
-      rmSync(dataDir, { recursive: true, force: true });
+      await Promise.all(allServers(servers).map((server) => server.stop()));
+      watchdog.release();
+      removeInfraData(dataDir);
     },
   };
 }

@@ -17,6 +17,8 @@ export interface Server {
   readonly url: string;
   readonly port: number;
   readonly alive: boolean;
+  /** Undefined while it is down. */
+  readonly pid: number | undefined;
   /** SIGKILL, as a crash; resolves when it is gone. */
   kill(): Promise<void>;
   /** Starts it on the same port and data. No effect while it runs. */
@@ -88,6 +90,10 @@ export class Kept implements Server {
 
   get alive(): boolean {
     return this.running !== undefined;
+  }
+
+  get pid(): number | undefined {
+    return this.running?.pid;
   }
 
   kill(): Promise<void> {

@@ -1,8 +1,8 @@
 import { connectBus } from "@codex/bus";
 import { authMigrations, authSchema } from "@codex/auth";
 import { migrate, openDb } from "@codex/db";
-import { loadConfig, silentLogger } from "@codex/runtime";
-import { startInfra, type Infra } from "@codex/testkit";
+import { loadConfig } from "@codex/runtime";
+import { startInfra, testLogger, type Infra } from "@codex/testkit";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -40,8 +40,8 @@ function urlOf(schema: string, role: "owner" | "app"): string {
 
 test("twice in a row it gives the same: roles that can migrate and run, streams and buckets", async () => {
   const config = loadConfig(setupConfig, settings);
-  await setUp(config, silentLogger);
-  await setUp(config, silentLogger);
+  await setUp(config, testLogger("setup"));
+  await setUp(config, testLogger("setup"));
 
   const { applied } = await migrate({ url: urlOf("auth", "owner"), schema: authSchema, migrations: authMigrations });
   expect(applied).toHaveLength(authMigrations.length);
@@ -53,7 +53,7 @@ test("twice in a row it gives the same: roles that can migrate and run, streams 
   expect(await db.kysely.selectFrom("account").select("id").execute()).toEqual([]);
   await db.close();
 
-  const bus = await connectBus({ servers: [infra.natsUrl], name: "check" }, { logger: silentLogger, source: "check" });
+  const bus = await connectBus({ servers: [infra.natsUrl], name: "check" }, { logger: testLogger("setup"), source: "check" });
   // Creates nothing when everything is there; a difference would throw.
   await expect(bus.ensureTopology()).resolves.toBeUndefined();
   await bus.drain();

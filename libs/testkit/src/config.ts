@@ -16,6 +16,9 @@ export interface InfraUrls {
 /** The variable through which the global set-up hands the addresses to the workers of Jest. */
 export const infraUrlsVariable = "CODEX_TEST_INFRA_URLS";
 
+/** The variable through which it hands them the folder of the run's log. */
+const testLogVariable = "CODEX_TEST_LOG";
+
 /** Throws on a value of CODEX_TEST_INFRA that is not one of the four. */
 export function testInfraMode(): TestInfraMode {
   const mode = read("CODEX_TEST_INFRA") ?? "auto";
@@ -33,6 +36,12 @@ export function givenTestUrls(): Partial<InfraUrls> {
     ...(natsUrl === undefined ? {} : { natsUrl }),
     ...(redisUrl === undefined ? {} : { redisUrl }),
   };
+}
+
+/** Where this worker of Jest keeps what services say; undefined outside a run with our global set-up. */
+export function testLogFile(): string | undefined {
+  const folder = read(testLogVariable);
+  return folder === undefined ? undefined : path.join(folder, `${read("JEST_WORKER_ID") ?? "0"}.ndjson`);
 }
 
 export function startedUrlsText(): string | undefined {

@@ -12,3 +12,4 @@ export { processIdentity } from "./process-identity.ts";
 export { MissingProgramError } from "./programs.ts";
 export { propertyRuns } from "./property-runs.ts";
 export { testInfra } from "./test-infra.ts";
+export { testLogger, type TestLogLine } from "./test-logger.ts";

@@ -1,9 +1,17 @@
-import { connectBus, eventHandler, type Bus, type BusLogger, type EventMeta } from "@codex/bus";
+import { connectBus, eventHandler, type Bus, type EventMeta } from "@codex/bus";
 import type { EventDef } from "@codex/contracts";
 import { migrate, openDb, type Db, type Migration } from "@codex/db";
 import { loadConfig, startInProcess, type CommonConfig, type ConfigSpec, type InProcessService } from "@codex/runtime";
 import type { RunningService, ServiceContext } from "@codex/runtime";
-import { createDatabase, leakCheck, startNats, testInfra, type PrivateNats, type TestDatabase } from "@codex/testkit";
+import {
+  createDatabase,
+  leakCheck,
+  startNats,
+  testInfra,
+  testLogger,
+  type PrivateNats,
+  type TestDatabase,
+} from "@codex/testkit";
 import { randomUUID } from "node:crypto";
 import type { z } from "zod";
 import { startAuthStandIn, type AuthStandIn } from "./_stand-in.ts";
@@ -11,8 +19,6 @@ import { startAuthStandIn, type AuthStandIn } from "./_stand-in.ts";
 /** One service in this process on servers of its own; shared by the tests of the services without money. */
 
 export const origin = "http://localhost:8080";
-
-const quiet: BusLogger = { info: () => undefined, warn: () => undefined, error: () => undefined };
 
 export interface ServiceUnderTest<T extends { readonly common: CommonConfig }> {
   readonly name: string;
@@ -110,14 +116,19 @@ export async function startHarness<T extends { readonly common: CommonConfig }>(
   const database = await createDatabase({ service: [{ schema, migrations }] });
   const leaks = leakCheck({ databaseUrl: database.adminUrl });
   const nats = await startNats();
-  const bus = await connectBus({ servers: [nats.url], name: "test" }, { logger: quiet, source: "test" });
+  const bus = await connectBus({ servers: [nats.url], name: "test" }, { logger: testLogger("test"), source: "test" });
   await bus.ensureTopology();
   const standIn = tested.isAuth === true ? undefined : await startAuthStandIn(bus, origin);
   const admin: Db<unknown> = openDb({ url: database.adminUrl, schema, applicationName: "test", connectionsMax: 2 });
   const replicas: InProcessService[] = [];
   const startReplica: Harness["startReplica"] = async (more = {}) => {
     const settings = { ...settingsFor(database, nats, schema), ...tested.settings, ...more };
-    const replica = await startInProcess({ name, config: loadConfig(tested.config, settings), start: tested.start });
+    const replica = await startInProcess({
+      name,
+      config: loadConfig(tested.config, settings),
+      start: tested.start,
+      logger: testLogger(name),
+    });
     replicas.push(replica);
     return replica;
   };

@@ -1,4 +1,4 @@
-import { connectBus, rpcHandler, type Bus, type BusLogger } from "@codex/bus";
+import { connectBus, rpcHandler, type Bus } from "@codex/bus";
 import {
   balanceGet,
   defaultPriceGroup,
@@ -21,7 +21,7 @@ import {
 import { openDb } from "@codex/db";
 import { newId, ok, refuse, type AccountId, type LeaseId, type SessionId } from "@codex/kernel";
 import { loadConfig, startInProcess, type InProcessService } from "@codex/runtime";
-import { createDatabase, eventually, startNats, type PrivateNats, type TestDatabase } from "@codex/testkit";
+import { createDatabase, eventually, startNats, testLogger, type PrivateNats, type TestDatabase } from "@codex/testkit";
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, SignJWT, type CryptoKey } from "jose";
 import pg from "pg";
 import { importPrices, type ImportOptions } from "../src/app/import-prices.ts";
@@ -60,8 +60,6 @@ export const noTokens: TokenCounts = {
   output: 0,
   reasoning: 0,
 };
-
-export const quiet: BusLogger = { info: () => undefined, warn: () => undefined, error: () => undefined };
 
 /** Accounts of one partition, so that a test can mix them in one envelope. */
 export function accountIn(partition: number): AccountId {
@@ -179,7 +177,7 @@ export async function startWorld(more: Readonly<Record<string, string>> = {}): P
   const database = await createDatabase({ service: [{ schema, migrations }] });
   const priceVersion = await importModel(database.urlFor("app", schema), [model]);
   const nats = await startNats();
-  const bus = await connectBus({ servers: [nats.url], name: "test" }, { logger: quiet, source: "test" });
+  const bus = await connectBus({ servers: [nats.url], name: "test" }, { logger: testLogger("test"), source: "test" });
   const auth = await startAuth(bus);
   const admin = new pg.Pool({ connectionString: database.adminUrl, max: 2, options: `-c search_path=${schema}` });
   const replicas: InProcessService[] = [];
@@ -188,6 +186,7 @@ export async function startWorld(more: Readonly<Record<string, string>> = {}): P
       name: "billing-ledger",
       config: loadConfig(config, settings(database, nats, more)),
       start,
+      logger: testLogger("billing-ledger"),
     });
     replicas.push(replica);
     return replica;

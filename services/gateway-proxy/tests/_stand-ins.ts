@@ -1,4 +1,4 @@
-import { connectBus, decodeEvent, rpcHandler, type Bus, type BusLogger } from "@codex/bus";
+import { connectBus, decodeEvent, rpcHandler, type Bus } from "@codex/bus";
 import {
   epochOpen,
   insufficientBalanceMetadata,
@@ -27,6 +27,7 @@ import {
   type LeaseId,
   type SessionId,
 } from "@codex/kernel";
+import { testLogger } from "@codex/testkit";
 import { generateKeyPairSync, sign, type KeyObject } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import * as z from "zod";
@@ -36,10 +37,8 @@ import * as z from "zod";
  * connection of its own, so that it can be stopped and started like a process.
  */
 
-export const quiet: BusLogger = { info: () => undefined, warn: () => undefined, error: () => undefined };
-
 function open(natsUrl: string, name: string): Promise<Bus> {
-  return connectBus({ servers: [natsUrl], name }, { logger: quiet, source: name });
+  return connectBus({ servers: [natsUrl], name }, { logger: testLogger(name), source: name });
 }
 
 interface Service {

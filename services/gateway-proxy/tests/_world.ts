@@ -3,12 +3,20 @@ import { priceBookKey, priceBookKv, type ModelPrice } from "@codex/contracts";
 import { readConfig, startDemoUpstream, type RunningDemoUpstream } from "@codex/demo-upstream";
 import { newId, type AccountId } from "@codex/kernel";
 import { loadConfig, startInProcess, type InProcessService } from "@codex/runtime";
-import { createDatabase, startInfra, startNats, testInfra, type PrivateNats, type TestDatabase } from "@codex/testkit";
+import {
+  createDatabase,
+  startInfra,
+  startNats,
+  testInfra,
+  testLogger,
+  type PrivateNats,
+  type TestDatabase,
+} from "@codex/testkit";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gatewayConfig, gatewayMigrations, gatewaySchema, start } from "../src/index.ts";
-import { AuthStandIn, BillingStandIn, KeysStandIn, quiet } from "./_stand-ins.ts";
+import { AuthStandIn, BillingStandIn, KeysStandIn } from "./_stand-ins.ts";
 
 export const origin = "http://localhost:8080";
 export const upstreamSecret = "sk-demo-upstream-4711";
@@ -101,7 +109,7 @@ export async function startWorld(more: Readonly<Record<string, string>> = {}): P
   const { postgresUrl, natsUrl } = testInfra();
   const given = { postgresUrl, natsUrl };
   const redis = await startInfra({ dataDir: folder(), persistent: false, given, log: () => undefined });
-  const bus = await connectBus({ servers: [nats.url], name: "test" }, { logger: quiet, source: "test" });
+  const bus = await connectBus({ servers: [nats.url], name: "test" }, { logger: testLogger("test"), source: "test" });
   await bus.ensureTopology();
   await (
     await bus.kv(priceBookKv)
@@ -143,6 +151,7 @@ export async function startWorld(more: Readonly<Record<string, string>> = {}): P
         ...extra,
       }),
       start,
+      logger: testLogger("gateway-proxy"),
     });
     gateways.push(gateway);
     return gateway;
