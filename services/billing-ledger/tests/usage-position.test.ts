@@ -246,35 +246,3 @@ test("given amounts, counts and times at their edges, when they are booked, then
   });
   expect(rows[1]).toMatchObject({ cost: "15", charged: "0" });
 });
-
-test("given a day that somebody is making, when another wants it too, then both have it", async () => {
-  const day = 30_001;
-  const connect = async (): Promise<pg.Client> => {
-    const client = new pg.Client({ connectionString: world.database.adminUrl, options: `-c search_path=${schema}` });
-    await client.connect();
-    return client;
-  };
-  const [first, second] = [await connect(), await connect()];
-  try {
-    // It has looked for the table before, and remembers that there was none.
-    await second.query("select to_regclass($1)", [`billing.usage_row_${String(day)}`]);
-    await first.query("begin");
-    await first.query("select ensure_usage_day($1)", [day]);
-    const waiting = second.query("select ensure_usage_day($1)", [day]);
-    await eventually(
-      async () => {
-        const [row] = await world.query(
-          `select from pg_stat_activity where wait_event = 'advisory' and query like '%ensure_usage_day%'
-             and datname = current_database()`,
-        );
-        return row !== undefined;
-      },
-      { what: "the one that waits" },
-    );
-    await first.query("commit");
-    await waiting;
-  } finally {
-    await first.end();
-    await second.end();
-  }
-});
