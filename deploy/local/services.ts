@@ -48,6 +48,8 @@ function common(wiring: Wiring, name: string): Readonly<Record<string, string>> 
     HTTP_PORT: String(wiring.port(`${name}.http`)),
     ADMIN_PORT: String(wiring.port(`${name}.admin`)),
     INSTANCE_ID: `${name}-local`,
+    // Read by Node itself: the code that it compiled at the last start.
+    NODE_COMPILE_CACHE: wiring.dataFolder("compile-cache"),
     NATS_URL: wiring.natsUrl,
     PUBLIC_ORIGIN: wiring.publicOrigin,
     // The edge is the one proxy in front.

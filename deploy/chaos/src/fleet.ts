@@ -184,7 +184,12 @@ function program(
     {
       name,
       args: ["--enable-source-maps", ...flags, path.join(root, entry)],
-      env: { ...passedEnvironment(), ...env },
+      env: {
+        ...passedEnvironment(),
+        // As every deployment of ours sets it.
+        NODE_COMPILE_CACHE: path.join(options.dataDir, "compile-cache"),
+        ...env,
+      },
       logFile: path.join(options.dataDir, "logs", `${name}.log`),
       readyUrl,
     },

@@ -4,6 +4,7 @@ import { nanos } from "@nats-io/nats-core";
 import { batchesOf, type RawMessage } from "./batches.ts";
 import { isMissingConsumer } from "./jetstream-errors.ts";
 import type { PullDeps } from "./pull.ts";
+import { ReadMarks, type ReadMark } from "./read-marks.ts";
 import { backoffMs, pause, settled } from "./timing.ts";
 
 /**
@@ -13,6 +14,10 @@ import { backoffMs, pause, settled } from "./timing.ts";
  *
  * For consumers that commit what they read together with their position: nothing is acknowledged, so nothing waits for an ack
  * wait when a reader dies, and nothing comes twice while it lives. Whatever goes wrong has one answer: open again.
+ *
+ * When the stream has lost its end, this reader still knows what it has handled, and reads on from the newest message of
+ * those that stands; that one comes once more, so that the caller's position follows. A new reader knows nothing of the
+ * kind: its caller has to begin where its position says.
  */
 
 export interface StreamState {
@@ -62,8 +67,9 @@ class StreamReader {
   private consumer: Consumer | undefined;
   private current: ConsumerMessages | undefined;
   private delivered = 0;
-  /** The newest message that was handled. */
-  private handled: { readonly seq: number; readonly storedAt: number } | undefined;
+  private readonly marks = new ReadMarks();
+  /** The newest message that stood when the stream was found to be rewritten, until something behind it was handled. */
+  private rewoundTo: number | undefined;
 
   constructor(deps: PullDeps, options: ReadStreamOptions) {
     this.deps = deps;
@@ -115,13 +121,21 @@ class StreamReader {
     const { jsm, js } = this.deps;
     const { stream, name, subject } = this.options;
     const info = await jsm.streams.info(stream);
-    const isRewritten = await this.isRewritten(info.state.first_seq);
-    if (isRewritten) this.deps.logger.error("bus.read.rewritten", { stream, name });
-    const after = await this.options.position({
+    const firstSeq = info.state.first_seq;
+    const isRewritten = await this.isRewritten(firstSeq);
+    if (isRewritten) {
+      this.deps.logger.error("bus.read.rewritten", { stream, name });
+      // What was removed from the front was handled, and hides nothing.
+      const standing = await this.marks.rewind(async (mark) => mark.seq < firstSeq || (await this.stands(mark)));
+      this.rewoundTo = standing?.seq;
+    }
+    const position = await this.options.position({
       created: info.created,
       lastSeq: isRewritten ? 0 : info.state.last_seq,
     });
-    this.handled = undefined;
+    const { rewoundTo = 0 } = this;
+    if (rewoundTo === 0) this.marks.forgetAfter(position);
+    const after = Math.max(position, rewoundTo - 1);
     await jsm.consumers.delete(stream, name).catch((error: unknown) => {
       if (!isMissingConsumer(error)) throw error;
     });
@@ -144,10 +158,13 @@ class StreamReader {
    * before we look, only the message itself tells: where the newest one that we handled stood, now stands another or none.
    */
   private async isRewritten(firstSeq: number): Promise<boolean> {
-    const { handled } = this;
-    if (!handled || firstSeq > handled.seq) return false;
-    const stored = await this.deps.jsm.streams.getMessage(this.options.stream, { seq: handled.seq });
-    return stored?.time.getTime() !== handled.storedAt;
+    const { newest } = this.marks;
+    return newest !== undefined && firstSeq <= newest.seq && !(await this.stands(newest));
+  }
+
+  private async stands({ seq, storedAt }: ReadMark): Promise<boolean> {
+    const stored = await this.deps.jsm.streams.getMessage(this.options.stream, { seq });
+    return stored?.time.getTime() === storedAt;
   }
 
   private async readOnce(consumer: Consumer): Promise<void> {
@@ -161,8 +178,9 @@ class StreamReader {
         if (this.stopped()) return;
         this.checkOrder(batch);
         await this.options.onBatch(batch);
+        this.rewoundTo = undefined;
         const last = batch.at(-1);
-        if (last) this.handled = { seq: last.seq, storedAt: new Date(last.storedAt).getTime() };
+        if (last) this.marks.add({ seq: last.seq, storedAt: new Date(last.storedAt).getTime() });
       }
     } finally {
       this.current = undefined;

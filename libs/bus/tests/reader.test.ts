@@ -94,6 +94,7 @@ test("given another message stands where the newest handled one stood, when the 
   });
   await publish("f");
   await eventually(() => caller.position === 6, { what: "the message after", timeoutMs: 10_000 });
+  // This life read nothing but the message that is gone, so nothing that it knows stands.
   expect(caller.read.filter((seq) => seq === 1)).toHaveLength(2);
   await again.stop();
 }, 60_000);

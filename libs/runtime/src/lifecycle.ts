@@ -65,7 +65,7 @@ export function launch<T extends { readonly common: CommonConfig }>(opts: {
   });
   const started = (async () => {
     try {
-      const telemetry = openTelemetry(name, config.common, scope, logger);
+      const telemetry = await openTelemetry(name, config.common, scope, logger);
       const admin = await startAdminServer({
         host: config.common.httpHost,
         port: config.common.adminPort,
@@ -129,8 +129,8 @@ export async function startInProcess<T extends { readonly common: CommonConfig }
   };
 }
 
-function openTelemetry(service: string, common: CommonConfig, scope: Scope, logger: Logger): Telemetry {
-  const telemetry = startTelemetry({
+async function openTelemetry(service: string, common: CommonConfig, scope: Scope, logger: Logger): Promise<Telemetry> {
+  const telemetry = await startTelemetry({
     service,
     instanceId: common.instanceId,
     ...(common.otlpEndpoint === undefined ? {} : { otlpEndpoint: common.otlpEndpoint }),

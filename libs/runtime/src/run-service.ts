@@ -1,3 +1,4 @@
+import { flushCompileCache } from "node:module";
 import type { CommonConfig } from "./common-config.ts";
 import { ConfigError, loadConfig, processEnvironment, type ConfigSpec } from "./config.ts";
 import { launch, type Launch, type RunningService, type ServiceContext } from "./lifecycle.ts";
@@ -65,6 +66,9 @@ async function run<T extends { readonly common: CommonConfig }>(opts: RunOptions
     if (stopping.isStopping()) return;
     // A launcher waits for this line, so it does not depend on LOG_LEVEL.
     announce(opts.name, destination, config.common, running, performance.now() - beganMs);
+    // Written at an orderly end by default; a process that is killed should find its code compiled as well. Does nothing
+    // without NODE_COMPILE_CACHE, and where the folder cannot be written.
+    flushCompileCache();
   } catch (error) {
     if (stopping.isStopping()) return;
     logger.error("service failed to start", { error });

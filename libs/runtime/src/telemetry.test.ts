@@ -8,8 +8,8 @@ import { startTelemetry, type Telemetry } from "./telemetry.ts";
 
 const open: Telemetry[] = [];
 
-function start(otlpEndpoint?: string): Telemetry {
-  const telemetry = startTelemetry({
+async function start(otlpEndpoint?: string): Promise<Telemetry> {
+  const telemetry = await startTelemetry({
     service: "sample",
     instanceId: "one",
     ...(otlpEndpoint === undefined ? {} : { otlpEndpoint }),
@@ -54,7 +54,7 @@ async function collector(): Promise<{
 
 describe("metrics", () => {
   test("given counters and histograms, then the Prometheus text has them with service and instance", async () => {
-    const telemetry = start();
+    const telemetry = await start();
     telemetry.meter.createCounter("jobs", { description: "Jobs done." }).add(2, { kind: 'a"\n' });
     telemetry.meter.createHistogram("wait_seconds").record(0.3);
     const text = await telemetry.metricsText();
@@ -67,15 +67,15 @@ describe("metrics", () => {
   });
 
   test("given two services in one process, then neither sees the metrics of the other", async () => {
-    const first = start();
-    const second = start();
+    const first = await start();
+    const second = await start();
     first.meter.createCounter("only_first").add(1);
     expect(await first.metricsText()).toContain("only_first");
     expect(await second.metricsText()).not.toContain("only_first");
   });
 
   test("given a cheap counter, then label sets are counted apart, in any order of labels, and bad amounts are ignored", async () => {
-    const telemetry = start();
+    const telemetry = await start();
     const requests = createCounter(telemetry.meter, "requests", "Requests.");
     const good = requests.with({ route: "/v1", status: "200" });
     good.add();
@@ -91,7 +91,7 @@ describe("metrics", () => {
   });
 
   test("given more label sets than the bound, then the rest is counted together", async () => {
-    const telemetry = start();
+    const telemetry = await start();
     const counter = createCounter(telemetry.meter, "many", "Many.");
     for (let index = 0; index < 1_010; index += 1) counter.with({ id: String(index) }).add();
     const text = await telemetry.metricsText();
@@ -102,7 +102,7 @@ describe("metrics", () => {
 
 describe("traces", () => {
   test("given no endpoint, then spans are not recorded but trace ids exist, travel and are in the log", async () => {
-    const { tracer } = start();
+    const { tracer } = await start();
     const lines: string[] = [];
     const logger = createLogger({
       service: "sample",
@@ -125,7 +125,7 @@ describe("traces", () => {
   test("given an endpoint, when it shuts down, then what was recorded has been sent, baggage has not", async () => {
     const target = await collector();
     try {
-      const telemetry = start(`${target.url}/`);
+      const telemetry = await start(`${target.url}/`);
       const parent = propagation.extract(context.active(), {
         traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
         baggage: "a=b",
@@ -148,7 +148,7 @@ describe("traces", () => {
     const target = await collector();
     await target.close();
     const told: unknown[] = [];
-    const telemetry = startTelemetry({
+    const telemetry = await startTelemetry({
       service: "sample",
       instanceId: "one",
       otlpEndpoint: target.url,

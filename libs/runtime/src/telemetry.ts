@@ -3,13 +3,13 @@ import { context, metrics, propagation, trace, type Meter, type Tracer } from "@
 import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
 import { loggingErrorHandler, setGlobalErrorHandler, W3CTraceContextPropagator } from "@opentelemetry/core";
 import { PrometheusSerializer } from "@opentelemetry/exporter-prometheus";
-import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-http";
 import { resourceFromAttributes } from "@opentelemetry/resources";
 import { MeterProvider, MetricReader } from "@opentelemetry/sdk-metrics";
 import {
   AlwaysOffSampler,
   BatchSpanProcessor,
   ParentBasedSampler,
+  type SpanExporter,
   TraceIdRatioBasedSampler,
   TracerProvider,
 } from "@opentelemetry/sdk-trace";
@@ -38,6 +38,15 @@ class PullReader extends MetricReader {
   }
 }
 
+/** Imported where it is used: its serializers are sixty modules that a start without a collector need not load. */
+async function traceExporter(otlpEndpoint: string): Promise<SpanExporter> {
+  const { OTLPTraceExporter } = await import("@opentelemetry/exporter-trace-otlp-http");
+  return new OTLPTraceExporter({
+    url: `${otlpEndpoint.replace(/\/+$/, "")}/v1/traces`,
+    timeoutMillis: exportTimeoutMs,
+  });
+}
+
 /**
  * Traces go to `otlpEndpoint` by OTLP/HTTP in bounded batches (2,048 spans wait, more are dropped). Without an endpoint
  * spans are not recorded, but trace ids exist, so logs of different services still join.
@@ -45,14 +54,14 @@ class PullReader extends MetricReader {
  *
  * The first telemetry of a process also becomes the global one of @opentelemetry/api, where libraries find it.
  */
-export function startTelemetry(opts: {
+export async function startTelemetry(opts: {
   readonly service: string;
   readonly instanceId: string;
   readonly otlpEndpoint?: string;
   readonly sampleRatio?: number;
   /** Told when traces could not be exported, at most once a minute. */
   readonly onExportError?: (error: unknown) => void;
-}): Telemetry {
+}): Promise<Telemetry> {
   const onError = atMostEvery(errorEveryMs, opts.onExportError ?? (() => undefined));
   const resource = resourceFromAttributes({ "service.name": opts.service, "service.instance.id": opts.instanceId });
   const reader = new PullReader();
@@ -65,10 +74,7 @@ export function startTelemetry(opts: {
           sampler: new ParentBasedSampler({ root: new TraceIdRatioBasedSampler(opts.sampleRatio ?? 1) }),
           spanProcessors: [
             new BatchSpanProcessor({
-              exporter: new OTLPTraceExporter({
-                url: `${opts.otlpEndpoint.replace(/\/+$/, "")}/v1/traces`,
-                timeoutMillis: exportTimeoutMs,
-              }),
+              exporter: await traceExporter(opts.otlpEndpoint),
               exportTimeoutMillis: exportTimeoutMs,
               maxQueueSize: 2048,
             }),

@@ -1,49 +1,29 @@
 import { connectBus } from "@codex/bus";
-import { assertMigrated, openDb } from "@codex/db";
-import { createBusSessionVerifier, createHttpApp, listen } from "@codex/http";
-import { systemClock } from "@codex/kernel";
+import { listen } from "@codex/http/edge";
+import { Scope, systemClock } from "@codex/kernel";
 import type { RunningService, ServiceContext } from "@codex/runtime";
 import { Redis } from "ioredis";
 import { createHash } from "node:crypto";
+import type { RequestListener } from "node:http";
 import { Catalogue } from "./app/catalogue.ts";
 import { KeyCache } from "./app/key-cache.ts";
 import { Lender } from "./app/lender.ts";
-import { republishChannels, type ChannelPorts } from "./app/manage-channels.ts";
 import { RequestLimiter } from "./app/request-limiter.ts";
-import {
-  channelPublisher,
-  hearRecalls,
-  keyResolver,
-  leaseGranter,
-  leaseReturner,
-  watchBuckets,
-} from "./bus/adapters.ts";
+import { hearRecalls, keyResolver, leaseGranter, leaseReturner, watchBuckets } from "./bus/adapters.ts";
 import type { GatewayConfig } from "./config.ts";
 import { gatewayEvents, type GatewayEvents } from "./events.ts";
-import { operatorRoutes } from "./http/operator/routes.ts";
 import type { GatewayParts } from "./http/v1/context.ts";
 import { createV1Handler, isV1 } from "./http/v1/router.ts";
 import { Metering } from "./metering.ts";
-import { channelStore } from "./store/channel-store.ts";
-import { gatewayMigrations } from "./store/migrations/index.ts";
 import { redisWindow } from "./store/redis-window.ts";
-import { gatewaySchema, type GatewayTables } from "./store/schema.ts";
 import { TokenCounter } from "./tokens/token-counter.ts";
-import { seal, unseal } from "./upstream/envelope.ts";
+import { unseal } from "./upstream/envelope.ts";
 import { UpstreamClient } from "./upstream/openai.ts";
 
 /** Builds and starts the gateway; the only file that constructs. */
 export async function start(context: ServiceContext<GatewayConfig>): Promise<RunningService> {
   const { config, scope, logger, health, telemetry } = context;
   const events = gatewayEvents(logger, telemetry.meter);
-  const db = openDb<GatewayTables>({
-    url: config.databaseUrl,
-    schema: gatewaySchema,
-    applicationName: "gateway-proxy",
-    connectionsMax: 4,
-  });
-  scope.defer("database", () => db.close());
-  await assertMigrated(db, gatewaySchema, gatewayMigrations);
   const bus = await connectBus(
     { servers: config.natsServers, name: config.common.instanceId },
     { logger, source: "gateway-proxy" },
@@ -52,32 +32,29 @@ export async function start(context: ServiceContext<GatewayConfig>): Promise<Run
   health.addCheck("nats", () => bus.ping());
 
   const channelKey = createHash("sha256").update(config.channelKey.reveal()).digest();
-  const channels: ChannelPorts = {
-    store: channelStore(db),
-    publisher: await channelPublisher(bus),
-    seal: (secret, channelId) => seal(secret, channelKey, channelId),
-  };
-  await republishChannels(channels);
-
   const parts = await startHotPath(context, bus, events, channelKey);
-  const { app } = createHttpApp({
-    service: "gateway-proxy",
-    routes: operatorRoutes(channels),
-    sessions: createBusSessionVerifier(bus, config.publicOrigin),
-    logger,
-    publicOrigin: config.publicOrigin,
-    trustedProxyCount: config.trustedProxyCount,
-    production: config.common.nodeEnv === "production",
-  });
   const v1 = createV1Handler(parts);
+  const control = new Scope();
+  scope.defer("control plane", () => control[Symbol.asyncDispose]());
+  const operators = Promise.withResolvers<RequestListener>();
+  // Whoever waits for it is answered by the end of the process.
+  operators.promise.catch(() => undefined);
   const server = await listen(
     (req, res) => {
       if (isV1(req.url ?? "")) v1(req, res);
-      else app(req, res);
+      else void operators.promise.then((app) => app(req, res)).catch(() => req.socket.destroy());
     },
     { host: config.common.httpHost, port: config.common.httpPort },
   );
   scope.defer("http", () => server.close());
+  // Paid requests are served by now; what follows costs as much again.
+  try {
+    const { startControlPlane } = await import("./control-plane.ts");
+    operators.resolve(await startControlPlane(context, bus, channelKey, control));
+  } catch (error) {
+    operators.reject(error);
+    throw error;
+  }
   return { httpPort: server.port, httpUrl: `http://${config.common.httpHost}:${server.port}` };
 }
 

@@ -143,6 +143,39 @@ describe("sending again", () => {
     ]);
   });
 
+  test("given billing has a part of a lost envelope, then only the records that it lacks go out again", async () => {
+    let seq = 0;
+    const { publisher, sent, positions, watermark, pass } = setUp(() => Promise.resolve({ seq: (seq += 1) }));
+    for (let at = 1; at <= 400; at += 1) publisher.add(record(at));
+    await pass(500);
+    watermark.set(3, 150);
+    positions.set(3, { createdMs: 1_000, floor: 2 });
+    await pass(500);
+    expect(sent.slice(2).map(({ envelope }) => envelope.id)).toEqual(["7-3-151-200-r1", "7-3-201-400-r1"]);
+    expect(sent[2]?.envelope).toMatchObject({ first: 151, last: 200 });
+    expect(sent[2]?.envelope.records.map((one) => one.seq)).toEqual(
+      Array.from({ length: 50 }, (_value, index) => 151 + index),
+    );
+    expect(publisher.unconfirmed).toBe(250);
+    watermark.set(3, 400);
+    await pass(500);
+    publisher.stop();
+    expect(publisher.unconfirmed).toBe(0);
+  });
+
+  test("given the stream went back behind an envelope that billing has in part, then the rest goes out, under an id of its own", async () => {
+    let seq = 10;
+    const { publisher, sent, stream, watermark, pass } = setUp(() => Promise.resolve({ seq }));
+    for (let at = 1; at <= 20; at += 1) publisher.add(record(at));
+    await pass(2_000);
+    watermark.set(3, 5);
+    stream.lastSeq = 9;
+    seq = 9;
+    await pass(3_000);
+    publisher.stop();
+    expect(sent.map(({ envelope }) => envelope.id)).toEqual(["7-3-1-20", "7-3-6-20"]);
+  });
+
   test("given the stream was made anew, then everything that it had acknowledged goes out again, once", async () => {
     const { publisher, sent, stream, pass } = setUp(acknowledge);
     publisher.add(record(1));

@@ -15,7 +15,8 @@ import {
 /**
  * Sends records as envelopes and keeps them until billing's watermark covers them. When something is sent again, and
  * when not: resend-rule.ts. The id of an envelope is the same on every resend, over restarts too, but for one that is proven
- * lost: the stream may hold a copy that billing has passed over, and would throw another one of the same id away.
+ * lost: the stream may hold a copy that billing has passed over, and would throw another one of the same id away. What billing
+ * has of a lost envelope is left out of the next one.
  */
 
 export interface Envelope {
@@ -42,7 +43,8 @@ export interface PublisherPorts {
 }
 
 interface Sent {
-  readonly envelope: Envelope;
+  /** Shrinks when it is sent again and billing has its beginning. */
+  envelope: Envelope;
   readonly packedAtMs: number;
   /** Tries since the last acknowledgement that had none. */
   failures: number;
@@ -186,10 +188,7 @@ export class EpochPublisher {
   }
 
   private track(partition: number, records: readonly SpoolRecord[]): Sent {
-    const first = records[0]?.seq ?? 0;
-    const last = records.at(-1)?.seq ?? 0;
-    const id = `${this.epoch}-${partition}-${first}-${last}`;
-    const envelope: Envelope = { id, epoch: this.epoch, partition, first, last, records };
+    const envelope = envelopeOf(this.epoch, partition, records);
     const sent: Sent = {
       envelope,
       packedAtMs: this.ports.monotonicMs(),
@@ -203,7 +202,7 @@ export class EpochPublisher {
       sending: false,
       ack: undefined,
     };
-    this.sent.set(id, sent);
+    this.sent.set(envelope.id, sent);
     this.ports.onEnvelope(envelope);
     return sent;
   }
@@ -289,9 +288,20 @@ export class EpochPublisher {
       const passed = (watermarks.positions.get(partition)?.floor ?? 0) >= sent.ack.seq;
       if (!passed || nowMs < sent.lossDueAtMs) continue;
       proven.set(partition, together + 1);
+      this.trim(sent);
       sent.losses += 1;
       sent.lossDueAtMs = nowMs + lossDelay(sent.losses);
       this.send(sent);
+    }
+  }
+
+  /** Of what the stream does not have any more: billing may have taken a part, when it committed in the middle of it. */
+  private trim(sent: Sent): void {
+    const { partition, records } = sent.envelope;
+    const contiguous = this.contiguous.get(partition) ?? 0;
+    const missing = records.filter(({ seq }) => seq > contiguous);
+    if (missing.length > 0 && missing.length < records.length) {
+      sent.envelope = envelopeOf(this.epoch, partition, missing);
     }
   }
 
@@ -317,10 +327,18 @@ export class EpochPublisher {
     const nowMs = this.ports.monotonicMs();
     for (const sent of this.sent.values()) {
       if (sent.sending || !sent.ack || !isGone(sent.ack, state) || nowMs < sent.goneDueAtMs) continue;
+      this.trim(sent);
       sent.dueAtMs = 0;
       // A replica of the stream may lag behind the one that acknowledged.
       sent.gone += 1;
       sent.goneDueAtMs = nowMs + lossDelay(sent.gone);
     }
   }
+}
+
+/** Of records that follow one another without a gap. */
+function envelopeOf(epoch: number, partition: number, records: readonly SpoolRecord[]): Envelope {
+  const first = records[0]?.seq ?? 0;
+  const last = records.at(-1)?.seq ?? 0;
+  return { id: `${epoch}-${partition}-${first}-${last}`, epoch, partition, first, last, records };
 }

@@ -1,4 +1,4 @@
-import { endReply, toOpenAiError } from "@codex/http";
+import { endReply, toOpenAiError } from "@codex/http/edge";
 import type { AppError, RequestId } from "@codex/kernel";
 import type { IncomingMessage, ServerResponse } from "node:http";
 
