@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { testLogFolder } from "./test-log-folder.ts";
 
+const root = path.resolve(import.meta.dirname, "..");
 const linesPerTestMax = 20;
 const testsMax = 25;
 const lineLengthMax = 2_000;
@@ -42,7 +43,7 @@ export default class FailedLogReporter {
       if (own.length === 0) return [];
       const left = own.length - linesPerTestMax;
       return [
-        `\nWhat services said: ${path.relative(path.dirname(testLogFolder), file)} › ${test}`,
+        `\nWhat services said: ${path.relative(root, file)} › ${test}`,
         ...own.slice(-linesPerTestMax).map(({ text }) => `  ${text.slice(0, lineLengthMax)}`),
         ...(left > 0 ? [`  … and ${left} lines before these, in ${testLogFolder}`] : []),
       ];

@@ -118,6 +118,15 @@ export const commands = {
     needs: "packages",
     steps: [["node", "--conditions=codex:source", "deploy/bench-ledger/src/main.ts"]],
   },
+  "bench:gateway": {
+    description:
+      "what a request costs on the gateway, beside nginx, a bare hop and Portkey (deploy/bench-gateway/README.md)",
+    needs: "packages",
+    steps: [
+      [...launcher, "build", "--quiet"],
+      ["node", "--conditions=codex:source", "deploy/bench-gateway/src/main.ts"],
+    ],
+  },
   help: {
     description: "this list",
     needs: "nothing",

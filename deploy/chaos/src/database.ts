@@ -32,18 +32,23 @@ export function makeDatabase(postgresUrl: string): Promise<TestDatabase> {
   });
 }
 
-/** Prices by billing's own command. */
-export async function importPrices(database: TestDatabase, dataDir: string): Promise<void> {
+/** Prices by billing's own command; those of the load's models unless told. */
+export async function importPrices(database: TestDatabase, dataDir: string, prices = priceFile()): Promise<void> {
   const file = path.join(dataDir, "prices.json");
-  writeFileSync(file, priceFile());
+  writeFileSync(file, prices);
   await run(process.execPath, [path.join(root, "services/billing-ledger/dist/import-prices.js"), file], {
     env: { ...passedEnvironment(), NODE_ENV: "test", DATABASE_URL: database.urlFor("app", billingSchema) },
     timeout: 30_000,
   });
 }
 
-/** The one channel, as the gateway's operator API would have stored it. */
-export async function insertChannel(database: TestDatabase, upstreamUrl: string, channelSecret: string): Promise<void> {
+/** The one channel, as the gateway's operator API would have stored it. `models`: public name → the upstream's. */
+export async function insertChannel(
+  database: TestDatabase,
+  upstreamUrl: string,
+  channelSecret: string,
+  models = upstreamNames,
+): Promise<void> {
   const id = newId("chn");
   const key = createHash("sha256").update(channelSecret).digest();
   await asAdmin(database, async (client) => {
@@ -54,7 +59,7 @@ export async function insertChannel(database: TestDatabase, upstreamUrl: string,
         idToUuid(id),
         `${upstreamUrl}/v1`,
         sealSecret("any-key-is-let-in", key, `channel:${id}`),
-        JSON.stringify(upstreamNames),
+        JSON.stringify(models),
       ],
     );
     await client.query("update gateway.channel_version set version = version + 1");

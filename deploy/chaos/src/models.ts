@@ -34,9 +34,9 @@ const file = z.looseObject({ models: z.array(entry) });
 const million = 1_000_000n;
 
 /** The price file for billing's import: every model costs what local mode's demo-small does, but the flat one. */
-export function priceFile(): string {
+export function priceFile(names: readonly string[] = Object.keys(upstreamNames)): string {
   const small = demoSmall();
-  const list = Object.keys(upstreamNames).map((model) => ({ ...small, model, displayName: model }));
+  const list = names.map((model) => ({ ...small, model, displayName: model }));
   const free = Object.fromEntries(Object.keys(small.rates).map((name) => [name, "0"]));
   return JSON.stringify({
     models: list.map((one) =>

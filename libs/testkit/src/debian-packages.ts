@@ -17,17 +17,26 @@ export function canUseDebianPackages(): boolean {
 }
 
 /** Path of a nats-server unpacked below the folder, fetched once. Throws with what apt said. */
-export async function natsFromDebian(folder: string, log: (line: string) => void): Promise<string> {
-  const target = path.join(folder, "nats-server");
-  const program = path.join(target, "usr/sbin/nats-server");
+export function natsFromDebian(folder: string, log: (line: string) => void): Promise<string> {
+  return unpackedFromDebian({ folder, name: "nats-server", program: "usr/sbin/nats-server" }, log);
+}
+
+/** Path of a program of a package that is only unpacked below `folder`, fetched once. Throws with what apt said. */
+export async function unpackedFromDebian(
+  wanted: { readonly folder: string; readonly name: string; readonly program: string },
+  log: (line: string) => void,
+): Promise<string> {
+  const { folder, name } = wanted;
+  const target = path.join(folder, name);
+  const program = path.join(target, wanted.program);
   if (existsSync(program)) return program;
   mkdirSync(folder, { recursive: true });
   const work = mkdtempSync(path.join(folder, "fetch-"));
   try {
-    log("nats-server is not installed: getting it from the Debian package (unpacked here, no system service)");
-    await aptGet(["download", "nats-server"], work);
-    const [file] = globSync("nats-server_*.deb", { cwd: work });
-    if (file === undefined) throw new Error("apt-get download nats-server left no package file");
+    log(`${name} is not installed: getting it from the Debian package (unpacked here, no system service)`);
+    await aptGet(["download", name], work);
+    const [file] = globSync(`${name}_*.deb`, { cwd: work });
+    if (file === undefined) throw new Error(`apt-get download ${name} left no package file`);
     const unpacked = await runProgram("dpkg", ["-x", path.join(work, file), path.join(work, "root")], {
       timeoutMs: stepTimeoutMs,
     });
@@ -37,7 +46,7 @@ export async function natsFromDebian(folder: string, log: (line: string) => void
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
-  if (!existsSync(program)) throw new Error(`the package nats-server holds no ${program}`);
+  if (!existsSync(program)) throw new Error(`the package ${name} holds no ${program}`);
   return program;
 }
 
