@@ -39,6 +39,7 @@ function callOf(baseUrl: string, more: Partial<UpstreamCall> = {}): UpstreamCall
     secret: "sk-upstream",
     path: "/chat/completions",
     body: '{"model":"m"}',
+    contentType: "application/json",
     stream: true,
     requestId: "req_1",
     signal: new AbortController().signal,

@@ -1,16 +1,28 @@
 import { AppError } from "@codex/kernel";
 import { Agent, type Dispatcher } from "undici";
+import type { Operation } from "../domain/operation.ts";
 
 /**
  * One call to an OpenAI-compatible upstream. The request is built, never copied: nothing of the client's headers goes
  * out (SEC-84), and of the upstream's headers nothing comes back (SEC-85).
  */
 
+const paths: Partial<Record<Operation, string>> = { chat: "/chat/completions" };
+
+/** Throws when the upstream does not know the operation. */
+export function pathOf(operation: Operation): string {
+  const path = paths[operation];
+  if (path === undefined) throw new Error(`no path for ${operation}`);
+  return path;
+}
+
 export interface UpstreamCall {
   readonly baseUrl: string;
   readonly secret: string | undefined;
-  readonly path: "/chat/completions";
-  readonly body: string;
+  /** Below the base URL. */
+  readonly path: string;
+  readonly body: string | Uint8Array;
+  readonly contentType: string;
   readonly stream: boolean;
   readonly requestId: string;
   readonly signal: AbortSignal;
@@ -50,7 +62,7 @@ export class UpstreamClient {
   /** Rejects with AppError `upstream_unavailable` or `upstream_timeout`, or with the abort reason of `signal`. */
   async call(call: UpstreamCall): Promise<UpstreamResponse> {
     const headers: Record<string, string> = {
-      "content-type": "application/json",
+      "content-type": call.contentType,
       accept: call.stream ? "text/event-stream" : "application/json",
       "user-agent": "codex-api-gateway",
       "x-request-id": call.requestId,

@@ -131,6 +131,7 @@ async function startRelay(upstream: RequestListener, stalledReaderMs?: number): 
         baseUrl: upstreamUrl,
         secret: undefined,
         path: "/chat/completions",
+        contentType: "application/json",
         body: "{}",
         stream: true,
         requestId: "req_1",
