@@ -15,6 +15,8 @@ export interface GatewayConfig {
   readonly requestsPerMinute: number;
   readonly firstByteTimeoutMs: number;
   readonly betweenBytesTimeoutMs: number;
+  readonly keepAliveMs: number;
+  readonly bodyMemoryBytes: number;
 }
 
 export const gatewayConfig = defineConfig({
@@ -54,6 +56,12 @@ export const gatewayConfig = defineConfig({
     GATEWAY_BETWEEN_BYTES_TIMEOUT_MS: env
       .integer({ min: 100, max: 900_000, default: 120_000 })
       .describe("Silence of a running upstream that counts as a cut"),
+    GATEWAY_KEEP_ALIVE_MS: env
+      .integer({ min: 100, max: 120_000, default: 10_000 })
+      .describe("Silence after which a stream shows its client a sign of life"),
+    GATEWAY_BODY_MEMORY_BYTES: env
+      .integer({ min: 67_108_864, max: 68_719_476_736, default: 268_435_456 })
+      .describe("Request bodies in memory, all together; above it large ones get 503"),
   },
   build: (values): GatewayConfig => ({
     common: commonConfig(values),
@@ -70,5 +78,7 @@ export const gatewayConfig = defineConfig({
     requestsPerMinute: values.GATEWAY_REQUESTS_PER_MINUTE,
     firstByteTimeoutMs: values.GATEWAY_FIRST_BYTE_TIMEOUT_MS,
     betweenBytesTimeoutMs: values.GATEWAY_BETWEEN_BYTES_TIMEOUT_MS,
+    keepAliveMs: values.GATEWAY_KEEP_ALIVE_MS,
+    bodyMemoryBytes: values.GATEWAY_BODY_MEMORY_BYTES,
   }),
 });

@@ -21,6 +21,7 @@ import {
 import type { GatewayConfig } from "./config.ts";
 import { gatewayEvents, type GatewayEvents } from "./events.ts";
 import { operatorRoutes } from "./http/operator/routes.ts";
+import { BodyMemory } from "./http/v1/body-memory.ts";
 import type { GatewayParts } from "./http/v1/context.ts";
 import { createV1Handler, isV1 } from "./http/v1/router.ts";
 import { Metering } from "./metering.ts";
@@ -133,6 +134,8 @@ async function startHotPath(
     events,
     logger,
     clock,
+    bodyMemory: new BodyMemory(config.bodyMemoryBytes),
+    times: { keepAliveMs: config.keepAliveMs, firstByteMs: config.firstByteTimeoutMs },
   };
 }
 

@@ -13,6 +13,7 @@ import { nearestNames } from "../domain/nearest.ts";
 export interface Route {
   readonly channelId: ChannelId;
   readonly channelName: string;
+  readonly kind: ChannelSnapshot["kind"];
   readonly baseUrl: string;
   readonly sealedSecret: string | null;
   readonly upstreamModel: string;
@@ -119,6 +120,7 @@ export class Catalogue {
         .map((channel) => ({
           channelId: channel.channelId,
           channelName: channel.name,
+          kind: channel.kind,
           baseUrl: channel.baseUrl.replace(/\/+$/, ""),
           sealedSecret: channel.sealedSecret,
           upstreamModel: channel.models[price.model] ?? price.model,

@@ -1,3 +1,4 @@
+import type { ChannelSnapshot } from "@codex/contracts";
 import { AppError } from "@codex/kernel";
 import { Agent, type Dispatcher } from "undici";
 import type { Operation } from "../domain/operation.ts";
@@ -7,7 +8,27 @@ import type { Operation } from "../domain/operation.ts";
  * out (SEC-84), and of the upstream's headers nothing comes back (SEC-85).
  */
 
-const paths: Partial<Record<Operation, string>> = { chat: "/chat/completions" };
+const paths: Partial<Record<Operation, string>> = {
+  chat: "/chat/completions",
+  responses: "/responses",
+  messages: "/messages",
+  countTokens: "/messages/count_tokens",
+  completions: "/completions",
+  embeddings: "/embeddings",
+  moderations: "/moderations",
+  rerank: "/rerank",
+  images: "/images/generations",
+  imageEdits: "/images/edits",
+  speech: "/audio/speech",
+  transcriptions: "/audio/transcriptions",
+  translations: "/audio/translations",
+};
+
+/** Whether a channel of this kind takes the operation as it is. */
+export function speaks(kind: ChannelSnapshot["kind"], operation: Operation): boolean {
+  if (kind === "demo") return paths[operation] !== undefined;
+  return !["messages", "countTokens", "rerank", "generateContent"].includes(operation);
+}
 
 /** Throws when the upstream does not know the operation. */
 export function pathOf(operation: Operation): string {
@@ -23,6 +44,7 @@ export interface UpstreamCall {
   readonly path: string;
   readonly body: string | Uint8Array;
   readonly contentType: string;
+  readonly headers?: Readonly<Record<string, string>>;
   readonly stream: boolean;
   readonly requestId: string;
   readonly signal: AbortSignal;
@@ -62,6 +84,7 @@ export class UpstreamClient {
   /** Rejects with AppError `upstream_unavailable` or `upstream_timeout`, or with the abort reason of `signal`. */
   async call(call: UpstreamCall): Promise<UpstreamResponse> {
     const headers: Record<string, string> = {
+      ...call.headers,
       "content-type": call.contentType,
       accept: call.stream ? "text/event-stream" : "application/json",
       "user-agent": "codex-api-gateway",

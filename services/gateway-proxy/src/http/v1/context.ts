@@ -9,6 +9,7 @@ import type { GatewayEvents } from "../../events.ts";
 import type { Spool } from "../../spool/spool.ts";
 import type { TokenCounter } from "../../tokens/token-counter.ts";
 import type { UpstreamClient } from "../../upstream/openai.ts";
+import type { BodyMemory } from "./body-memory.ts";
 
 /** What the handlers of /v1 need; built once by service.ts. */
 export interface GatewayParts {
@@ -24,6 +25,13 @@ export interface GatewayParts {
   readonly events: GatewayEvents;
   readonly logger: Logger;
   readonly clock: Clock;
+  readonly bodyMemory: BodyMemory;
+  readonly times: {
+    /** Silence towards the client after which a stream shows a sign of life. */
+    readonly keepAliveMs: number;
+    /** From a call to the first event of its answer. */
+    readonly firstByteMs: number;
+  };
 }
 
 /** What is known of a request when its one log record is written. */

@@ -1,6 +1,7 @@
-import { endReply, toOpenAiError } from "@codex/http";
+import { endReply, toAnthropicError, toOpenAiError } from "@codex/http";
 import type { AppError, RequestId } from "@codex/kernel";
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Dialect } from "../../domain/endpoint.ts";
 
 export interface RenderedError {
   readonly status: number;
@@ -8,10 +9,28 @@ export interface RenderedError {
   readonly body: string;
 }
 
-/** The OpenAI form of an error, ready to be sent or to become an event of a running stream. */
-export function renderError(error: AppError, requestId: RequestId): RenderedError {
-  const { status, headers, body } = toOpenAiError(error, requestId);
+/** An error as the whole answer, in the form that the client's own library reads. */
+export function renderError(dialect: Dialect, error: AppError, requestId: RequestId): RenderedError {
+  const render = dialect === "anthropic" ? toAnthropicError : toOpenAiError;
+  const { status, headers, body } = render(error, requestId);
   return { status, headers, body: JSON.stringify(body) };
+}
+
+/**
+ * The last events of a stream that is cut: an error of the dialect and no sign of a clean end. Chat's clients look for an
+ * `error` in the data; Anthropic's for an event of that name; those of Responses get OpenAI's `error` event and then
+ * `response.failed`, which is the one that Codex reads.
+ */
+export function renderCut(dialect: Dialect, error: AppError, requestId: RequestId): string {
+  if (dialect === "openai") return `data: ${renderError(dialect, error, requestId).body}\n\n`;
+  if (dialect === "anthropic") return `event: error\ndata: ${renderError(dialect, error, requestId).body}\n\n`;
+  const { body } = toOpenAiError(error, requestId);
+  const { message, code, param } = body.error;
+  const failed = { id: `resp_${requestId}`, object: "response", status: "failed", error: { code, message }, output: [] };
+  return (
+    `event: error\ndata: ${JSON.stringify({ type: "error", code, message, param, sequence_number: 0 })}\n\n` +
+    `event: response.failed\ndata: ${JSON.stringify({ type: "response.failed", sequence_number: 1, response: failed })}\n\n`
+  );
 }
 
 /** How long the rest of a refused body is read and thrown away; a socket closed on unread bytes would lose the answer. */

@@ -1,10 +1,10 @@
+import { httpStatusOf } from "@codex/http";
 import { AppError, toAppError } from "@codex/kernel";
 import type { Route } from "../../app/catalogue.ts";
 import type { MeteredRequest } from "../../app/metered-request.ts";
 import type { Operation } from "../../domain/operation.ts";
 import { errorOfStatus, pathOf, transportFailure, type UpstreamResponse } from "../../upstream/openai.ts";
 import type { GatewayParts, V1Context } from "./context.ts";
-import { renderError } from "./errors.ts";
 
 /**
  * From an admitted request to its charge, for every endpoint: the channels are tried in turn until one answers, and the
@@ -18,6 +18,8 @@ export interface OutgoingCall {
   readonly body: string | Uint8Array;
   /** `application/json` when absent. */
   readonly contentType?: string;
+  /** Headers of the client that the endpoint lets through, by lower-case name. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 export interface Exchange {
@@ -33,8 +35,11 @@ export interface Exchange {
    * be tried; afterwards it cuts the answer. `checkAlive` throws when the key was revoked meanwhile; call it for each piece.
    */
   readonly relay: (answer: UpstreamResponse, route: Route, checkAlive: () => void) => Promise<void>;
-  /** The last bytes of an answer that is cut after its first byte: an error of the dialect, never a clean end. */
-  readonly cutWith: (error: AppError) => string;
+  /**
+   * The last bytes of an answer that is cut after its head was sent: an error of the dialect, never a clean end. Undefined:
+   * there is no way to say it, and the connection is broken.
+   */
+  readonly cutWith: (error: AppError) => string | undefined;
 }
 
 /** Ends the request whatever happens. Throws the AppError to answer with while nothing has been sent. */
@@ -58,7 +63,7 @@ export async function forward(
   }
 }
 
-/** The next route is tried only while nothing has been sent to the client, and not for the client's own mistakes. */
+/** The next route is tried only while nothing of an answer has been sent to the client, and not for the client's own mistakes. */
 async function tryRoutes(
   parts: GatewayParts,
   context: V1Context,
@@ -78,7 +83,7 @@ async function tryRoutes(
       await tryRoute(parts, context, request, exchange, route, prepared);
       return;
     } catch (error) {
-      if (context.clientGone.aborted || context.res.headersSent) throw error;
+      if (context.clientGone.aborted || request.begun) throw error;
       failure = transportFailure(error) ?? toAppError(error);
       if (failure.kind === "invalid" || failure.kind === "internal") throw failure;
       request.leaveChannel();
@@ -116,6 +121,7 @@ async function tryRoute(
     path: pathOf(call.operation),
     body: call.body,
     contentType: call.contentType ?? "application/json",
+    headers: call.headers ?? {},
     stream: exchange.stream,
     requestId: context.requestId,
     signal: context.clientGone,
@@ -143,11 +149,13 @@ function fail(context: V1Context, request: MeteredRequest, exchange: Exchange, e
   }
   const { headersSent } = context.res;
   const failure = headersSent ? midStream(error) : toAppError(error);
-  const httpStatus = headersSent ? 200 : renderError(failure, context.requestId).status;
+  const httpStatus = headersSent ? 200 : httpStatusOf[failure.kind].status;
   request.close({ ending: "upstream_cut", httpStatus, errorCode: failure.code });
   context.facts.code = failure.code;
   if (!headersSent) throw failure;
-  context.res.end(exchange.cutWith(failure));
+  const last = exchange.cutWith(failure);
+  if (last === undefined) context.res.destroy();
+  else context.res.end(last);
 }
 
 function midStream(error: unknown): AppError {

@@ -6,6 +6,8 @@ import { createServer, request as httpRequest, type RequestListener, type Server
 import type { AddressInfo } from "node:net";
 import { MeteredRequest, type SpoolPort } from "../../app/metered-request.ts";
 import { UpstreamClient } from "../../upstream/openai.ts";
+import { ChatStream } from "../../domain/chat-stream.ts";
+import { ClientStream } from "./client-stream.ts";
 import { relayStream } from "./relay-stream.ts";
 
 // A scripted upstream, the relay behind a server of its own, and a client: the bytes are real all the way.
@@ -137,7 +139,10 @@ async function startRelay(upstream: RequestListener, stalledReaderMs?: number): 
         requestId: "req_1",
         signal: gone.signal,
       });
-      await relayStream(answer, request, res, () => undefined, stalledReaderMs);
+      const stream = new ClientStream(res, "openai", 60_000);
+      const state = new ChatStream("chat.completion.chunk");
+      const times = { firstEventMs: 5_000, stalledReaderMs: stalledReaderMs ?? 20_000 };
+      await relayStream(answer, state, request, stream, () => undefined, times);
     };
     work().then(
       () => outcome.resolve(undefined),

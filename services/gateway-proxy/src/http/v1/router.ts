@@ -1,8 +1,12 @@
 import { AppError, hashApiKey, newId, toAppError } from "@codex/kernel";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { ResolvedKey } from "../../app/key-cache.ts";
-import { chatCompletions } from "./chat-completions.ts";
+import { chatEndpoint } from "../../domain/endpoints/chat.ts";
+import { messagesEndpoint } from "../../domain/endpoints/messages.ts";
+import { responsesEndpoint } from "../../domain/endpoints/responses.ts";
+import type { Dialect, Endpoint, ParsedRequest } from "../../domain/endpoint.ts";
 import type { GatewayParts, RequestFacts, V1Context } from "./context.ts";
+import { serveEndpoint } from "./engine.ts";
 import { readApiKey } from "./credentials.ts";
 import { renderError, sendError } from "./errors.ts";
 import { listModels, oneModel } from "./models.ts";
@@ -22,7 +26,9 @@ interface V1Route {
 }
 
 export const v1Routes: readonly V1Route[] = [
-  { method: "POST", path: "/v1/chat/completions", handle: chatCompletions },
+  charged(chatEndpoint),
+  charged(responsesEndpoint),
+  charged(messagesEndpoint),
   {
     method: "GET",
     path: "/v1/models",
@@ -34,6 +40,22 @@ export const v1Routes: readonly V1Route[] = [
     handle: (parts, context, key, rest) => sendJson(context, oneModel(parts.catalogue, decode(rest), key.models)),
   },
 ];
+
+function charged<R extends ParsedRequest>(endpoint: Endpoint<R>): V1Route {
+  return {
+    method: "POST",
+    path: endpoint.path,
+    handle: (parts, context, key) => serveEndpoint(endpoint, parts, context, key),
+  };
+}
+
+/** The path tells how errors are written; the lists of models serve both kinds of client, and there the version header does. */
+function dialectOf(req: IncomingMessage): Dialect {
+  const path = (req.url ?? "").split("?")[0] ?? "";
+  if (path === "/v1/responses") return "responses";
+  if (path.startsWith("/v1/messages")) return "anthropic";
+  return req.headers["anthropic-version"] === undefined ? "openai" : "anthropic";
+}
 
 export function isV1(url: string): boolean {
   return url === "/v1" || url.startsWith("/v1/") || url.startsWith("/v1?");
@@ -79,7 +101,7 @@ function answerFailure(
   facts.code = error.code;
   if (error.kind === "internal") parts.logger.error("request failed", { requestId, error: thrown });
   if (res.headersSent) res.destroy();
-  else sendError(req, res, renderError(error, requestId));
+  else sendError(req, res, renderError(dialectOf(req), error, requestId));
 }
 
 function createContext(parts: GatewayParts, req: IncomingMessage, res: ServerResponse): V1Context {
