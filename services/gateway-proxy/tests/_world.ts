@@ -89,7 +89,12 @@ export function asOperator(auth: AuthStandIn, role: "user" | "support" | "admin"
 
 const models = ["demo-small", "demo-slow", "demo-length-9", "demo-length-11", "demo-malformed-200", "demo-error-500"];
 
-export async function startWorld(more: Readonly<Record<string, string>> = {}): Promise<World> {
+/** `extra`: models besides the usual ones, on the first channel; a text is a model at the usual price. */
+export async function startWorld(
+  more: Readonly<Record<string, string>> = {},
+  extra: readonly (string | ModelPrice)[] = [],
+): Promise<World> {
+  const extraPrices = extra.map((one) => (typeof one === "string" ? priceOf(one) : one));
   const database = await createDatabase({ service: [{ schema: gatewaySchema, migrations: gatewayMigrations }] });
   const nats = await startNats();
   const folders: string[] = [];
@@ -109,7 +114,7 @@ export async function startWorld(more: Readonly<Record<string, string>> = {}): P
     version: newId("prc"),
     effectiveAt: new Date().toISOString(),
     groups: [],
-    models: models.map(priceOf),
+    models: [...models.map((model) => priceOf(model)), ...extraPrices],
   });
   const auth = await AuthStandIn.start(nats.url, origin);
   const keys = await KeysStandIn.start(nats.url);
@@ -150,7 +155,13 @@ export async function startWorld(more: Readonly<Record<string, string>> = {}): P
   const gateway = await startGateway();
   const created = await send(gateway, "POST", "/api/gateway/channels", {
     headers: asOperator(auth),
-    body: channelBody("demo", upstream, ["demo-small", "demo-slow", "demo-malformed-200", "demo-error-500"]),
+    body: channelBody("demo", upstream, [
+      "demo-small",
+      "demo-slow",
+      "demo-malformed-200",
+      "demo-error-500",
+      ...extraPrices.map(({ model }) => model),
+    ]),
   });
   if (created.status !== 201) throw new Error(`channel refused: ${created.text}`);
   return {
@@ -180,7 +191,8 @@ export async function startWorld(more: Readonly<Record<string, string>> = {}): P
   };
 }
 
-function priceOf(model: string): ModelPrice {
+/** The usual price: a thousand micro-tokens a token of any class, nothing else. */
+export function priceOf(model: string, more: Partial<ModelPrice> = {}): ModelPrice {
   return {
     model,
     displayName: model,
@@ -199,5 +211,6 @@ function priceOf(model: string): ModelPrice {
     perAudioSecond: 0n,
     tiers: [],
     offPeak: [],
+    ...more,
   };
 }

@@ -5,6 +5,7 @@ import type { Journal } from "../journal.ts";
 import { chatCompletions } from "../openai/chat.ts";
 import { embeddings } from "../openai/embeddings.ts";
 import { images } from "../openai/images.ts";
+import { responses } from "../openai/responses.ts";
 import { requireCredential } from "./auth.ts";
 import { readJson } from "./body.ts";
 import type { Handler } from "./context.ts";
@@ -15,6 +16,7 @@ import { modelList, modelOne } from "./models-list.ts";
 
 const posts: Readonly<Record<string, Handler>> = {
   "/v1/chat/completions": chatCompletions,
+  "/v1/responses": responses,
   "/v1/embeddings": embeddings,
   "/v1/images/generations": images,
   "/v1/messages": messages,

@@ -18,7 +18,7 @@ import type { StreamState } from "./stream-state.ts";
  *   metered     what an answer says of its use, disjoint from what it may cost
  */
 
-export type Dialect = "openai" | "responses" | "anthropic";
+export type Dialect = "openai" | "anthropic";
 
 export interface JsonBody {
   readonly kind: "json";

@@ -37,6 +37,14 @@ export interface EndingFacts {
   readonly cost: Json;
 }
 
+/** As OpenAI's error object has it. */
+export interface CutError {
+  readonly message: string;
+  readonly type: string;
+  readonly code: string;
+  readonly param: string | null;
+}
+
 export interface StreamState {
   /** Largest event in bytes. */
   readonly eventBytesMax: number;
@@ -47,6 +55,8 @@ export interface StreamState {
   ending(facts: EndingFacts): readonly WireEvent[];
   /** The hold is used up: events that make the answer look like one that reached its length; {@link ending} follows. */
   stopAtHold(): readonly WireEvent[];
+  /** The last events of an answer that is cut; undefined: the dialect's error as it is. */
+  cut?(error: CutError): readonly WireEvent[];
 }
 
 /** Upstreams' event names that may be passed on: nothing in them can start a new field (SEC-93). */

@@ -2,7 +2,7 @@ import type { TokenCounts } from "@codex/contracts";
 import { textBytesAt } from "./chat-chunk.ts";
 import { isObject, type Json } from "./fields.ts";
 import type { SseEvent } from "./sse-scanner.ts";
-import { parsedEvent, safeName, typeOf, withoutCost, type EndingFacts, type Reading, type StreamState, type WireEvent } from "./stream-state.ts";
+import { parsedEvent, safeName, typeOf, withoutCost, type CutError, type EndingFacts, type Reading, type StreamState, type WireEvent } from "./stream-state.ts";
 import { tokensFromInputOutput } from "./usage.ts";
 
 /**
@@ -15,6 +15,8 @@ export interface TypedStreamFormat {
   readonly terminal: readonly string[];
   /** How many such events the whole answer has. */
   readonly terminals: number;
+  /** How every type begins that is passed on; events of any other are dropped (SEC-93). */
+  readonly prefix: string;
   /** Types that say that it failed. */
   readonly failed: readonly string[];
   /** JSON fields whose string values are answer text. */
@@ -29,7 +31,9 @@ export interface TypedStreamFormat {
   readonly extra?: (event: Json) => Pick<Reading, "images" | "audioMs" | "answerBytes">;
   /** The terminal event for an answer that reached the hold; undefined: its last event as it was, or none. */
   readonly atHold?: (head: Json | undefined, sequence: number) => Json;
-  /** Type of the event whose content {@link atHold} wants to see. */
+  /** The last events of an answer that is cut, where an `error` event is not all that clients read. */
+  readonly cut?: (head: Json | undefined, sequence: number, error: CutError) => readonly Json[];
+  /** Type of the event whose content {@link atHold} and {@link cut} want to see. */
   readonly headType?: string;
 }
 
@@ -61,11 +65,13 @@ export class TypedStream implements StreamState {
     if (format.terminal.includes(type)) return this.terminal(event);
     // A compatible server's error without a type.
     if (type === "" && event.data.includes('"error"')) return { failed: true };
+    if (!type.startsWith(format.prefix)) return {};
     if (type === format.headType) this.head = parsedEvent(event.data) ?? this.head;
     this.sequence += 1;
     const answerBytes = textBytesAt(event.data, format.textMarks);
     this.textSeen ||= answerBytes > 0;
-    return { out: [{ name: safeName(event.name), data: event.data }], answerBytes };
+    const name = event.name === "" ? undefined : safeName(type);
+    return { out: [{ name, data: event.data }], answerBytes };
   }
 
   ending({ tokens, cost }: EndingFacts): readonly WireEvent[] {
@@ -83,6 +89,11 @@ export class TypedStream implements StreamState {
     const event = this.format.atHold?.(this.head, this.sequence);
     if (event) this.last = { event, name: typeof event["type"] === "string" ? event["type"] : undefined };
     return [];
+  }
+
+  cut(error: CutError): readonly WireEvent[] {
+    const events = this.format.cut?.(this.head, this.sequence, error) ?? [{ type: "error", error }];
+    return events.map((event) => ({ name: String(event["type"]), data: JSON.stringify(event) }));
   }
 
   private terminal(raw: SseEvent): Reading {

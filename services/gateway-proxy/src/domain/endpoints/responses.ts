@@ -120,30 +120,45 @@ function imagesIn(input: unknown): number {
   }, 0);
 }
 
+const headOf = (created: Json | undefined): Json => (isObject(created?.["response"]) ? created["response"] : {});
+
 const format: TypedStreamFormat = {
   eventBytesMax: 4_194_304,
   terminal: ["response.completed", "response.incomplete"],
   terminals: 1,
+  prefix: "response.",
   failed: ["response.failed", "error"],
   textMarks: marksOf("delta"),
   holder: (event) => (isObject(event["response"]) ? event["response"] : {}),
   withHolder: (event, response) => ({ ...event, response }),
   usage: inputOutputUsage,
   headType: "response.created",
-  atHold: (created, sequence) => {
-    const head = isObject(created?.["response"]) ? created["response"] : {};
-    return {
-      type: "response.incomplete",
-      sequence_number: sequence,
-      response: { ...head, status: "incomplete", incomplete_details: { reason: "max_output_tokens" } },
-    };
-  },
+  atHold: (created, sequence) => ({
+    type: "response.incomplete",
+    sequence_number: sequence,
+    response: { ...headOf(created), status: "incomplete", incomplete_details: { reason: "max_output_tokens" } },
+  }),
+  // The SDKs read the first, Codex the second.
+  cut: (created, sequence, { message, code, param }) => [
+    { type: "error", sequence_number: sequence, code, message, param },
+    {
+      type: "response.failed",
+      sequence_number: sequence + 1,
+      response: {
+        object: "response",
+        output: [],
+        ...headOf(created),
+        status: "failed",
+        error: { code, message },
+      },
+    },
+  ],
 };
 
 export const responsesEndpoint: Endpoint<ResponsesRequest> = {
   path: "/v1/responses",
   operation: "responses",
-  dialect: "responses",
+  dialect: "openai",
   accepts: ["json"],
   // Switches of the model's behaviour, without which a Codex request does not mean what it says; none identifies anybody.
   forwardedHeaders: ["openai-beta", "x-openai-internal-codex-responses-lite", "x-codex-beta-features"],

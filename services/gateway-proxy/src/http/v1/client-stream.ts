@@ -57,6 +57,5 @@ export class ClientStream {
 /** A comment, which every reader skips (WHATWG HTML §9.2.6); Anthropic's clients know an event for it. */
 const signOfLife = {
   openai: ": keep-alive\n\n",
-  responses: ": keep-alive\n\n",
   anthropic: 'event: ping\ndata: {"type":"ping"}\n\n',
 } as const satisfies Record<Dialect, string>;

@@ -6,12 +6,13 @@ import { MeteredRequest } from "../../app/metered-request.ts";
 import type { ClientHeaders, Endpoint, ParsedRequest } from "../../domain/endpoint.ts";
 import { holdFor, shortenedHold, type HoldInput, type HoldTerms } from "../../domain/hold.ts";
 import type { UpstreamResponse } from "../../upstream/openai.ts";
-import { readBody } from "./read-body.ts";
+import { clientHeaders } from "./client-headers.ts";
 import { ClientStream } from "./client-stream.ts";
 import type { GatewayParts, V1Context } from "./context.ts";
 import { wayTo } from "./converters.ts";
 import { renderCut } from "./errors.ts";
 import { forward, overloaded, type Exchange, type OutgoingCall } from "./forward.ts";
+import { readBody } from "./read-body.ts";
 import { relayJson } from "./relay-json.ts";
 import { relayRaw } from "./relay-raw.ts";
 import { relayStream } from "./relay-stream.ts";
@@ -32,7 +33,7 @@ export async function serveEndpoint<R extends ParsedRequest>(
 ): Promise<void> {
   const { body, share } = await readBody(context.req, endpoint.accepts, parts.bodyMemory);
   try {
-    const headers = forwardedHeaders(context, endpoint.forwardedHeaders);
+    const headers = clientHeaders(context.req, endpoint.forwardedHeaders);
     const parsed = endpoint.parse(body, headers);
     context.facts.model = parsed.model.slice(0, 128);
     const offer = offerFor(endpoint, parts, parsed.model, key);
@@ -45,16 +46,6 @@ export async function serveEndpoint<R extends ParsedRequest>(
   } finally {
     share.release();
   }
-}
-
-/** The client's headers that go on; a repeated one comes joined, and none is longer than its purpose needs (SEC-84). */
-function forwardedHeaders({ req }: V1Context, names: readonly string[]): ClientHeaders {
-  const headers: Record<string, string> = {};
-  for (const name of names) {
-    const value = req.headers[name];
-    if (typeof value === "string" && /^[\w .,:;=/-]{1,2048}$/.test(value)) headers[name] = value;
-  }
-  return headers;
 }
 
 /** The offer with the channels that can serve this endpoint. Throws AppError `model_not_found` and its kin. */
@@ -146,13 +137,15 @@ function exchangeOf<R extends ParsedRequest>(
 ): Exchange {
   const { outputTokens } = admission.hold;
   const { res } = context;
+  /** Of the channel that was asked last; before the first one, of none. */
+  let state = endpoint.stream?.(parsed);
   const client = parsed.stream ? new ClientStream(res, endpoint.dialect, parts.times.keepAliveMs) : undefined;
   return {
     stream: parsed.stream,
     prepare: (route) => outgoingCall(endpoint, parsed, headers, route, outputTokens),
     relay: async (answer, route, checkAlive) => {
       const way = wayTo(endpoint.operation, route);
-      const state = way === undefined || way === "native" ? endpoint.stream?.(parsed) : way.stream(parsed);
+      state = way === undefined || way === "native" ? endpoint.stream?.(parsed) : way.stream(parsed);
       if (client && state) {
         const times = { firstEventMs: parts.times.firstByteMs, stalledReaderMs };
         await relayStream(answer, state, request, client, checkAlive, times);
@@ -162,7 +155,8 @@ function exchangeOf<R extends ParsedRequest>(
     },
     cutWith: (error) => {
       client?.stop();
-      return client ? renderCut(endpoint.dialect, error, context.requestId) : undefined;
+      const cut = state?.cut?.bind(state);
+      return client ? renderCut(endpoint.dialect, error, context.requestId, cut) : undefined;
     },
   };
 }

@@ -2,6 +2,7 @@ import { endReply, toAnthropicError, toOpenAiError } from "@codex/http";
 import type { AppError, RequestId } from "@codex/kernel";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Dialect } from "../../domain/endpoint.ts";
+import type { StreamState } from "../../domain/stream-state.ts";
 
 export interface RenderedError {
   readonly status: number;
@@ -18,19 +19,21 @@ export function renderError(dialect: Dialect, error: AppError, requestId: Reques
 
 /**
  * The last events of a stream that is cut: an error of the dialect and no sign of a clean end. Chat's clients look for an
- * `error` in the data; Anthropic's for an event of that name; those of Responses get OpenAI's `error` event and then
- * `response.failed`, which is the one that Codex reads.
+ * `error` in the data, Anthropic's for an event of that name; a dialect that needs more says so itself.
  */
-export function renderCut(dialect: Dialect, error: AppError, requestId: RequestId): string {
-  if (dialect === "openai") return `data: ${renderError(dialect, error, requestId).body}\n\n`;
-  if (dialect === "anthropic") return `event: error\ndata: ${renderError(dialect, error, requestId).body}\n\n`;
-  const { body } = toOpenAiError(error, requestId);
-  const { message, code, param } = body.error;
-  const failed = { id: `resp_${requestId}`, object: "response", status: "failed", error: { code, message }, output: [] };
-  return (
-    `event: error\ndata: ${JSON.stringify({ type: "error", code, message, param, sequence_number: 0 })}\n\n` +
-    `event: response.failed\ndata: ${JSON.stringify({ type: "response.failed", sequence_number: 1, response: failed })}\n\n`
-  );
+export function renderCut(
+  dialect: Dialect,
+  error: AppError,
+  requestId: RequestId,
+  cut: StreamState["cut"] | undefined,
+): string {
+  if (cut) {
+    const { message, type, code, param } = toOpenAiError(error, requestId).body.error;
+    const events = cut({ message, type, code, param });
+    return events.map(({ name, data }) => `event: ${name ?? "error"}\ndata: ${data.toString()}\n\n`).join("");
+  }
+  const { body } = renderError(dialect, error, requestId);
+  return dialect === "anthropic" ? `event: error\ndata: ${body}\n\n` : `data: ${body}\n\n`;
 }
 
 /** How long the rest of a refused body is read and thrown away; a socket closed on unread bytes would lose the answer. */

@@ -3,7 +3,8 @@ import { AppError, toAppError } from "@codex/kernel";
 import type { Route } from "../../app/catalogue.ts";
 import type { MeteredRequest } from "../../app/metered-request.ts";
 import type { Operation } from "../../domain/operation.ts";
-import { errorOfStatus, pathOf, transportFailure, type UpstreamResponse } from "../../upstream/openai.ts";
+import { transportFailure, type UpstreamResponse } from "../../upstream/openai.ts";
+import { callRoute } from "./call-route.ts";
 import type { GatewayParts, V1Context } from "./context.ts";
 
 /**
@@ -115,28 +116,11 @@ async function tryRoute(
   route: Route,
   call: OutgoingCall,
 ): Promise<void> {
-  const upstream = await parts.upstream.call({
-    baseUrl: route.baseUrl,
-    secret: route.sealedSecret === null ? undefined : parts.unseal(route),
-    path: pathOf(call.operation),
-    body: call.body,
-    contentType: call.contentType ?? "application/json",
-    headers: call.headers ?? {},
-    stream: exchange.stream,
-    requestId: context.requestId,
-    signal: context.clientGone,
-  });
-  if (upstream.status !== 200) throw await refused(upstream);
+  const upstream = await callRoute(parts, context, route, call, exchange.stream);
   request.accepted = true;
   await exchange.relay(upstream, route, () => {
     if (context.keyRevoked()) throw revokedMidway();
   });
-}
-
-/** Reads a bounded part of the refusal so that the connection can be used again; its text goes nowhere. */
-async function refused(upstream: UpstreamResponse): Promise<AppError> {
-  await upstream.body.dump({ limit: 65_536 }).catch(() => undefined);
-  return errorOfStatus(upstream.status, upstream.retryAfterSeconds);
 }
 
 /** Ends a request that did not finish: who ended it decides the charge, and what the client still gets. */

@@ -6,7 +6,9 @@ import { messagesEndpoint } from "../../domain/endpoints/messages.ts";
 import { responsesEndpoint } from "../../domain/endpoints/responses.ts";
 import type { Dialect, Endpoint, ParsedRequest } from "../../domain/endpoint.ts";
 import type { GatewayParts, RequestFacts, V1Context } from "./context.ts";
+import { countTokens } from "./count-tokens.ts";
 import { serveEndpoint } from "./engine.ts";
+import { sendJson } from "./send-json.ts";
 import { readApiKey } from "./credentials.ts";
 import { renderError, sendError } from "./errors.ts";
 import { listModels, oneModel } from "./models.ts";
@@ -29,6 +31,7 @@ export const v1Routes: readonly V1Route[] = [
   charged(chatEndpoint),
   charged(responsesEndpoint),
   charged(messagesEndpoint),
+  { method: "POST", path: "/v1/messages/count_tokens", handle: countTokens },
   {
     method: "GET",
     path: "/v1/models",
@@ -52,7 +55,6 @@ function charged<R extends ParsedRequest>(endpoint: Endpoint<R>): V1Route {
 /** The path tells how errors are written; the lists of models serve both kinds of client, and there the version header does. */
 function dialectOf(req: IncomingMessage): Dialect {
   const path = (req.url ?? "").split("?")[0] ?? "";
-  if (path === "/v1/responses") return "responses";
   if (path.startsWith("/v1/messages")) return "anthropic";
   return req.headers["anthropic-version"] === undefined ? "openai" : "anthropic";
 }
@@ -166,12 +168,6 @@ function decode(text: string): string {
   } catch {
     return text;
   }
-}
-
-function sendJson(context: V1Context, value: unknown): void {
-  const body = JSON.stringify(value);
-  context.res.writeHead(200, { "content-type": "application/json", "content-length": Buffer.byteLength(body) });
-  context.res.end(body);
 }
 
 function unknownRoute(path: string): AppError {
