@@ -11,6 +11,7 @@ import { Lender } from "./app/lender.ts";
 import { republishChannels, type ChannelPorts } from "./app/manage-channels.ts";
 import { RequestLimiter } from "./app/request-limiter.ts";
 import {
+  bookReader,
   channelPublisher,
   hearRecalls,
   keyResolver,
@@ -23,7 +24,8 @@ import { gatewayEvents, type GatewayEvents } from "./events.ts";
 import { operatorRoutes } from "./http/operator/routes.ts";
 import { BodyMemory } from "./http/v1/body-memory.ts";
 import type { GatewayParts } from "./http/v1/context.ts";
-import { createV1Handler, isV1 } from "./http/v1/router.ts";
+import { createV1Handler, isProbe, isV1 } from "./http/v1/router.ts";
+import { refuseWebSocket } from "./http/v1/upgrade.ts";
 import { Metering } from "./metering.ts";
 import { channelStore } from "./store/channel-store.ts";
 import { gatewayMigrations } from "./store/migrations/index.ts";
@@ -74,9 +76,10 @@ export async function start(context: ServiceContext<GatewayConfig>): Promise<Run
   const server = await listen(
     (req, res) => {
       if (isV1(req.url ?? "")) v1(req, res);
+      else if (isProbe(req)) res.writeHead(200, { "content-length": 0 }).end();
       else app(req, res);
     },
-    { host: config.common.httpHost, port: config.common.httpPort },
+    { host: config.common.httpHost, port: config.common.httpPort, onWebSocket: refuseWebSocket },
   );
   scope.defer("http", () => server.close());
   return { httpPort: server.port, httpUrl: `http://${config.common.httpHost}:${server.port}` };
@@ -124,6 +127,7 @@ async function startHotPath(
   scope.defer("token counter", () => counter.close());
   return {
     keys,
+    books: bookReader(bus),
     counter,
     catalogue,
     lender,

@@ -1,6 +1,7 @@
 import type { Clock, MicroTokens, RequestId } from "@codex/kernel";
 import type { Logger } from "@codex/runtime";
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { BookReader } from "../../app/book-reader.ts";
 import type { Catalogue, Route } from "../../app/catalogue.ts";
 import type { KeyCache } from "../../app/key-cache.ts";
 import type { Lender } from "../../app/lender.ts";
@@ -14,6 +15,7 @@ import type { BodyMemory } from "./body-memory.ts";
 /** What the handlers of /v1 need; built once by service.ts. */
 export interface GatewayParts {
   readonly keys: KeyCache;
+  readonly books: BookReader;
   readonly catalogue: Catalogue;
   readonly lender: Lender;
   readonly limiter: RequestLimiter;

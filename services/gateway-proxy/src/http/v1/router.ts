@@ -1,4 +1,5 @@
 import { AppError, hashApiKey, newId, toAppError } from "@codex/kernel";
+import { nearestNames } from "../../domain/nearest.ts";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { ResolvedKey } from "../../app/key-cache.ts";
 import { chatEndpoint } from "../../domain/endpoints/chat.ts";
@@ -9,9 +10,11 @@ import type { GatewayParts, RequestFacts, V1Context } from "./context.ts";
 import { countTokens } from "./count-tokens.ts";
 import { serveEndpoint } from "./engine.ts";
 import { sendJson } from "./send-json.ts";
+import { answerUpgradeRequired } from "./upgrade.ts";
 import { readApiKey } from "./credentials.ts";
 import { renderError, sendError } from "./errors.ts";
-import { listModels, oneModel } from "./models.ts";
+import { credits, generation, keyInfo } from "./account.ts";
+import { listAnthropicModels, listModels, oneAnthropicModel, oneModel } from "./models.ts";
 
 /**
  * The handler of /v1, directly on node:http: Express costs a second floor on this path (docs/adr/0002). Every route is in
@@ -32,17 +35,14 @@ export const v1Routes: readonly V1Route[] = [
   charged(responsesEndpoint),
   charged(messagesEndpoint),
   { method: "POST", path: "/v1/messages/count_tokens", handle: countTokens },
-  {
-    method: "GET",
-    path: "/v1/models",
-    handle: (parts, context, key) => sendJson(context, listModels(parts.catalogue, key.models)),
-  },
-  {
-    method: "GET",
-    path: "/v1/models/",
-    handle: (parts, context, key, rest) => sendJson(context, oneModel(parts.catalogue, decode(rest), key.models)),
-  },
+  { method: "GET", path: "/v1/models", handle: models },
+  { method: "GET", path: "/v1/models/", handle: model },
+  { method: "GET", path: "/v1/key", handle: keyInfo },
+  { method: "GET", path: "/v1/credits", handle: credits },
+  { method: "GET", path: "/v1/generation", handle: generation },
 ];
+
+const withoutV1: ReadonlySet<string> = new Set(v1Routes.map(({ path }) => path.slice("/v1".length).replace(/\/$/, "")));
 
 function charged<R extends ParsedRequest>(endpoint: Endpoint<R>): V1Route {
   return {
@@ -52,16 +52,38 @@ function charged<R extends ParsedRequest>(endpoint: Endpoint<R>): V1Route {
   };
 }
 
+/** Claude Code asks for the list of models too, in its own form and with pages. */
+function models(parts: GatewayParts, context: V1Context, key: ResolvedKey): void {
+  const { catalogue } = parts;
+  if (dialectOf(context.req) === "openai") return sendJson(context, listModels(catalogue, key.models));
+  const query = new URLSearchParams(context.req.url?.split("?")[1] ?? "");
+  return sendJson(context, listAnthropicModels(catalogue, query, key.models));
+}
+
+function model(parts: GatewayParts, context: V1Context, key: ResolvedKey, rest: string): void {
+  const one = dialectOf(context.req) === "openai" ? oneModel : oneAnthropicModel;
+  sendJson(context, one(parts.catalogue, decode(rest), key.models));
+}
+
 /** The path tells how errors are written; the lists of models serve both kinds of client, and there the version header does. */
 function dialectOf(req: IncomingMessage): Dialect {
-  const path = (req.url ?? "").split("?")[0] ?? "";
-  if (path.startsWith("/v1/messages")) return "anthropic";
+  if (/^(\/v1)*\/messages(\/|$)/.test(pathOf(req.url ?? ""))) return "anthropic";
   return req.headers["anthropic-version"] === undefined ? "openai" : "anthropic";
 }
 
+/** Paths of this API, and those that would be if the client's base URL had its /v1: they get an error that says so. */
 export function isV1(url: string): boolean {
-  return url === "/v1" || url.startsWith("/v1/") || url.startsWith("/v1?");
+  const path = pathOf(url);
+  return path === "/v1" || path.startsWith("/v1/") || withoutV1.has(path);
 }
+
+/** What clients ask to see whether somebody is there: Claude Code HEAD /api/hello, others HEAD / (clients.md §1). */
+export function isProbe({ method, url }: IncomingMessage): boolean {
+  const path = pathOf(url ?? "");
+  return method === "HEAD" && (path === "/" || path === "/api/hello");
+}
+
+const pathOf = (url: string): string => url.split("?")[0] ?? "";
 
 export function createV1Handler(parts: GatewayParts): (req: IncomingMessage, res: ServerResponse) => void {
   return (req, res) => {
@@ -139,9 +161,13 @@ function createContext(parts: GatewayParts, req: IncomingMessage, res: ServerRes
 }
 
 async function dispatch(parts: GatewayParts, context: V1Context): Promise<void> {
-  const path = (context.req.url ?? "").split("?")[0] ?? "";
+  const path = pathOf(context.req.url ?? "");
   const matches = v1Routes.filter((route) => matchesPath(route, path));
   if (matches.length === 0) throw unknownRoute(path);
+  if (path === "/v1/responses" && context.req.method === "GET") {
+    answerUpgradeRequired(context);
+    return;
+  }
   const route = matches.find((candidate) => candidate.method === context.req.method);
   if (!route) throw wrongMethod(context, matches);
   context.facts.route = route.path;
@@ -171,14 +197,23 @@ function decode(text: string): string {
 }
 
 function unknownRoute(path: string): AppError {
-  const hint = path.startsWith("/v1/v1")
-    ? " The path begins with /v1 twice: remove /v1 from the base URL of your client."
-    : ` There is: ${v1Routes.map((route) => `${route.method} ${route.path}`).join(", ")}.`;
   return new AppError({
     kind: "not_found",
     code: "route_not_found",
-    publicMessage: `This URL does not exist here.${hint}`,
+    publicMessage: `This URL does not exist here. ${hintFor(path)}`,
   });
+}
+
+/** The commonest mistakes are of the base URL: OpenAI's clients want it with /v1, Anthropic's without. */
+function hintFor(path: string): string {
+  if (path.startsWith("/v1/v1")) {
+    const anthropic = path.startsWith("/v1/v1/messages") ? " Anthropic's clients and Claude Code add /v1 by themselves." : "";
+    return `The path begins with /v1 twice: remove /v1 from the base URL of your client.${anthropic}`;
+  }
+  if (withoutV1.has(path)) return `The path lacks /v1: the base URL of OpenAI's clients ends in /v1, as in POST /v1${path}.`;
+  const near = nearestNames(path, [...new Set(v1Routes.map((route) => route.path))]);
+  if (near.length > 0) return `Did you mean ${near.join(", ")}?`;
+  return `There is: ${v1Routes.map((route) => `${route.method} ${route.path}`).join(", ")}.`;
 }
 
 function wrongMethod(context: V1Context, matches: readonly V1Route[]): AppError {
