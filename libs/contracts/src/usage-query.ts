@@ -16,7 +16,8 @@ export const usageGet = defineRpc({
 
 export const keySpendGet = defineRpc({
   subject: "rpc.billing.key-spend.get.v1",
-  description: "What a key has spent since it was capped, by the UTC windows of its caps; zeros for a key without caps.",
+  description:
+    "What a key has spent since it was capped, by the UTC windows of its caps; zeros for a key without caps.",
   timeoutMs: 2_000,
   req: z.strictObject({ keyId: idOf("key") }),
   res: z.strictObject({

@@ -159,7 +159,14 @@ export class KeysStandIn extends Switchable {
       rpcHandler(keyResolve, async ({ req }) => {
         const key = this.known.get(req.keyHash);
         if (!key) return refuse("unknown_key", "unknown");
-        return ok({ ...key, status: "active" as const, version: 1, models: null, expiresAt: null, caps: this.caps.get(key.keyId) ?? null });
+        return ok({
+          ...key,
+          status: "active" as const,
+          version: 1,
+          models: null,
+          expiresAt: null,
+          caps: this.caps.get(key.keyId) ?? null,
+        });
       }),
     ]);
     return [service];
@@ -352,7 +359,9 @@ export class BillingStandIn extends Switchable {
   }
 }
 
-function usageLineOf(line: Omit<UsageRecord, "priceVersion" | "costMicroTokens"> & { readonly charged: bigint }): UsageLine {
+function usageLineOf(
+  line: Omit<UsageRecord, "priceVersion" | "costMicroTokens"> & { readonly charged: bigint },
+): UsageLine {
   const { requestId, keyId, route, model, status, httpStatus, errorCode, streamed, tokens, images, audioMs } = line;
   const { estimated, charged, startedAt, firstByteMs, durationMs } = line;
   return {

@@ -42,7 +42,7 @@ test("GET /v1/models: OpenAI's list with prices as text; Anthropic's pages when 
   });
   const ids: string[] = [];
   let after = "";
-  for (let more = true; more; ) {
+  for (let more = true; more;) {
     const page = (await get(`/v1/models?limit=2${after}`, anthropic)).body;
     ids.push(...(page["data"] as { id: string }[]).map(({ id }) => id));
     after = `&after_id=${String(page["last_id"])}`;

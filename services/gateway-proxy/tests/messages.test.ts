@@ -48,7 +48,10 @@ const deltaOf = (answer: Answer) => readEvents(answer.text).find(({ name }) => n
 
 describe("200", () => {
   test("given a plain request by x-api-key or by Bearer, then the message is the upstream's with its cost, and one row is booked", async () => {
-    for (const headers of [{}, { "x-api-key": "", authorization: `Bearer ${apiKey}`, "anthropic-version": "2026-10-21" }]) {
+    for (const headers of [
+      {},
+      { "x-api-key": "", authorization: `Bearer ${apiKey}`, "anthropic-version": "2026-10-21" },
+    ]) {
       const answer = await message({}, Object.fromEntries(Object.entries(headers).filter(([, value]) => value !== "")));
       expect(answer.status).toBe(200);
       const usage = usageOf(answer.body);
@@ -126,7 +129,12 @@ describe("200", () => {
 
   test("given an upstream that ignores the limit, then the answer ends as one that reached it, and within the hold", async () => {
     const text = "привет ".repeat(40);
-    const answer = await message({ model: "demo-unbounded", stream: true, max_tokens: 1, messages: [{ role: "user", content: text }] });
+    const answer = await message({
+      model: "demo-unbounded",
+      stream: true,
+      max_tokens: 1,
+      messages: [{ role: "user", content: text }],
+    });
     const record = await recordOf(world, answer);
     expect(record.costMicroTokens).toBeLessThanOrEqual(record.holdMicroTokens);
     expect(typesOf(answer).at(-1)).toBe("message_stop");
@@ -239,7 +247,10 @@ test("count_tokens is free: no row is booked, no money is needed, and it is limi
   expect(answer.headers.get("x-ratelimit-remaining-requests")).not.toBeNull();
   await recordOf(world, await message());
   expect(world.billing.usage(poor.accountId)).toEqual([]);
-  await eventually(() => world.upstream.journal.page(0, 10_000).entries.some(({ path }) => path.endsWith("count_tokens")), {
-    what: "the upstream to have counted",
-  });
+  await eventually(
+    () => world.upstream.journal.page(0, 10_000).entries.some(({ path }) => path.endsWith("count_tokens")),
+    {
+      what: "the upstream to have counted",
+    },
+  );
 });

@@ -180,7 +180,9 @@ describe("what ends badly", () => {
       const answer = await respond({ model, stream: true });
       const events = readEvents(answer.text);
       expect(events.slice(-2).map(({ name }) => name)).toEqual(["error", "response.failed"]);
-      expect(events.at(-1)!.data).toMatchObject({ response: { status: "failed", error: { code: "stream_interrupted" } } });
+      expect(events.at(-1)!.data).toMatchObject({
+        response: { status: "failed", error: { code: "stream_interrupted" } },
+      });
       expect(events.map(({ data }) => data["sequence_number"])).toEqual(events.map((_event, index) => index));
       expect(answer.text).not.toContain("Scripted failure");
       expect(await recordOf(world, answer)).toMatchObject({ status: "upstream_cut", errorCode: "stream_interrupted" });
@@ -199,9 +201,15 @@ describe("what ends badly", () => {
     await response.body!.getReader().read();
     const leftAtMs = performance.now();
     leave.abort();
-    await eventually(() => world.upstream.journal.page(since, 10_000).entries.length > 0, { what: "the upstream to know" });
+    await eventually(() => world.upstream.journal.page(since, 10_000).entries.length > 0, {
+      what: "the upstream to know",
+    });
     expect(performance.now() - leftAtMs).toBeLessThan(1_000);
-    expect(await recordOf(world, response)).toMatchObject({ status: "client_closed", httpStatus: 499, estimated: true });
+    expect(await recordOf(world, response)).toMatchObject({
+      status: "client_closed",
+      httpStatus: 499,
+      estimated: true,
+    });
   });
 
   test("given an upstream that refuses our own key, then the client gets 502 without its words", async () => {
@@ -247,5 +255,9 @@ test("402: given no money, then the body and the header are what clients stop at
   const answer = await respond({}, { authorization: `Bearer ${poor.apiKey}` });
   expect(answer.status).toBe(402);
   expect(answer.headers.get("x-should-retry")).toBe("false");
-  expect(answer.body["error"]).toMatchObject({ type: "insufficient_quota", code: "credit_balance_exhausted", param: null });
+  expect(answer.body["error"]).toMatchObject({
+    type: "insufficient_quota",
+    code: "credit_balance_exhausted",
+    param: null,
+  });
 });

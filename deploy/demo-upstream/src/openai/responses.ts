@@ -31,7 +31,12 @@ export async function responses(context: Context): Promise<void> {
   if (body.stream !== true) {
     const answer = finishedResponse(base, choice, outputItems(choice), usage);
     const tokens = generation.usage.completion;
-    await deliverPlain(exchange, { body: answer, usage, outputBytes: visibleBytes([choice]), tokens }, pace, model.fault);
+    await deliverPlain(
+      exchange,
+      { body: answer, usage, outputBytes: visibleBytes([choice]), tokens },
+      pace,
+      model.fault,
+    );
     return;
   }
   const { error } = errorBody("openai", scriptedError(model.id, 500, undefined), exchange.requestId);

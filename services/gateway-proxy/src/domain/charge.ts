@@ -75,13 +75,7 @@ function nothingDelivered({ deliveredBytes, images, audioMs, answered }: Outcome
   return deliveredBytes === 0 && (images?.count ?? 0) === 0 && (audioMs ?? 0) === 0 && answered !== true;
 }
 
-function charged(
-  tokens: TokenCounts,
-  estimated: boolean,
-  outcome: Outcome,
-  tariff: Tariff,
-  hold: MicroTokens,
-): Charge {
+function charged(tokens: TokenCounts, estimated: boolean, outcome: Outcome, tariff: Tariff, hold: MicroTokens): Charge {
   const images = outcome.images ?? null;
   const audioMs = outcome.audioMs ?? 0;
   const cost = minBigint(maxBigint(priceOf(tokens, images, audioMs, tariff), 0n), hold);

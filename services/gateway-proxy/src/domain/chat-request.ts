@@ -1,6 +1,7 @@
 import type { JsonBody, Target } from "./endpoint.ts";
 import {
   anything,
+  checkMediaUrl,
   checkedFields,
   flag,
   integer,
@@ -130,6 +131,8 @@ function checkMessage(message: unknown, index: number): number {
         `Invalid part '${at}.content[${partIndex}]': expected an object with a type.`,
       );
     }
+    const image = part["image_url"];
+    checkMediaUrl(isObject(image) ? image["url"] : image, `${at}.content[${partIndex}].image_url`);
     return part["type"] === "image_url" || part["type"] === "input_image" ? sum + 1 : sum;
   }, 0);
 }

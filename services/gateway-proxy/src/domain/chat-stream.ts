@@ -1,7 +1,14 @@
 import { answerBytes, isDone, mayFinish, needsParsing } from "./chat-chunk.ts";
 import type { Json } from "./fields.ts";
 import { eventBytesMax, type SseEvent } from "./sse-scanner.ts";
-import { parsedEvent, withoutCost, type EndingFacts, type Reading, type StreamState, type WireEvent } from "./stream-state.ts";
+import {
+  parsedEvent,
+  withoutCost,
+  type EndingFacts,
+  type Reading,
+  type StreamState,
+  type WireEvent,
+} from "./stream-state.ts";
 import { chatUsage } from "./usage-objects.ts";
 import { tokensFromOpenAiUsage } from "./usage.ts";
 

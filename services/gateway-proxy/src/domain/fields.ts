@@ -76,3 +76,13 @@ export function modelOf(body: Json): string {
 export function numberOf(value: unknown): number | undefined {
   return typeof value === "number" ? value : undefined;
 }
+
+/**
+ * The gateway never fetches a URL that a customer wrote; it goes to the provider as it is, if it is one that cannot reach
+ * into a network by accident: https or inline (SEC-80).
+ */
+export function checkMediaUrl(url: unknown, param: string): void {
+  if (typeof url === "string" && !/^(https:\/\/|data:)/i.test(url)) {
+    throw invalid(param, `Invalid URL in '${param}': it must begin with https:// or data:.`);
+  }
+}

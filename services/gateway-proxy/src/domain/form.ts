@@ -102,7 +102,8 @@ export function writeForm(parts: readonly FormPart[]): { readonly body: Buffer; 
   const pieces = parts.flatMap(({ name, fileName, contentType, content }) => {
     const file = fileName === undefined ? "" : `; filename="${safeFileName(fileName)}"`;
     const type = (contentType ?? "").split(";")[0]?.trim() ?? "";
-    const typeLine = fileName === undefined ? "" : `Content-Type: ${safeType.test(type) ? type : "application/octet-stream"}\r\n`;
+    const typeLine =
+      fileName === undefined ? "" : `Content-Type: ${safeType.test(type) ? type : "application/octet-stream"}\r\n`;
     const head = `--${boundary}\r\nContent-Disposition: form-data; name="${name}"${file}\r\n${typeLine}\r\n`;
     return [Buffer.from(head), content, lineEnd];
   });

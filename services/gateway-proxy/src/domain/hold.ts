@@ -37,6 +37,8 @@ export interface HoldInput {
   readonly answers: number;
   /** Whether the request can make the provider keep its prompt for an hour. Absent: no. */
   readonly hourCache?: boolean;
+  /** Prompt tokens of sound, which do not show in the text. */
+  readonly mediaTokens?: number;
   /** Pictures asked for; undefined variant: any. */
   readonly images?: { readonly count: number; readonly variant: string | undefined };
   /** The longest that the sound can be. */
@@ -55,7 +57,7 @@ function inputTokensBound(input: HoldInput): number {
     countedTokens === undefined
       ? bodyBytes
       : Math.ceil((countedTokens * countMargin.numerator) / countMargin.denominator);
-  return Math.min(counted, bodyBytes) + imageUrls * imageTokensMax;
+  return Math.min(counted, bodyBytes) + imageUrls * imageTokensMax + (input.mediaTokens ?? 0);
 }
 
 /** Whatever class, tier or variant it turns out to be: see priceBound. */

@@ -2,7 +2,17 @@ import type { TokenCounts } from "@codex/contracts";
 import { textBytesAt } from "./chat-chunk.ts";
 import { isObject, type Json } from "./fields.ts";
 import type { SseEvent } from "./sse-scanner.ts";
-import { parsedEvent, safeName, typeOf, withoutCost, type CutError, type EndingFacts, type Reading, type StreamState, type WireEvent } from "./stream-state.ts";
+import {
+  parsedEvent,
+  safeName,
+  typeOf,
+  withoutCost,
+  type CutError,
+  type EndingFacts,
+  type Reading,
+  type StreamState,
+  type WireEvent,
+} from "./stream-state.ts";
 import { tokensFromInputOutput } from "./usage.ts";
 
 /**
@@ -28,7 +38,7 @@ export interface TypedStreamFormat {
   /** Our own usage object. */
   readonly usage: (tokens: TokenCounts) => Json;
   /** What else a terminal event says of its use. */
-  readonly extra?: (event: Json) => Pick<Reading, "images" | "audioMs" | "answerBytes">;
+  readonly extra?: (event: Json) => Pick<Reading, "images" | "audioMs" | "answerBytes" | "usage">;
   /** The terminal event for an answer that reached the hold; undefined: its last event as it was, or none. */
   readonly atHold?: (head: Json | undefined, sequence: number) => Json;
   /** The last events of an answer that is cut, where an `error` event is not all that clients read. */
@@ -105,8 +115,8 @@ export class TypedStream implements StreamState {
     this.sequence += 1;
     const { usage: reported, output } = this.format.holder(event);
     const usage = tokensFromInputOutput(reported);
-    this.believed = usage !== undefined;
     const extra = this.format.extra?.(event);
+    this.believed = usage !== undefined || extra?.usage !== undefined;
     // A server that sends no deltas has its whole answer here.
     const text = this.textSeen ? 0 : textBytesOf(output);
     return {
@@ -134,4 +144,13 @@ export function textBytesOf(value: unknown): number {
   return Object.entries(value).reduce((sum, [name, field]) => (notText.has(name) ? sum : sum + textBytesOf(field)), 0);
 }
 
-const notText: ReadonlySet<string> = new Set(["role", "id", "type", "call_id", "status", "name", "encrypted_content", "signature"]);
+const notText: ReadonlySet<string> = new Set([
+  "role",
+  "id",
+  "type",
+  "call_id",
+  "status",
+  "name",
+  "encrypted_content",
+  "signature",
+]);

@@ -40,7 +40,13 @@ const signOf: Readonly<Record<TextApi, (body: Json) => string | undefined>> = {
     (someTool(body, "input_schema") ? "tools[].input_schema" : undefined) ??
     (hasAnthropicBlock(body) ? "messages[].content[]" : undefined),
   chat: (body) =>
-    fieldOf(body, ["max_completion_tokens", "response_format", "frequency_penalty", "presence_penalty", "logit_bias"]) ??
+    fieldOf(body, [
+      "max_completion_tokens",
+      "response_format",
+      "frequency_penalty",
+      "presence_penalty",
+      "logit_bias",
+    ]) ??
     (someTool(body, "function") ? "tools[].function" : undefined) ??
     (hasRole(body, ["tool", "developer", "function"]) ? "messages[].role" : undefined),
   responses: (body) =>
@@ -59,7 +65,9 @@ function someTool(body: Json, field: string): boolean {
 const messagesOf = ({ messages }: Json): readonly unknown[] => (Array.isArray(messages) ? messages : []);
 
 function hasRole(body: Json, roles: readonly string[]): boolean {
-  return messagesOf(body).some((one) => isObject(one) && typeof one["role"] === "string" && roles.includes(one["role"]));
+  return messagesOf(body).some(
+    (one) => isObject(one) && typeof one["role"] === "string" && roles.includes(one["role"]),
+  );
 }
 
 const anthropicBlocks: ReadonlySet<unknown> = new Set(["tool_use", "tool_result", "thinking", "redacted_thinking"]);

@@ -32,7 +32,10 @@ export const chatEndpoint: Endpoint<SourcedChatRequest> = {
   outgoing: (request, target) => jsonOutgoing(upstreamBody(request, request.source, target)),
   json: {
     problem: (answer) => (Array.isArray(answer["choices"]) ? undefined : "answer has no choices"),
-    metered: (answer) => ({ tokens: tokensFromOpenAiUsage(answer["usage"]), answerBytes: textOfChoices(answer["choices"]) }),
+    metered: (answer) => ({
+      tokens: tokensFromOpenAiUsage(answer["usage"]),
+      answerBytes: textOfChoices(answer["choices"]),
+    }),
     usage: chatUsage,
   },
   stream: () => new ChatStream("chat.completion.chunk"),
@@ -41,8 +44,5 @@ export const chatEndpoint: Endpoint<SourcedChatRequest> = {
 /** Bytes of answer text, for the estimate when the upstream reports no usage. */
 function textOfChoices(choices: unknown): number {
   if (!Array.isArray(choices)) return 0;
-  return choices.reduce(
-    (sum: number, choice) => sum + (isObject(choice) ? textBytesOf(choice["message"]) : 0),
-    0,
-  );
+  return choices.reduce((sum: number, choice) => sum + (isObject(choice) ? textBytesOf(choice["message"]) : 0), 0);
 }

@@ -1,6 +1,14 @@
-import { jsonOutgoing, type ClientHeaders, type Endpoint, type JsonBody, type ParsedRequest, type RequestBody } from "../endpoint.ts";
+import {
+  jsonOutgoing,
+  type ClientHeaders,
+  type Endpoint,
+  type JsonBody,
+  type ParsedRequest,
+  type RequestBody,
+} from "../endpoint.ts";
 import {
   anything,
+  checkMediaUrl,
   checkedFields,
   flag,
   integer,
@@ -124,6 +132,9 @@ function mayKeepAnHour(bytes: Buffer, headers: ClientHeaders): boolean {
 function imagesIn(value: unknown, depth = 0): number {
   if (depth > 8 || typeof value !== "object" || value === null) return 0;
   const own = "type" in value && value.type === "image" && "source" in value ? 1 : 0;
+  if ("source" in value && isObject(value.source) && value.source["type"] === "url") {
+    checkMediaUrl(value.source["url"], "messages.content.source.url");
+  }
   return Object.values(value).reduce((sum: number, inner) => sum + imagesIn(inner, depth + 1), own);
 }
 

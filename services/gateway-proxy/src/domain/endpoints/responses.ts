@@ -2,6 +2,7 @@ import { marksOf } from "../chat-chunk.ts";
 import { jsonOutgoing, type Endpoint, type JsonBody, type ParsedRequest, type RequestBody } from "../endpoint.ts";
 import {
   anything,
+  checkMediaUrl,
   checkedFields,
   flag,
   integer,
@@ -116,7 +117,10 @@ function imagesIn(input: unknown): number {
   return input.reduce((sum: number, item) => {
     if (!isObject(item)) return sum;
     const parts = [item["content"], item["output"]].flatMap((part) => (Array.isArray(part) ? (part as unknown[]) : []));
-    return sum + parts.filter((part) => isObject(part) && part["type"] === "input_image").length;
+    const images = parts.filter((part) => isObject(part) && part["type"] === "input_image");
+    for (const image of images)
+      checkMediaUrl(isObject(image) ? image["image_url"] : undefined, "input[].content[].image_url");
+    return sum + images.length;
   }, 0);
 }
 
@@ -175,7 +179,8 @@ export const responsesEndpoint: Endpoint<ResponsesRequest> = {
     const changes = new Map<string, string | undefined>(withheld.map((name) => [name, undefined]));
     if (request.body["store"] !== false) changes.set("store", "false");
     if (target.model !== request.model) changes.set("model", JSON.stringify(target.model));
-    if (target.outputTokens !== request.outputTokensAsked) changes.set("max_output_tokens", String(target.outputTokens));
+    if (target.outputTokens !== request.outputTokensAsked)
+      changes.set("max_output_tokens", String(target.outputTokens));
     return jsonOutgoing(withMembers(request.source.bytes, request.source.members, changes));
   },
   json: {
@@ -183,7 +188,10 @@ export const responsesEndpoint: Endpoint<ResponsesRequest> = {
       if (!Array.isArray(answer["output"])) return "answer has no output";
       return answer["status"] === "failed" ? "the response failed" : undefined;
     },
-    metered: (answer) => ({ tokens: tokensFromInputOutput(answer["usage"]), answerBytes: textBytesOf(answer["output"]) }),
+    metered: (answer) => ({
+      tokens: tokensFromInputOutput(answer["usage"]),
+      answerBytes: textBytesOf(answer["output"]),
+    }),
     usage: inputOutputUsage,
   },
   stream: (): StreamState => new TypedStream(format),

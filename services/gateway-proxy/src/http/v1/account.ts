@@ -105,7 +105,12 @@ function generationObject(line: UsageLine, priceVersion: string, postedAt: strin
     audio_ms: line.audioMs,
     estimated: line.estimated,
     total_cost: amountOf(line.charged),
-    cost_details: { amount: formatAmount(line.charged), refunded: formatAmount(line.refunded), currency, price_version: priceVersion },
+    cost_details: {
+      amount: formatAmount(line.charged),
+      refunded: formatAmount(line.refunded),
+      currency,
+      price_version: priceVersion,
+    },
   };
 }
 

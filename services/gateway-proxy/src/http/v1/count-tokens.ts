@@ -60,7 +60,9 @@ async function countUpstream(
       headers: clientHeaders(context.req, anthropicHeaders),
     };
     try {
-      const { input_tokens: counted } = parseAnswer(await readAnswer(await callRoute(parts, context, route, call, false)));
+      const { input_tokens: counted } = parseAnswer(
+        await readAnswer(await callRoute(parts, context, route, call, false)),
+      );
       if (typeof counted === "number" && Number.isSafeInteger(counted) && counted >= 0) return counted;
       throw unusable("count is no number");
     } catch (error) {

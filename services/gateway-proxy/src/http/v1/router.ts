@@ -3,8 +3,13 @@ import { nearestNames } from "../../domain/nearest.ts";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { ResolvedKey } from "../../app/key-cache.ts";
 import { chatEndpoint } from "../../domain/endpoints/chat.ts";
+import { completionsEndpoint } from "../../domain/endpoints/completions.ts";
+import { imageEditsEndpoint, imagesEndpoint } from "../../domain/endpoints/images.ts";
 import { messagesEndpoint } from "../../domain/endpoints/messages.ts";
 import { responsesEndpoint } from "../../domain/endpoints/responses.ts";
+import { speechEndpoint } from "../../domain/endpoints/speech.ts";
+import { transcriptionsEndpoint, translationsEndpoint } from "../../domain/endpoints/transcriptions.ts";
+import { embeddingsEndpoint, moderationsEndpoint, rerankEndpoint } from "../../domain/endpoints/vectors.ts";
 import type { Dialect, Endpoint, ParsedRequest } from "../../domain/endpoint.ts";
 import type { GatewayParts, RequestFacts, V1Context } from "./context.ts";
 import { countTokens } from "./count-tokens.ts";
@@ -35,6 +40,15 @@ export const v1Routes: readonly V1Route[] = [
   charged(responsesEndpoint),
   charged(messagesEndpoint),
   { method: "POST", path: "/v1/messages/count_tokens", handle: countTokens },
+  charged(completionsEndpoint),
+  charged(embeddingsEndpoint),
+  charged(moderationsEndpoint),
+  charged(rerankEndpoint),
+  charged(imagesEndpoint),
+  charged(imageEditsEndpoint),
+  charged(speechEndpoint),
+  charged(transcriptionsEndpoint),
+  charged(translationsEndpoint),
   { method: "GET", path: "/v1/models", handle: models },
   { method: "GET", path: "/v1/models/", handle: model },
   { method: "GET", path: "/v1/key", handle: keyInfo },
@@ -207,10 +221,13 @@ function unknownRoute(path: string): AppError {
 /** The commonest mistakes are of the base URL: OpenAI's clients want it with /v1, Anthropic's without. */
 function hintFor(path: string): string {
   if (path.startsWith("/v1/v1")) {
-    const anthropic = path.startsWith("/v1/v1/messages") ? " Anthropic's clients and Claude Code add /v1 by themselves." : "";
+    const anthropic = path.startsWith("/v1/v1/messages")
+      ? " Anthropic's clients and Claude Code add /v1 by themselves."
+      : "";
     return `The path begins with /v1 twice: remove /v1 from the base URL of your client.${anthropic}`;
   }
-  if (withoutV1.has(path)) return `The path lacks /v1: the base URL of OpenAI's clients ends in /v1, as in POST /v1${path}.`;
+  if (withoutV1.has(path))
+    return `The path lacks /v1: the base URL of OpenAI's clients ends in /v1, as in POST /v1${path}.`;
   const near = nearestNames(path, [...new Set(v1Routes.map((route) => route.path))]);
   if (near.length > 0) return `Did you mean ${near.join(", ")}?`;
   return `There is: ${v1Routes.map((route) => `${route.method} ${route.path}`).join(", ")}.`;
