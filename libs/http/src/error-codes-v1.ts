@@ -128,7 +128,7 @@ export const v1Errors = [
     kind: "invalid",
     surfaces: ["v1"],
     title: "The provider refused the request",
-    cause: "The model's provider says that the request itself is wrong; its words stand in the message.",
+    cause: "The model's provider says that the request itself is wrong. Its words may quote the prompt and stay with us.",
     fix: "Change the request; a retry alone does not help.",
   },
   {

@@ -257,7 +257,8 @@ test("402: given no money, then the body and the header are what clients stop at
   expect(answer.headers.get("x-should-retry")).toBe("false");
   expect(answer.body["error"]).toMatchObject({
     type: "insufficient_quota",
-    code: "credit_balance_exhausted",
+    code: "insufficient_quota",
     param: null,
+    metadata: { reason: "credit_balance_exhausted" },
   });
 });

@@ -18,13 +18,18 @@ export async function callRoute(
     path: pathOf(call.operation),
     body: call.body,
     contentType: call.contentType ?? "application/json",
-    headers: call.headers ?? {},
+    headers: { ...versionOf(call.operation), ...call.headers },
     stream,
     requestId: context.requestId,
     signal: context.clientGone,
   });
   if (upstream.status !== 200) throw await refused(upstream);
   return upstream;
+}
+
+/** Anthropic refuses a request without a version; a client that names none means the one that every client sent before 2026-10. */
+function versionOf(operation: OutgoingCall["operation"]): Readonly<Record<string, string>> {
+  return operation === "messages" || operation === "countTokens" ? { "anthropic-version": "2023-06-01" } : {};
 }
 
 /** Reads a bounded part of the refusal so that the connection can be used again; its text goes nowhere. */
