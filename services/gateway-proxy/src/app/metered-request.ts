@@ -143,6 +143,11 @@ export class MeteredRequest {
     this.firstByteAtMs ??= this.ports.clock.monotonicMs();
   }
 
+  /** The first byte of the answer has gone to the client: no other channel can answer any more. */
+  get answering(): boolean {
+    return this.firstByteAtMs !== undefined;
+  }
+
   /** Called with each delivered piece; journals at most once a second. */
   delivered(answerBytes: number): void {
     this.deliveredBytes += answerBytes;

@@ -70,7 +70,7 @@ const fields: Readonly<Record<string, Check>> = {
   web_search_options: object,
   prompt_cache_key: text,
   prompt_cache_retention: text,
-  // Accepted because every SDK may send them; overwritten or left out upstream (SEC-84).
+  // Accepted because every SDK may send them; left out upstream (SEC-84, upstream/outgoing.ts).
   user: text,
   safety_identifier: text,
   metadata: object,
@@ -156,20 +156,13 @@ function checkMessage(message: unknown, index: number): number {
   }, 0);
 }
 
-/** Fields that redirect, store or identify; the upstream never sees the customer's values (SEC-84). */
-const withheld = new Set(["user", "safety_identifier", "metadata", "store", "service_tier"]);
-
-/** The body as the upstream gets it: its own model name, the hold's output bound, usage always reported. */
-export function upstreamBody(request: ChatRequest, upstreamModel: string, outputTokens: number): string {
-  const body: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(request.body)) if (!withheld.has(name)) body[name] = value;
-  body["model"] = upstreamModel;
+/** The body as the upstream gets it: its own model name and the hold's output bound. A new object each time. */
+export function upstreamBody(
+  request: ChatRequest,
+  upstreamModel: string,
+  outputTokens: number,
+): Record<string, unknown> {
   // One bound under the name the client used; servers differ in which one they know.
   const boundName = request.body["max_tokens"] != null ? "max_tokens" : "max_completion_tokens";
-  body[boundName] = outputTokens;
-  if (request.stream) {
-    const options = request.body["stream_options"];
-    body["stream_options"] = { ...(isObject(options) ? options : {}), include_usage: true };
-  }
-  return JSON.stringify(body);
+  return { ...request.body, model: upstreamModel, [boundName]: outputTokens };
 }

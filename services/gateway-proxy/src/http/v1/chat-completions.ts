@@ -2,6 +2,7 @@ import type { MicroTokens } from "@codex/kernel";
 import type { ResolvedKey } from "../../app/key-cache.ts";
 import type { Admission } from "../../app/lender.ts";
 import { MeteredRequest } from "../../app/metered-request.ts";
+import { affinityOf } from "../../domain/affinity.ts";
 import { parseChatRequest, upstreamBody, type ChatRequest } from "../../domain/chat-request.ts";
 import { holdFor, shortenedHold, type HoldInput, type HoldTerms } from "../../domain/hold.ts";
 import { requestText } from "../../domain/request-text.ts";
@@ -47,6 +48,7 @@ export async function chatCompletions(parts: GatewayParts, context: V1Context, k
   );
   await forward(parts, context, request, {
     stream: chat.stream,
+    session: affinityOf(key.keyId, chat.body),
     prepare: (route) => ({
       operation: "chat",
       body: upstreamBody(chat, route.upstreamModel, admission.hold.outputTokens),

@@ -2,7 +2,7 @@ import { AppError } from "@codex/kernel";
 import type { ServerResponse } from "node:http";
 import type { MeteredRequest } from "../../app/metered-request.ts";
 import { tokensFromOpenAiUsage } from "../../domain/usage.ts";
-import type { UpstreamResponse } from "../../upstream/openai.ts";
+import type { UpstreamResponse } from "../../upstream/transport.ts";
 import { costFields, openAiUsage } from "./cost.ts";
 
 /** Largest plain answer that is taken from an upstream. */

@@ -5,7 +5,7 @@ import type { MeteredRequest } from "../../app/metered-request.ts";
 import { answerBytes, isDone, mayFinish, needsParsing } from "../../domain/chat-chunk.ts";
 import { EventTooLarge, SseScanner, type SseEvent } from "../../domain/sse-scanner.ts";
 import { tokensFromOpenAiUsage } from "../../domain/usage.ts";
-import type { UpstreamResponse } from "../../upstream/openai.ts";
+import type { UpstreamResponse } from "../../upstream/transport.ts";
 import { costFields, openAiUsage } from "./cost.ts";
 
 /**
@@ -102,8 +102,9 @@ class StreamRelay {
 
   /** Late, so that an upstream whose first word is an error can still be left for the next one. */
   private begin(): void {
-    if (this.res.headersSent) return;
+    // Before the look at the headers: a comment may have sent those while the upstream was still thinking.
     this.request.firstByte();
+    if (this.res.headersSent) return;
     this.res.writeHead(200, {
       "content-type": "text/event-stream; charset=utf-8",
       "cache-control": "no-cache, no-transform",

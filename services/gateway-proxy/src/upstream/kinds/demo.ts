@@ -1,0 +1,26 @@
+import { askForUsage, bearer, type KindRecord } from "./kind.ts";
+
+const paths: Partial<Record<string, string>> = {
+  chat: "/chat/completions",
+  messages: "/messages",
+  countTokens: "/messages/count_tokens",
+  embeddings: "/embeddings",
+  images: "/images/generations",
+};
+
+/** deploy/demo-upstream: both dialects behind one address, for demonstrations and tests. */
+export const demo: KindRecord = {
+  kind: "demo",
+  defaultBaseUrl: undefined,
+  hosts: [],
+  basePath: "",
+  dialects: ["chat", "messages"],
+  path: ({ operation }) => paths[operation],
+  authorize: bearer,
+  headers(headers, { operation }, client) {
+    if (operation !== "messages" && operation !== "countTokens") return;
+    const version = client["anthropic-version"];
+    headers["anthropic-version"] = typeof version === "string" && /^[\d-]{10}$/.test(version) ? version : "2023-06-01";
+  },
+  shape: askForUsage,
+};
