@@ -89,6 +89,11 @@ export function asOperator(auth: AuthStandIn, role: "user" | "support" | "admin"
 
 const models = ["demo-small", "demo-slow", "demo-length-9", "demo-length-11", "demo-malformed-200", "demo-error-500"];
 
+/** "3 demo-error-401" is another model on another channel, of which the upstream knows "demo-error-401". */
+function upstreamModelOf(model: string): string {
+  return model.replace(/^\S+ /, "");
+}
+
 /** `extra`: models besides the usual ones, on the first channel; a text is a model at the usual price. */
 export async function startWorld(
   more: Readonly<Record<string, string>> = {},
@@ -153,17 +158,23 @@ export async function startWorld(
     return gateway;
   };
   const gateway = await startGateway();
-  const created = await send(gateway, "POST", "/api/gateway/channels", {
-    headers: asOperator(auth),
-    body: channelBody("demo", upstream, [
+  const create = async (body: unknown): Promise<void> => {
+    const created = await send(gateway, "POST", "/api/gateway/channels", { headers: asOperator(auth), body });
+    if (created.status !== 201) throw new Error(`channel refused: ${created.text}`);
+  };
+  const extraModels = extraPrices.map(({ model }) => model);
+  const alone = extraModels.filter((model) => upstreamModelOf(model) !== model || /^demo-(error|overloaded)/.test(model));
+  await create(
+    channelBody("demo", upstream, [
       "demo-small",
       "demo-slow",
       "demo-malformed-200",
       "demo-error-500",
-      ...extraPrices.map(({ model }) => model),
+      ...extraModels.filter((model) => !alone.includes(model)),
     ]),
-  });
-  if (created.status !== 201) throw new Error(`channel refused: ${created.text}`);
+  );
+  // A refusal may make the channel's key rest, and the others must not suffer for it.
+  for (const model of alone) await create({ ...channelBody(model, upstream, []), models: { [model]: upstreamModelOf(model) } });
   return {
     database,
     nats,

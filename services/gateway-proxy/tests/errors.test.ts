@@ -11,12 +11,18 @@ let world: World;
 let apiKey: string;
 let poorKey: string;
 
-const upstreamErrors = [400, 401, 402, 403, 404, 429, 500, 502, 503, 529].map((status) => `demo-error-${String(status)}`);
+const faulty = [...[400, 401, 402, 403, 404, 429, 500, 503, 529].map((status) => `demo-error-${String(status)}`), "demo-html-502"];
+/** A channel for each request: a refusal makes a key rest or a breaker open, and the next answer would be another one. */
+const channelOf = (name: string, stream: boolean, model: string): string =>
+  faulty.includes(model) ? `${name}-${String(stream)} ${model}` : model;
+const channels = ["chat", "responses", "messages"].flatMap((name) =>
+  [true, false].flatMap((stream) => faulty.map((model) => channelOf(name, stream, model))),
+);
 
 beforeAll(async () => {
   world = await startWorld(
     { GATEWAY_FIRST_BYTE_TIMEOUT_MS: "600", GATEWAY_BETWEEN_BYTES_TIMEOUT_MS: "600" },
-    [...upstreamErrors.filter((model) => model !== "demo-error-500"), "demo-hang", "demo-silence-0", "demo-html-502"],
+    [...channels, "demo-hang", "demo-silence-0"],
   );
   ({ apiKey } = world.customer(100_000_000_000n));
   poorKey = world.customer(0n).apiKey;
@@ -57,7 +63,7 @@ function ask(
   gateway = world.gateway,
 ): Promise<Answer> {
   const { path, body } = dialects[name];
-  const whole = { ...body, stream, ...(model === undefined ? {} : { model }), ...more };
+  const whole = { ...body, stream, ...(model === undefined ? {} : { model: channelOf(name, stream, model) }), ...more };
   return send(gateway, method ?? "POST", path, {
     headers: { ...(key === null ? {} : { authorization: `Bearer ${key ?? apiKey}` }), ...headers },
     ...(method === "DELETE" ? {} : { body: raw ?? whole }),

@@ -154,8 +154,8 @@ export class MeteredRequest {
     this.firstByteAtMs ??= this.ports.clock.monotonicMs();
   }
 
-  /** Something of an answer went to the client: no other channel may be asked any more. */
-  get begun(): boolean {
+  /** The first byte of the answer has gone to the client: no other channel can answer any more. */
+  get answering(): boolean {
     return this.firstByteAtMs !== undefined;
   }
 

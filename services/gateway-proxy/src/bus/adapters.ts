@@ -171,12 +171,15 @@ export async function readStream(bus: Bus): Promise<StreamState> {
 export async function channelPublisher(bus: Bus): Promise<ChannelPublisher> {
   const kv = await bus.kv(channelsKv);
   return {
-    async publish(set) {
+    async published() {
+      return (await kv.get(channelsKey))?.value.version ?? 0;
+    },
+    async publish(version, channels) {
       // Compare and set, so that two operators' changes cannot overtake each other on the way to the bucket.
       for (let attempt = 0; attempt < 5; attempt += 1) {
         const present = await kv.get(channelsKey);
-        if (present && present.value.version >= set.version) return;
-        const value = { version: set.version, channels: [...set.channels] };
+        if (present && present.value.version >= version) return;
+        const value = { version, channels: [...channels] };
         const written = present
           ? await kv.update(channelsKey, value, present.revision)
           : await kv.create(channelsKey, value);

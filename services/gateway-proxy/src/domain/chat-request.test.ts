@@ -1,8 +1,8 @@
 import { AppError } from "@codex/kernel";
 import { expect, test } from "@jest/globals";
-import { parseChatRequest, upstreamBody } from "./chat-request.ts";
-import type { Target } from "./endpoint.ts";
-import { requestLimits, scanJson } from "./json-scan.ts";
+import { parseChatRequest, upstreamChanges } from "./chat-request.ts";
+import { jsonOutgoing, type Target } from "./endpoint.ts";
+import { requestLimits, scanJson, withFields } from "./json-scan.ts";
 import { nearestNames } from "./nearest.ts";
 
 const valid = { model: "demo-small", messages: [{ role: "user", content: "hi" }] };
@@ -69,7 +69,8 @@ function sent(body: unknown, target: Target): { readonly text: string; readonly 
   const bytes = Buffer.from(typeof body === "string" ? body : JSON.stringify(body));
   const value: unknown = JSON.parse(bytes.toString());
   const source = { kind: "json", bytes, value, members: scanJson(bytes, requestLimits) } as const;
-  const text = upstreamBody(parseChatRequest(value), source, target).toString();
+  const out = jsonOutgoing(source, upstreamChanges(parseChatRequest(value), target));
+  const text = withFields(source, out.body as Record<string, unknown>).toString();
   return { text, value: JSON.parse(text) as unknown };
 }
 

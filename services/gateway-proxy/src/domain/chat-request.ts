@@ -1,4 +1,4 @@
-import type { JsonBody, Target } from "./endpoint.ts";
+import type { Target } from "./endpoint.ts";
 import {
   anything,
   checkMediaUrl,
@@ -17,7 +17,6 @@ import {
   textOrObject,
   type Fields,
 } from "./fields.ts";
-import { withMembers } from "./json-scan.ts";
 import { refuseOtherDialect } from "./wrong-dialect.ts";
 
 /**
@@ -140,21 +139,21 @@ function checkMessage(message: unknown, index: number): number {
 /** Fields that redirect, store or identify; the upstream never sees the customer's values (SEC-84). */
 export const withheld = ["user", "safety_identifier", "metadata", "store", "service_tier"];
 
-/** The body as the upstream gets it: its own model name, the hold's output bound, usage always reported; the rest as it came. */
-export function upstreamBody(request: ChatRequest, source: JsonBody, target: Target): Buffer {
-  const changes = new Map<string, string | undefined>(withheld.map((name) => [name, undefined]));
-  if (target.model !== request.model) changes.set("model", JSON.stringify(target.model));
+/** What the upstream gets otherwise: its own model name, the hold's output bound, usage always reported. */
+export function upstreamChanges(request: ChatRequest, target: Target): ReadonlyMap<string, unknown> {
+  const changes = new Map<string, unknown>(withheld.map((name) => [name, undefined]));
+  if (target.model !== request.model) changes.set("model", target.model);
   // One bound under the name the client used; servers differ in which one they know, and refuse both.
   const both = request.body["max_tokens"] != null && request.body["max_completion_tokens"] != null;
   if (both) changes.set("max_tokens", undefined);
   if (request.outputTokensAsked !== target.outputTokens) {
     const older = request.body["max_tokens"] != null && !both;
-    changes.set(older ? "max_tokens" : "max_completion_tokens", String(target.outputTokens));
+    changes.set(older ? "max_tokens" : "max_completion_tokens", target.outputTokens);
   }
   const options = request.body["stream_options"];
   const asksUsage = isObject(options) && options["include_usage"] === true;
   if (request.stream && !asksUsage) {
-    changes.set("stream_options", JSON.stringify({ ...(isObject(options) ? options : {}), include_usage: true }));
+    changes.set("stream_options", { ...(isObject(options) ? options : {}), include_usage: true });
   }
-  return withMembers(source.bytes, source.members, changes);
+  return changes;
 }

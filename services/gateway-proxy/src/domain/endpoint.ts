@@ -2,7 +2,7 @@ import type { TokenCounts } from "@codex/contracts";
 import type { FormPart } from "./form.ts";
 import type { HoldInput } from "./hold.ts";
 import type { Json } from "./fields.ts";
-import type { Member } from "./json-scan.ts";
+import type { JsonDocument } from "./json-scan.ts";
 import type { Operation } from "./operation.ts";
 import type { RequestText } from "./request-text.ts";
 import type { StreamState } from "./stream-state.ts";
@@ -20,11 +20,8 @@ import type { StreamState } from "./stream-state.ts";
 
 export type Dialect = "openai" | "anthropic";
 
-export interface JsonBody {
+export interface JsonBody extends JsonDocument {
   readonly kind: "json";
-  readonly bytes: Buffer;
-  readonly value: unknown;
-  readonly members: readonly Member[];
 }
 
 export interface FormBody {
@@ -50,10 +47,10 @@ export interface Target {
   readonly outputTokens: number;
 }
 
-export interface Outgoing {
-  readonly body: Uint8Array;
-  readonly contentType: string;
-}
+/** What goes out. Of a JSON body the fields, which a channel's kind may still complete, and the bytes they came in. */
+export type Outgoing =
+  | { readonly body: Record<string, unknown>; readonly source: JsonDocument; readonly contentType: string }
+  | { readonly body: Uint8Array; readonly contentType: string };
 
 /** Pictures or sound that was made or heard; tokens undefined when the upstream reported none that can be believed. */
 export interface Metered {
@@ -103,7 +100,12 @@ export interface Endpoint<R extends ParsedRequest> {
   readonly stream?: (request: R) => StreamState;
 }
 
-/** A JSON body with some of its members changed, ready to be sent. */
-export function jsonOutgoing(body: Uint8Array): Outgoing {
-  return { body, contentType: "application/json" };
+/** The fields of a JSON body with some of them changed or, when undefined, left out. */
+export function jsonOutgoing(source: JsonDocument, changes: ReadonlyMap<string, unknown>): Outgoing {
+  const body: Record<string, unknown> = { ...(source.value as Json) };
+  for (const [name, value] of changes) {
+    if (value === undefined) Reflect.deleteProperty(body, name);
+    else body[name] = value;
+  }
+  return { body, source, contentType: "application/json" };
 }

@@ -230,3 +230,24 @@ export function withMembers(
   const joined = [...kept, ...added].flatMap((piece, index) => (index === 0 ? [piece] : [separator, piece]));
   return Buffer.concat([Buffer.from("{"), ...joined, Buffer.from("}")]);
 }
+
+/** A JSON object in its bytes and as a value. */
+export interface JsonDocument {
+  readonly bytes: Buffer;
+  readonly members: readonly Member[];
+  readonly value: unknown;
+}
+
+/**
+ * The document with the outermost members that `fields` has: what is the very same value in both stays as it came, byte for
+ * byte; the rest is written anew. `fields` must come from a shallow copy of the document's value.
+ */
+export function withFields({ bytes, members, value }: JsonDocument, fields: Readonly<Record<string, unknown>>): Buffer {
+  const before = value as Readonly<Record<string, unknown>>;
+  const changes = new Map<string, string | undefined>();
+  for (const { name } of members) if (!Object.hasOwn(fields, name)) changes.set(name, undefined);
+  for (const [name, field] of Object.entries(fields)) {
+    if (!Object.hasOwn(before, name) || before[name] !== field) changes.set(name, JSON.stringify(field));
+  }
+  return withMembers(bytes, members, changes);
+}

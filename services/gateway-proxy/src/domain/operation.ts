@@ -17,3 +17,6 @@ export type Operation =
   | "translations"
   | "moderations"
   | "rerank";
+
+/** The operations that are a conversation with a model; one can be converted to another. */
+export type TextDialect = Extract<Operation, "chat" | "messages" | "responses" | "generateContent">;

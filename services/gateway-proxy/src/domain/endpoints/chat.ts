@@ -1,4 +1,4 @@
-import { parseChatRequest, upstreamBody, type ChatRequest } from "../chat-request.ts";
+import { parseChatRequest, upstreamChanges, type ChatRequest } from "../chat-request.ts";
 import { ChatStream } from "../chat-stream.ts";
 import { jsonOutgoing, type Endpoint, type JsonBody } from "../endpoint.ts";
 import { invalid, isObject } from "../fields.ts";
@@ -29,7 +29,7 @@ export const chatEndpoint: Endpoint<SourcedChatRequest> = {
     answers,
   }),
   text: ({ body }) => requestText(body),
-  outgoing: (request, target) => jsonOutgoing(upstreamBody(request, request.source, target)),
+  outgoing: (request, target) => jsonOutgoing(request.source, upstreamChanges(request, target)),
   json: {
     problem: (answer) => (Array.isArray(answer["choices"]) ? undefined : "answer has no choices"),
     metered: (answer) => ({

@@ -18,7 +18,6 @@ import {
   type Fields,
   type Json,
 } from "../fields.ts";
-import { withMembers } from "../json-scan.ts";
 import { textOfParts } from "../request-text.ts";
 import { textBytesOf } from "../typed-stream.ts";
 import { chatUsage } from "../usage-objects.ts";
@@ -96,14 +95,14 @@ export const completionsEndpoint: Endpoint<CompletionRequest> = {
   text: ({ body: { prompt, suffix } }) =>
     Array.isArray(prompt) && typeof prompt[0] !== "string" ? undefined : textOfParts([prompt, suffix], 1),
   outgoing: (request, target) => {
-    const changes = new Map<string, string | undefined>(withheld.map((name) => [name, undefined]));
-    if (target.model !== request.model) changes.set("model", JSON.stringify(target.model));
-    if (target.outputTokens !== request.outputTokensAsked) changes.set("max_tokens", String(target.outputTokens));
+    const changes = new Map<string, unknown>(withheld.map((name) => [name, undefined]));
+    if (target.model !== request.model) changes.set("model", target.model);
+    if (target.outputTokens !== request.outputTokensAsked) changes.set("max_tokens", target.outputTokens);
     const options = request.body["stream_options"];
     if (request.stream) {
-      changes.set("stream_options", JSON.stringify({ ...(isObject(options) ? options : {}), include_usage: true }));
+      changes.set("stream_options", { ...(isObject(options) ? options : {}), include_usage: true });
     }
-    return jsonOutgoing(withMembers(request.source.bytes, request.source.members, changes));
+    return jsonOutgoing(request.source, changes);
   },
   json: {
     problem: (answer) => (Array.isArray(answer["choices"]) ? undefined : "answer has no choices"),

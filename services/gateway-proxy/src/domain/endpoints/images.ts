@@ -23,7 +23,6 @@ import {
 } from "../fields.ts";
 import { fieldsAndFiles } from "../form-fields.ts";
 import { textPart, writeForm, type FormPart } from "../form.ts";
-import { withMembers } from "../json-scan.ts";
 import type { Operation } from "../operation.ts";
 import { textOfParts } from "../request-text.ts";
 import { TypedStream } from "../typed-stream.ts";
@@ -87,9 +86,9 @@ function parse(source: RequestBody, isEdit: boolean): ImageRequest {
 
 function outgoing({ source, fields, files, model }: ImageRequest, target: Target): Outgoing {
   if (source.kind === "json") {
-    const changes = new Map<string, string | undefined>(withheld.map((name) => [name, undefined]));
-    if (target.model !== model) changes.set("model", JSON.stringify(target.model));
-    return jsonOutgoing(withMembers(source.bytes, source.members, changes));
+    const changes = new Map<string, unknown>(withheld.map((name) => [name, undefined]));
+    if (target.model !== model) changes.set("model", target.model);
+    return jsonOutgoing(source, changes);
   }
   const texts = Object.entries(fields)
     .filter(([name]) => name !== "model" && !withheld.includes(name))

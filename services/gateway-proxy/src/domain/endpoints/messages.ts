@@ -27,7 +27,6 @@ import {
   type Fields,
   type Json,
 } from "../fields.ts";
-import { withMembers } from "../json-scan.ts";
 import { MessageStream } from "../message-stream.ts";
 import { textOfParts } from "../request-text.ts";
 import { textBytesOf } from "../typed-stream.ts";
@@ -155,10 +154,10 @@ export const messagesEndpoint: Endpoint<MessagesRequest> = {
   text: ({ body: { messages, system, tools } }) =>
     textOfParts([system, tools, messages], Array.isArray(messages) ? messages.length : 0),
   outgoing: (request, target) => {
-    const changes = new Map<string, string | undefined>(withheldFields.map((name) => [name, undefined]));
-    if (target.model !== request.model) changes.set("model", JSON.stringify(target.model));
-    if (target.outputTokens !== request.outputTokensAsked) changes.set("max_tokens", String(target.outputTokens));
-    return jsonOutgoing(withMembers(request.source.bytes, request.source.members, changes));
+    const changes = new Map<string, unknown>(withheldFields.map((name) => [name, undefined]));
+    if (target.model !== request.model) changes.set("model", target.model);
+    if (target.outputTokens !== request.outputTokensAsked) changes.set("max_tokens", target.outputTokens);
+    return jsonOutgoing(request.source, changes);
   },
   json: {
     problem: (answer) => (Array.isArray(answer["content"]) ? undefined : "answer has no content"),

@@ -21,7 +21,6 @@ import {
   type Fields,
   type Json,
 } from "../fields.ts";
-import { withMembers } from "../json-scan.ts";
 import { textOfParts } from "../request-text.ts";
 import type { StreamState } from "../stream-state.ts";
 import { textBytesOf, TypedStream, type TypedStreamFormat } from "../typed-stream.ts";
@@ -176,12 +175,12 @@ export const responsesEndpoint: Endpoint<ResponsesRequest> = {
   text: ({ body: { input, instructions, tools, text: textFormat } }) =>
     textOfParts([input, instructions, tools, textFormat], Array.isArray(input) ? input.length : 1),
   outgoing: (request, target) => {
-    const changes = new Map<string, string | undefined>(withheld.map((name) => [name, undefined]));
-    if (request.body["store"] !== false) changes.set("store", "false");
-    if (target.model !== request.model) changes.set("model", JSON.stringify(target.model));
+    const changes = new Map<string, unknown>(withheld.map((name) => [name, undefined]));
+    if (request.body["store"] !== false) changes.set("store", false);
+    if (target.model !== request.model) changes.set("model", target.model);
     if (target.outputTokens !== request.outputTokensAsked)
-      changes.set("max_output_tokens", String(target.outputTokens));
-    return jsonOutgoing(withMembers(request.source.bytes, request.source.members, changes));
+      changes.set("max_output_tokens", target.outputTokens);
+    return jsonOutgoing(request.source, changes);
   },
   json: {
     problem: (answer) => {

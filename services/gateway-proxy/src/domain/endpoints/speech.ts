@@ -11,7 +11,6 @@ import {
   textOrObject,
   type Fields,
 } from "../fields.ts";
-import { withMembers } from "../json-scan.ts";
 import { textOfParts } from "../request-text.ts";
 import { TypedStream } from "../typed-stream.ts";
 import { inputOutputUsage } from "../usage-objects.ts";
@@ -92,9 +91,9 @@ export const speechEndpoint: Endpoint<SpeechRequest> = {
   }),
   text: ({ source: { value } }) => textOfParts([value], 1),
   outgoing: ({ source, model }, target) => {
-    const changes = new Map<string, string | undefined>();
-    if (target.model !== model) changes.set("model", JSON.stringify(target.model));
-    return jsonOutgoing(withMembers(source.bytes, source.members, changes));
+    const changes = new Map<string, unknown>();
+    if (target.model !== model) changes.set("model", target.model);
+    return jsonOutgoing(source, changes);
   },
   json: {
     problem: () => "answer is JSON where sound was asked for",

@@ -14,7 +14,6 @@ import {
   type Fields,
   type Json,
 } from "../fields.ts";
-import { withMembers } from "../json-scan.ts";
 import type { Operation } from "../operation.ts";
 import { textOfParts } from "../request-text.ts";
 import { promptUsage } from "../usage-objects.ts";
@@ -64,9 +63,9 @@ function vectorEndpoint(api: VectorApi): Endpoint<VectorRequest> {
         1,
       ),
     outgoing: ({ source, body, model }, target) => {
-      const changes = new Map<string, string | undefined>(api.dropped.map((name) => [name, undefined]));
-      if (target.model !== model || body["model"] == null) changes.set("model", JSON.stringify(target.model));
-      return jsonOutgoing(withMembers(source.bytes, source.members, changes));
+      const changes = new Map<string, unknown>(api.dropped.map((name) => [name, undefined]));
+      if (target.model !== model || body["model"] == null) changes.set("model", target.model);
+      return jsonOutgoing(source, changes);
     },
     json: {
       problem: (answer) => (Array.isArray(answer[api.results]) ? undefined : `answer has no ${api.results}`),

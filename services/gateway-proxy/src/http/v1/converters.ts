@@ -2,7 +2,7 @@ import type { Route } from "../../app/catalogue.ts";
 import type { Outgoing, ParsedRequest, Target } from "../../domain/endpoint.ts";
 import type { Operation } from "../../domain/operation.ts";
 import type { StreamState } from "../../domain/stream-state.ts";
-import { speaks } from "../../upstream/openai.ts";
+import { speaks } from "../../upstream/kinds/index.ts";
 
 /**
  * How a channel that does not speak an endpoint's dialect can serve it all the same. The one place that knows who converts

@@ -1,17 +1,18 @@
-import { toAppError } from "@codex/kernel";
+import { toAppError, type AppError } from "@codex/kernel";
+import type { Route } from "../../app/catalogue.ts";
+import { noRoute, RouteChoice, type Attempt } from "../../app/choose-route.ts";
 import type { ResolvedKey } from "../../app/key-cache.ts";
-import type { JsonBody, RequestBody } from "../../domain/endpoint.ts";
-import { anthropicHeaders, checkMessages, countFields, withheldFields } from "../../domain/endpoints/messages.ts";
+import { jsonOutgoing, type JsonBody, type RequestBody } from "../../domain/endpoint.ts";
+import { checkMessages, countFields, withheldFields } from "../../domain/endpoints/messages.ts";
 import { checkedFields, invalid, modelOf, type Json } from "../../domain/fields.ts";
-import { withMembers } from "../../domain/json-scan.ts";
 import { textOfParts } from "../../domain/request-text.ts";
+import { outgoing } from "../../upstream/outgoing.ts";
+import { readRefusal, type Refusal } from "../../upstream/refusal.ts";
 import type { GatewayParts, V1Context } from "./context.ts";
-import { clientHeaders } from "./client-headers.ts";
-import { overloaded } from "./forward.ts";
+import { blame, overloaded } from "./forward.ts";
 import { readBody } from "./read-body.ts";
 import { parseAnswer, readAnswer, unusable } from "./relay-json.ts";
 import { sendJson } from "./send-json.ts";
-import { callRoute } from "./call-route.ts";
 import { wayTo } from "./converters.ts";
 
 /**
@@ -48,29 +49,55 @@ async function countUpstream(
   context: V1Context,
   source: JsonBody,
   model: string,
-  routes: Parameters<typeof callRoute>[2][],
+  routes: readonly Route[],
 ): Promise<number> {
-  let failure: unknown;
-  for (const route of routes) {
-    const changes = new Map<string, string | undefined>(withheldFields.map((name) => [name, undefined]));
-    if (route.upstreamModel !== model) changes.set("model", JSON.stringify(route.upstreamModel));
-    const call = {
-      operation: "countTokens" as const,
-      body: withMembers(source.bytes, source.members, changes),
-      headers: clientHeaders(context.req, anthropicHeaders),
-    };
+  const choice = new RouteChoice(routes, undefined, parts.clock);
+  let failure: AppError | undefined;
+  for (let attempt = choice.next(); attempt; attempt = choice.next()) {
     try {
-      const { input_tokens: counted } = parseAnswer(
-        await readAnswer(await callRoute(parts, context, route, call, false)),
-      );
-      if (typeof counted === "number" && Number.isSafeInteger(counted) && counted >= 0) return counted;
-      throw unusable("count is no number");
+      const refusal = await countBy(parts, context, source, model, attempt);
+      if (typeof refusal === "number") return refusal;
+      blame(attempt, choice, refusal.scope, refusal.retryAfterSeconds, refusal.status);
+      if (refusal.scope === "request") throw refusal.error;
+      failure = refusal.error;
     } catch (error) {
-      if (context.clientGone.aborted || toAppError(error).kind === "invalid") throw error;
-      failure = error;
+      failure = toAppError(error);
+      if (context.clientGone.aborted || failure.kind === "invalid") throw failure;
+      attempt.end("failure");
+      choice.leave(attempt, true);
+    } finally {
+      attempt.end("neutral");
     }
   }
-  throw failure ?? overloaded();
+  throw failure ?? noRoute(routes, parts.clock.monotonicMs());
+}
+
+/** The count, or the channel's refusal. Throws AppError for an answer that is no count. */
+async function countBy(
+  parts: GatewayParts,
+  context: V1Context,
+  source: JsonBody,
+  model: string,
+  attempt: Attempt,
+): Promise<number | Refusal> {
+  const { route, key } = attempt;
+  const changes = new Map<string, unknown>(withheldFields.map((name) => [name, undefined]));
+  if (route.upstreamModel !== model) changes.set("model", route.upstreamModel);
+  const call = { operation: "countTokens" as const, ...jsonOutgoing(source, changes) };
+  const facts = {
+    stream: false,
+    requestId: context.requestId,
+    clientHeaders: context.req.headers,
+    signal: context.clientGone,
+  };
+  attempt.sent();
+  const answer = await parts.upstream.call(outgoing(route, key, call, facts));
+  if (answer.status !== 200) return readRefusal(route.kind, answer);
+  attempt.answered();
+  const { input_tokens: counted } = parseAnswer(await readAnswer(answer));
+  if (typeof counted !== "number" || !Number.isSafeInteger(counted) || counted < 0) throw unusable("count is no number");
+  attempt.end("success");
+  return counted;
 }
 
 async function countHere(parts: GatewayParts, { system, tools, messages }: Json): Promise<number> {

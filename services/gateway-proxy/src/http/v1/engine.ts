@@ -3,15 +3,18 @@ import type { Offer, Route } from "../../app/catalogue.ts";
 import type { ResolvedKey } from "../../app/key-cache.ts";
 import type { Admission } from "../../app/lender.ts";
 import { MeteredRequest } from "../../app/metered-request.ts";
+import { affinityOf } from "../../domain/affinity.ts";
 import type { ClientHeaders, Endpoint, ParsedRequest } from "../../domain/endpoint.ts";
+import type { Json } from "../../domain/fields.ts";
 import { holdFor, shortenedHold, type HoldInput, type HoldTerms } from "../../domain/hold.ts";
-import type { UpstreamResponse } from "../../upstream/openai.ts";
+import type { OutgoingCall } from "../../upstream/outgoing.ts";
+import type { UpstreamResponse } from "../../upstream/transport.ts";
 import { clientHeaders } from "./client-headers.ts";
 import { ClientStream } from "./client-stream.ts";
 import type { GatewayParts, V1Context } from "./context.ts";
 import { wayTo } from "./converters.ts";
 import { renderCut } from "./errors.ts";
-import { forward, overloaded, type Exchange, type OutgoingCall } from "./forward.ts";
+import { forward, overloaded, type Exchange } from "./forward.ts";
 import { readBody } from "./read-body.ts";
 import { relayJson } from "./relay-json.ts";
 import { relayRaw } from "./relay-raw.ts";
@@ -42,7 +45,10 @@ export async function serveEndpoint<R extends ParsedRequest>(
     const bound = endpoint.bound(parsed);
     const admission = await admit(endpoint, parts, key, parsed, bound, offer, startedAt);
     const request = meteredRequest(endpoint, parts, context, key, parsed, bound, offer, admission, startedAt);
-    await forward(parts, context, request, exchangeOf(endpoint, parts, context, parsed, headers, request, admission));
+    const exchange = exchangeOf(endpoint, parts, context, parsed, headers, request, admission);
+    // Requests of one conversation meet the same channel and key, where the provider's prompt cache knows them.
+    const session = body.kind === "json" ? affinityOf(key.keyId, body.value as Json) : undefined;
+    await forward(parts, context, request, { ...exchange, session });
   } finally {
     share.release();
   }
@@ -139,7 +145,7 @@ function exchangeOf<R extends ParsedRequest>(
   const { res } = context;
   /** Of the channel that was asked last; before the first one, of none. */
   let state = endpoint.stream?.(parsed);
-  const client = parsed.stream ? new ClientStream(res, endpoint.dialect, parts.times.keepAliveMs) : undefined;
+  const client = parsed.stream ? new ClientStream(res, endpoint.dialect, parts.keepAliveMs) : undefined;
   return {
     stream: parsed.stream,
     prepare: (route) => outgoingCall(endpoint, parsed, headers, route, outputTokens),
@@ -147,8 +153,7 @@ function exchangeOf<R extends ParsedRequest>(
       const way = wayTo(endpoint.operation, route);
       state = way === undefined || way === "native" ? endpoint.stream?.(parsed) : way.stream(parsed);
       if (client && state) {
-        const times = { firstEventMs: parts.times.firstByteMs, stalledReaderMs };
-        await relayStream(answer, state, request, client, checkAlive, times);
+        await relayStream(answer, state, request, client, checkAlive, stalledReaderMs);
         return;
       }
       await relayPlain(endpoint, answer, parsed, request, context, checkAlive);
@@ -173,7 +178,7 @@ function outgoingCall<R extends ParsedRequest>(
   if (way === undefined || way === "native") {
     return { operation: endpoint.operation, ...endpoint.outgoing(parsed, target), headers };
   }
-  return { operation: way.operation, ...way.request(parsed, target), headers };
+  return { operation: way.operation, ...way.request(parsed, target) };
 }
 
 async function relayPlain<R extends ParsedRequest>(

@@ -4,7 +4,7 @@ import type { MeteredRequest } from "../../app/metered-request.ts";
 import type { JsonAnswer, Metered, ParsedRequest } from "../../domain/endpoint.ts";
 import { isObject, type Json } from "../../domain/fields.ts";
 import { scanJson, withMembers, type JsonLimits } from "../../domain/json-scan.ts";
-import type { UpstreamResponse } from "../../upstream/openai.ts";
+import type { UpstreamResponse } from "../../upstream/transport.ts";
 import { costFields } from "./cost.ts";
 
 /** Largest plain answer that is taken from an upstream: ten large pictures in base64. */

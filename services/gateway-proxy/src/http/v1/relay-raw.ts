@@ -1,6 +1,6 @@
 import type { MeteredRequest } from "../../app/metered-request.ts";
 import type { ParsedRequest, RawAnswer } from "../../domain/endpoint.ts";
-import type { UpstreamResponse } from "../../upstream/openai.ts";
+import type { UpstreamResponse } from "../../upstream/transport.ts";
 import type { ServerResponse } from "node:http";
 import { drained } from "./drained.ts";
 import { note, unusable } from "./relay-json.ts";

@@ -2,7 +2,7 @@ import { AppError, toAppError } from "@codex/kernel";
 import type { MeteredRequest } from "../../app/metered-request.ts";
 import { EventTooLarge, SseScanner, type SseEvent } from "../../domain/sse-scanner.ts";
 import { parsedEvent, type Reading, type StreamState, type WireEvent } from "../../domain/stream-state.ts";
-import type { UpstreamResponse } from "../../upstream/openai.ts";
+import type { UpstreamResponse } from "../../upstream/transport.ts";
 import type { ClientStream } from "./client-stream.ts";
 import { costFields } from "./cost.ts";
 import { drained } from "./drained.ts";
@@ -19,61 +19,29 @@ const eventEnd = Buffer.from("\n\n");
 /** All bytes of one stream: far above the longest answer, so that an endless one ends (SEC-94). */
 const streamBytesMax = 1_073_741_824;
 
-export interface RelayTimes {
-  /** From the call to the first event; then the next channel is tried. */
-  readonly firstEventMs: number;
-  /** A client that takes nothing for this long is gone: its hold and its upstream connection are wanted elsewhere. */
-  readonly stalledReaderMs: number;
-}
-
 export async function relayStream(
   upstream: UpstreamResponse,
   state: StreamState,
   request: MeteredRequest,
   client: ClientStream,
   checkAlive: () => void,
-  times: RelayTimes,
+  stalledReaderMs: number,
 ): Promise<void> {
   const relay = new StreamRelay(state, request, client);
   const scanner = new SseScanner(state.eventBytesMax);
-  const late = new FirstEventTimer(upstream, times.firstEventMs);
   let bytes = 0;
-  try {
-    for await (const chunk of upstream.body as AsyncIterable<Buffer>) {
-      checkAlive();
-      bytes += chunk.length;
-      if (bytes > streamBytesMax) throw cut();
-      for (const event of eventsOf(scanner, chunk)) {
-        late.stop();
-        relay.event(event);
-        if (relay.ended) break;
-      }
+  for await (const chunk of upstream.body as AsyncIterable<Buffer>) {
+    checkAlive();
+    bytes += chunk.length;
+    if (bytes > streamBytesMax) throw cut();
+    for (const event of eventsOf(scanner, chunk)) {
+      relay.event(event);
       if (relay.ended) break;
-      if (client.res.writableNeedDrain) await drained(client.res, times.stalledReaderMs);
     }
-  } catch (error) {
-    throw late.expired ? firstEventLate() : error;
-  } finally {
-    late.stop();
+    if (relay.ended) break;
+    if (client.res.writableNeedDrain) await drained(client.res, stalledReaderMs);
   }
   relay.upstreamEnded();
-}
-
-/** Headers may come at once and the first word never: the channel is left as if it had not answered. */
-class FirstEventTimer {
-  expired = false;
-  private readonly timer: NodeJS.Timeout;
-
-  constructor(upstream: UpstreamResponse, afterMs: number) {
-    this.timer = setTimeout(() => {
-      this.expired = true;
-      upstream.body.destroy(firstEventLate());
-    }, afterMs);
-  }
-
-  stop(): void {
-    clearTimeout(this.timer);
-  }
 }
 
 function eventsOf(scanner: SseScanner, chunk: Buffer): SseEvent[] {
@@ -152,15 +120,6 @@ function oneLine(data: Buffer): Buffer {
   const event = parsedEvent(data);
   if (!event) throw cut();
   return Buffer.from(JSON.stringify(event));
-}
-
-function firstEventLate(): AppError {
-  return new AppError({
-    kind: "timeout",
-    code: "upstream_timeout",
-    publicMessage: "The model's provider did not answer in time. You were not charged. Please try again.",
-    retryAfterSeconds: 1,
-  });
 }
 
 function cut(cause?: unknown): AppError {
