@@ -128,7 +128,8 @@ export const v1Errors = [
     kind: "invalid",
     surfaces: ["v1"],
     title: "The provider refused the request",
-    cause: "The model's provider says that the request itself is wrong. Its words may quote the prompt and stay with us.",
+    cause:
+      "The model's provider says that the request itself is wrong. Its words may quote the prompt and stay with us.",
     fix: "Change the request; a retry alone does not help.",
   },
   {

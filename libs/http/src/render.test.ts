@@ -26,7 +26,12 @@ test("the money refusal in OpenAI's form has all fields, ends with the request i
         type: "insufficient_quota",
         param: null,
         code: "insufficient_quota",
-        metadata: { reason: "credit_balance_exhausted", limit_source: "balance", needed: "12.40", request_id: requestId },
+        metadata: {
+          reason: "credit_balance_exhausted",
+          limit_source: "balance",
+          needed: "12.40",
+          request_id: requestId,
+        },
       },
     },
   });

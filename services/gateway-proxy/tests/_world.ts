@@ -163,7 +163,9 @@ export async function startWorld(
     if (created.status !== 201) throw new Error(`channel refused: ${created.text}`);
   };
   const extraModels = extraPrices.map(({ model }) => model);
-  const alone = extraModels.filter((model) => upstreamModelOf(model) !== model || /^demo-(error|overloaded)/.test(model));
+  const alone = extraModels.filter(
+    (model) => upstreamModelOf(model) !== model || /^demo-(error|overloaded)/.test(model),
+  );
   await create(
     channelBody("demo", upstream, [
       "demo-small",
@@ -174,7 +176,8 @@ export async function startWorld(
     ]),
   );
   // A refusal may make the channel's key rest, and the others must not suffer for it.
-  for (const model of alone) await create({ ...channelBody(model, upstream, []), models: { [model]: upstreamModelOf(model) } });
+  for (const model of alone)
+    await create({ ...channelBody(model, upstream, []), models: { [model]: upstreamModelOf(model) } });
   return {
     database,
     nats,

@@ -11,7 +11,10 @@ let world: World;
 let apiKey: string;
 let poorKey: string;
 
-const faulty = [...[400, 401, 402, 403, 404, 429, 500, 503, 529].map((status) => `demo-error-${String(status)}`), "demo-html-502"];
+const faulty = [
+  ...[400, 401, 402, 403, 404, 429, 500, 503, 529].map((status) => `demo-error-${String(status)}`),
+  "demo-html-502",
+];
 /** A channel for each request: a refusal makes a key rest or a breaker open, and the next answer would be another one. */
 const channelOf = (name: string, stream: boolean, model: string): string =>
   faulty.includes(model) ? `${name}-${String(stream)} ${model}` : model;
@@ -20,10 +23,11 @@ const channels = ["chat", "responses", "messages"].flatMap((name) =>
 );
 
 beforeAll(async () => {
-  world = await startWorld(
-    { GATEWAY_FIRST_BYTE_TIMEOUT_MS: "600", GATEWAY_BETWEEN_BYTES_TIMEOUT_MS: "600" },
-    [...channels, "demo-hang", "demo-silence-0"],
-  );
+  world = await startWorld({ GATEWAY_FIRST_BYTE_TIMEOUT_MS: "600", GATEWAY_BETWEEN_BYTES_TIMEOUT_MS: "600" }, [
+    ...channels,
+    "demo-hang",
+    "demo-silence-0",
+  ]);
   ({ apiKey } = world.customer(100_000_000_000n));
   poorKey = world.customer(0n).apiKey;
 }, 60_000);
@@ -93,17 +97,21 @@ const cases: readonly (readonly [code: string, ask: Ask | (() => Ask)])[] = [
 ];
 
 describe.each(names)("%s", (name) => {
-  test.each(cases)("%s, plain and streamed: status, body and headers of the table, no word of upstream or prompt", async (code, given) => {
-    const entry = findError(code)!;
-    for (const stream of [false, true]) {
-      const answer = await ask(name, stream, typeof given === "function" ? given() : given);
-      expectError(name, answer, code);
-      expect(answer.text).not.toMatch(/Scripted|nginx|secret words|sk-demo/);
-      if (["rate_limited", "unavailable"].includes(entry.kind)) expect(answer.headers.get("retry-after")).toMatch(/^\d+$/);
-      const noRetry = entry.kind === "unauthenticated" || entry.kind === "quota";
-      expect(answer.headers.get("x-should-retry")).toBe(noRetry ? "false" : null);
-    }
-  });
+  test.each(cases)(
+    "%s, plain and streamed: status, body and headers of the table, no word of upstream or prompt",
+    async (code, given) => {
+      const entry = findError(code)!;
+      for (const stream of [false, true]) {
+        const answer = await ask(name, stream, typeof given === "function" ? given() : given);
+        expectError(name, answer, code);
+        expect(answer.text).not.toMatch(/Scripted|nginx|secret words|sk-demo/);
+        if (["rate_limited", "unavailable"].includes(entry.kind))
+          expect(answer.headers.get("retry-after")).toMatch(/^\d+$/);
+        const noRetry = entry.kind === "unauthenticated" || entry.kind === "quota";
+        expect(answer.headers.get("x-should-retry")).toBe(noRetry ? "false" : null);
+      }
+    },
+  );
 
   test("an unknown model names the nearest ones", async () => {
     expect((await ask(name, false, { model: "demo-smal" })).text).toContain("demo-small");
@@ -154,9 +162,13 @@ describe("after a sign of life the status is sent, and the error is the last eve
       expect(answer.text).toMatch(name === "messages" ? /^event: ping\n/ : /^: keep-alive\n\n/);
       const last = readEvents(answer.text).at(-1)!;
       if (name === "chat") expect(last.data).toMatchObject({ error: { code: "upstream_timeout" } });
-      if (name === "messages") expect(last).toMatchObject({ name: "error", data: { error: { type: "timeout_error" } } });
+      if (name === "messages")
+        expect(last).toMatchObject({ name: "error", data: { error: { type: "timeout_error" } } });
       if (name === "responses") {
-        expect(last).toMatchObject({ name: "response.failed", data: { response: { error: { code: "upstream_timeout" } } } });
+        expect(last).toMatchObject({
+          name: "response.failed",
+          data: { response: { error: { code: "upstream_timeout" } } },
+        });
       }
       expect(answer.text).not.toMatch(/\[DONE\]|message_stop|response\.completed/);
     }

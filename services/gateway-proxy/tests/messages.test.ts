@@ -183,7 +183,8 @@ describe("what ends badly", () => {
     const reader = response.body!.getReader();
     const decoder = new TextDecoder();
     let text = "";
-    while (!text.includes("content_block_delta")) text += decoder.decode((await reader.read()).value, { stream: true });
+    while (!text.includes("content_block_delta"))
+      text += decoder.decode((await reader.read()).value as Uint8Array, { stream: true });
     const told = usageOf(readEvents(text)[0]!.data["message"]);
     leave.abort();
     const record = await recordOf(world, response);

@@ -97,7 +97,8 @@ describe("200", () => {
     let text = "";
     const decoder = new TextDecoder();
     const reader = response.body!.getReader();
-    while (!text.includes("response.completed")) text += decoder.decode((await reader.read()).value, { stream: true });
+    while (!text.includes("response.completed"))
+      text += decoder.decode((await reader.read()).value as Uint8Array, { stream: true });
     leave.abort();
     await reader.cancel().catch(() => undefined);
     expect(await recordOf(world, response)).toMatchObject({ status: "ok", estimated: false, errorCode: null });

@@ -31,6 +31,7 @@ export async function readAny(req: IncomingMessage, bytesMax: number): Promise<u
 }
 
 async function readForm(body: Buffer<ArrayBuffer>, type: string): Promise<Readonly<Record<string, unknown>>> {
+  // eslint-disable-next-line @typescript-eslint/no-deprecated -- the body is whole and bounded already, so nothing more is buffered
   const form = await new Response(body, { headers: { "content-type": type } }).formData().catch(() => undefined);
   if (!form) throw invalidRequest("We could not parse the form of your request.");
   const fields: Record<string, unknown> = {};

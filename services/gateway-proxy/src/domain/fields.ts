@@ -72,6 +72,11 @@ export function modelOf(body: Json): string {
   return model;
 }
 
+/** Undefined when it is none. */
+export function textIn(value: unknown): string | undefined {
+  return typeof value === "string" ? value : undefined;
+}
+
 /** Undefined when absent or null. */
 export function numberOf(value: unknown): number | undefined {
   return typeof value === "number" ? value : undefined;

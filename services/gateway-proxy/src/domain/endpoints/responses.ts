@@ -178,8 +178,7 @@ export const responsesEndpoint: Endpoint<ResponsesRequest> = {
     const changes = new Map<string, unknown>(withheld.map((name) => [name, undefined]));
     if (request.body["store"] !== false) changes.set("store", false);
     if (target.model !== request.model) changes.set("model", target.model);
-    if (target.outputTokens !== request.outputTokensAsked)
-      changes.set("max_output_tokens", target.outputTokens);
+    if (target.outputTokens !== request.outputTokensAsked) changes.set("max_output_tokens", target.outputTokens);
     return jsonOutgoing(request.source, changes);
   },
   json: {

@@ -8,6 +8,7 @@ import {
   numberOf,
   oneOf,
   text,
+  textIn,
   textOrObject,
   type Fields,
 } from "../fields.ts";
@@ -72,13 +73,13 @@ export const speechEndpoint: Endpoint<SpeechRequest> = {
     const { input } = body;
     if (typeof input !== "string" || input === "")
       throw invalid("input", "You must provide `input`: the text to speak.");
-    const textBytes = Buffer.byteLength(input) + Buffer.byteLength(String(body["instructions"] ?? ""));
+    const textBytes = Buffer.byteLength(input) + Buffer.byteLength(textIn(body["instructions"]) ?? "");
     return {
       source,
       model: modelOf(body),
       stream: body["stream_format"] === "sse",
       textBytes,
-      format: String(body["response_format"] ?? "mp3"),
+      format: textIn(body["response_format"]) ?? "mp3",
       speed: numberOf(body["speed"]) ?? 1,
     };
   },

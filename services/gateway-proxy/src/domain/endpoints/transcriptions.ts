@@ -10,6 +10,7 @@ import {
   number,
   oneOf,
   text,
+  textIn,
   textOrList,
   type Fields,
   type Json,
@@ -62,7 +63,7 @@ function parse(body: RequestBody): TranscriptRequest {
     model: modelOf(values),
     stream: values["stream"] === true,
     length: audioLength(file.content.subarray(0, headBytes), file.content.length),
-    format: String(values["response_format"] ?? "json"),
+    format: textIn(values["response_format"]) ?? "json",
   };
 }
 
@@ -98,7 +99,7 @@ function transcriptEndpoint(path: string, operation: Operation): Endpoint<Transc
     forwardedHeaders: [],
     parse,
     bound: ({ fields: values, length }) => ({
-      bodyBytes: Buffer.byteLength(String(values["prompt"] ?? "")),
+      bodyBytes: Buffer.byteLength(textIn(values["prompt"]) ?? ""),
       imageUrls: 0,
       mediaTokens: Math.ceil((length.boundMs / 1_000) * tokensPerSecondMax),
       outputTokensAsked: undefined,

@@ -1,6 +1,8 @@
 import type { UsageLine } from "@codex/contracts";
 import { AppError, formatAmount, idToUuid, parseId, type MicroTokens, type RequestId } from "@codex/kernel";
+import type { BookReader } from "../../app/book-reader.ts";
 import type { ResolvedKey } from "../../app/key-cache.ts";
+import type { KeyCaps } from "../../app/lease-ports.ts";
 import { invalid } from "../../domain/fields.ts";
 import type { GatewayParts, V1Context } from "./context.ts";
 import { sendJson } from "./send-json.ts";
@@ -33,21 +35,13 @@ export async function credits(parts: GatewayParts, context: V1Context, key: Reso
 export async function keyInfo(parts: GatewayParts, context: V1Context, key: ResolvedKey): Promise<void> {
   const { caps } = key;
   const spend = caps && (await parts.books.keySpend(key.keyId));
-  const [reset, limit, spent] =
-    caps && spend
-      ? caps.total !== null
-        ? [null, caps.total, spend.total]
-        : caps.monthly !== null
-          ? ["monthly", caps.monthly, spend.monthly]
-          : ["daily", caps.daily, spend.daily]
-      : [null, null, null];
-  const rest = limit === null || spent === null ? null : limit > spent ? limit - spent : 0n;
+  const cap = caps && spend ? widestCap(caps, spend) : undefined;
   sendJson(context, {
     data: {
       key_id: key.keyId,
-      limit: limit === null ? null : amountOf(limit),
-      limit_remaining: rest === null ? null : amountOf(rest),
-      limit_reset: reset,
+      limit: cap ? amountOf(cap.limit) : null,
+      limit_remaining: cap ? amountOf(cap.limit > cap.spent ? cap.limit - cap.spent : 0n) : null,
+      limit_reset: cap?.reset ?? null,
       usage: spend ? amountOf(spend.total) : null,
       usage_daily: spend ? amountOf(spend.daily) : null,
       usage_monthly: spend ? amountOf(spend.monthly) : null,
@@ -62,6 +56,19 @@ export async function keyInfo(parts: GatewayParts, context: V1Context, key: Reso
       currency,
     },
   });
+}
+
+interface Cap {
+  readonly limit: MicroTokens;
+  readonly spent: MicroTokens;
+  readonly reset: "daily" | "monthly" | null;
+}
+
+/** The names leave room for one cap; the longest-lived is the one that a new month does not lift. All three are in `caps`. */
+function widestCap(caps: KeyCaps, spend: Awaited<ReturnType<BookReader["keySpend"]>>): Cap | undefined {
+  if (caps.total !== null) return { limit: caps.total, spent: spend.total, reset: null };
+  if (caps.monthly !== null) return { limit: caps.monthly, spent: spend.monthly, reset: "monthly" };
+  return caps.daily === null ? undefined : { limit: caps.daily, spent: spend.daily, reset: "daily" };
 }
 
 function textOf(value: MicroTokens | null | undefined): string | null {

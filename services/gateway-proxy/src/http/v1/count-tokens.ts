@@ -95,7 +95,8 @@ async function countBy(
   if (answer.status !== 200) return readRefusal(route.kind, answer);
   attempt.answered();
   const { input_tokens: counted } = parseAnswer(await readAnswer(answer));
-  if (typeof counted !== "number" || !Number.isSafeInteger(counted) || counted < 0) throw unusable("count is no number");
+  if (typeof counted !== "number" || !Number.isSafeInteger(counted) || counted < 0)
+    throw unusable("count is no number");
   attempt.end("success");
   return counted;
 }

@@ -69,9 +69,12 @@ function charged<R extends ParsedRequest>(endpoint: Endpoint<R>): V1Route {
 /** Claude Code asks for the list of models too, in its own form and with pages. */
 function models(parts: GatewayParts, context: V1Context, key: ResolvedKey): void {
   const { catalogue } = parts;
-  if (dialectOf(context.req) === "openai") return sendJson(context, listModels(catalogue, key.models));
+  if (dialectOf(context.req) === "openai") {
+    sendJson(context, listModels(catalogue, key.models));
+    return;
+  }
   const query = new URLSearchParams(context.req.url?.split("?")[1] ?? "");
-  return sendJson(context, listAnthropicModels(catalogue, query, key.models));
+  sendJson(context, listAnthropicModels(catalogue, query, key.models));
 }
 
 function model(parts: GatewayParts, context: V1Context, key: ResolvedKey, rest: string): void {
