@@ -166,7 +166,10 @@ describe("a capped key", () => {
     const created = await browser.post("/api/keys", { name: "capped", caps });
     const { secret, key } = created.body as { secret: string; key: { keyId: string } };
     const refused = await ask(gateways[0], secret);
-    expect(refused).toMatchObject({ status: 402, body: { error: { code: "key_limit_exhausted" } } });
+    expect(refused).toMatchObject({
+      status: 402,
+      body: { error: { code: "insufficient_quota", metadata: { reason: "key_limit_exhausted" } } },
+    });
     expect(refused.body.error?.message).toMatch(/daily cap of .* resets at \d{4}-\d\d-\d\dT00:00:00/);
     expect((await ask(gateways[0], apiKey)).status).toBe(200);
     const raised = await browser.patch(`/api/keys/${key.keyId}`, {

@@ -232,8 +232,8 @@ describe("an account without enough balance", () => {
     expect(error.headers?.get("x-should-retry")).toBe("false");
     expect(error.error).toMatchObject({
       type: "insufficient_quota",
-      code: "credit_balance_exhausted",
-      metadata: { available: "0.000000" },
+      code: "insufficient_quota",
+      metadata: { reason: "credit_balance_exhausted", available: "0.000000" },
     });
     expect(world.upstream.journal.page(0, 10_000).entries.length).toBe(before);
   });

@@ -54,6 +54,33 @@ export async function deliverPlain(
   }
 }
 
+/** Bytes that are no JSON, in pieces, as they would be made. */
+export async function deliverBytes(
+  exchange: Exchange,
+  whole: Buffer,
+  contentType: string,
+  pace: Pace,
+  fault: Fault | undefined,
+): Promise<void> {
+  await exchange.wait(pace.firstByteMs);
+  exchange.res.writeHead(200, { "content-type": contentType });
+  let sent = 0;
+  for (let at = 0; at < whole.length; at += bytesPerPiece) {
+    if (fault && "afterChunks" in fault && sent === fault.afterChunks) {
+      await exchange.flush();
+      if (fault.kind === "silence") await exchange.waitUntilGone();
+      else exchange.breakOff(fault.kind === "cut" && fault.reset);
+      return;
+    }
+    await exchange.wait(pace.msPerChunk);
+    await exchange.write(whole.subarray(at, at + bytesPerPiece));
+    sent += 1;
+  }
+  await exchange.end();
+}
+
+const bytesPerPiece = 4_096;
+
 export async function deliverStream(
   exchange: Exchange,
   frames: Iterable<Frame>,

@@ -2,7 +2,7 @@ import { parseFault, scriptedFaults, type Fault, type FaultDefaults } from "./fa
 
 /** What a model says. `length` answers with an exact number of tokens, for load and for limits. */
 export type Persona = "small" | "large" | "tools" | "reasoning" | "length";
-export type Skill = "text" | "image" | "embedding";
+export type Skill = "text" | "image" | "embedding" | "moderation" | "rerank" | "speech" | "transcript";
 
 export interface Model {
   /** The name as the caller wrote it; answers repeat it. */
@@ -13,6 +13,8 @@ export interface Model {
   /** Tokens of the answer of `demo-length-<tokens>`. */
   readonly lengthTokens: number | undefined;
 }
+
+const allSkills: readonly Skill[] = ["text", "image", "embedding", "moderation", "rerank", "speech", "transcript"];
 
 interface Listed {
   readonly id: string;
@@ -29,6 +31,11 @@ const plain: readonly Listed[] = [
   { id: "demo-claude", title: "Demo Claude", persona: "small", skills: ["text"] },
   { id: "demo-embedding", title: "Demo Embedding", persona: "small", skills: ["embedding"] },
   { id: "demo-image", title: "Demo Image", persona: "small", skills: ["image"] },
+  { id: "demo-moderation", title: "Demo Moderation", persona: "small", skills: ["moderation"] },
+  { id: "demo-rerank", title: "Demo Rerank", persona: "small", skills: ["rerank"] },
+  { id: "demo-speech", title: "Demo Speech", persona: "small", skills: ["speech"] },
+  { id: "demo-transcribe", title: "Demo Transcribe", persona: "small", skills: ["transcript"] },
+  { id: "demo-whisper", title: "Demo Whisper", persona: "small", skills: ["transcript"] },
 ];
 
 /** Longest answer of `demo-length-<tokens>`. */
@@ -45,7 +52,7 @@ export function resolveModel(id: string, defaults: FaultDefaults): Model | undef
   const fault = parseFault(id, defaults);
   if (!fault) return undefined;
   // A fault is about the transport, so every endpoint has it.
-  return { id, persona: "small", skills: ["text", "image", "embedding"], fault, lengthTokens: undefined };
+  return { id, persona: "small", skills: allSkills, fault, lengthTokens: undefined };
 }
 
 /** What `GET /v1/models` lists: every name without its optional suffix. */

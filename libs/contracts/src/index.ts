@@ -26,3 +26,4 @@ export * from "./leases.ts";
 export * from "./pricing.ts";
 export * from "./registry.ts";
 export * from "./streams.ts";
+export * from "./usage-query.ts";

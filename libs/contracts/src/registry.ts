@@ -8,8 +8,9 @@ import * as images from "./images.ts";
 import * as keys from "./keys.ts";
 import * as leases from "./leases.ts";
 import * as pricing from "./pricing.ts";
+import * as usageQuery from "./usage-query.ts";
 
-const modules = [alerts, auth, billing, bonus, gateway, images, keys, leases, pricing];
+const modules = [alerts, auth, billing, bonus, gateway, images, keys, leases, pricing, usageQuery];
 
 function collect(kind: "event" | "rpc" | "kv" | "signal"): unknown[] {
   return modules.flatMap((module) =>

@@ -1,4 +1,4 @@
 /** What a handler directly on node:http needs: the part of this library that brings neither Express nor the session's keys. */
 export { endReply } from "./body.ts";
 export { listen } from "./listen.ts";
-export { toOpenAiError } from "./render.ts";
+export { httpStatusOf, toAnthropicError, toOpenAiError } from "./render.ts";

@@ -128,7 +128,8 @@ export const v1Errors = [
     kind: "invalid",
     surfaces: ["v1"],
     title: "The provider refused the request",
-    cause: "The model's provider says that the request itself is wrong; its words stand in the message.",
+    cause:
+      "The model's provider says that the request itself is wrong. Its words may quote the prompt and stay with us.",
     fix: "Change the request; a retry alone does not help.",
   },
   {
@@ -162,5 +163,38 @@ export const v1Errors = [
     title: "The stream was cut",
     cause: "The provider's stream ended early. The event says what was charged: at most what was delivered.",
     fix: "Send the request again; the delivered part may be given as context.",
+  },
+  {
+    code: "model_not_supported",
+    kind: "not_found",
+    surfaces: ["v1"],
+    title: "The model cannot be used with this route",
+    cause: "The model exists, but no provider of it serves this kind of request.",
+    fix: "Use the route for which the model is made, or another model.",
+  },
+  {
+    code: "malformed_form",
+    kind: "invalid",
+    surfaces: ["v1"],
+    title: "The form is not valid",
+    cause: "The multipart body has no boundary, is cut off, or has parts that are no form fields.",
+    fix: "Let the client's library build the form; do not set Content-Type by hand.",
+  },
+  {
+    code: "generation_not_found",
+    kind: "not_found",
+    surfaces: ["v1"],
+    title: "There is no such settled request",
+    cause: "The id is unknown, of another account, or of a request that is not booked yet.",
+    fix: "Take the id from the `x-request-id` header; with `retry-after` ask again, it is on its way.",
+  },
+  {
+    code: "upgrade_required",
+    kind: "invalid",
+    status: 426,
+    surfaces: ["v1"],
+    title: "WebSockets are not served here",
+    cause: "The client asked for a websocket, or for `GET /v1/responses`.",
+    fix: "Nothing to do: Codex falls back by itself. Elsewhere send a POST with `stream: true`.",
   },
 ] as const satisfies readonly ErrorEntry[];

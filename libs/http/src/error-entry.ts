@@ -8,6 +8,8 @@ export interface ErrorEntry {
   readonly code: string;
   /** Decides status and retry, see `httpStatusOf`. An error thrown with this code must be of this kind. */
   readonly kind: ErrorKind;
+  /** Where it is not the kind's. */
+  readonly status?: number;
   readonly surfaces: readonly ErrorSurface[];
   /** Short, the same for every occurrence: the `title` of problem+json. */
   readonly title: string;

@@ -1,5 +1,5 @@
 import { newId } from "@codex/kernel";
-import { createServer, type RequestListener, type Server, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { appError } from "./error-catalogue.ts";
 import { renderProblem } from "./render.ts";
@@ -20,6 +20,11 @@ export interface ListenOptions {
   readonly port: number;
   /** More are refused at once. Default 10000. */
   readonly connectionsMax?: number;
+  /**
+   * Takes the sockets of requests that ask for a websocket. Absent: such a request is served as if it had not asked. Other
+   * upgrades are never taken: Java's HTTP client offers h2c with every request.
+   */
+  readonly onWebSocket?: (req: IncomingMessage, socket: Duplex, head: Buffer) => void;
   /** Bound of close(); what still runs then is cut. Default 8000. */
   readonly drainTimeoutMs?: number;
 }
@@ -112,6 +117,8 @@ export async function listen(app: RequestListener, options: ListenOptions): Prom
       requestTimeout: requestTimeoutMs,
       connectionsCheckingInterval: timeoutCheckMs,
       keepAliveTimeout: keepAliveTimeoutMs,
+      shouldUpgradeCallback: (req) =>
+        options.onWebSocket !== undefined && (req.headers.upgrade ?? "").toLowerCase() === "websocket",
       // Checked by the app, which answers it in the right shape.
       requireHostHeader: false,
     },
@@ -121,6 +128,7 @@ export async function listen(app: RequestListener, options: ListenOptions): Prom
   const inFlight = new InFlight();
   inFlight.track(server);
   server.on("clientError", (error: Error, socket) => answerBrokenRequest(error, socket, inFlight.on(socket)));
+  if (options.onWebSocket) server.on("upgrade", options.onWebSocket);
   const started = Promise.withResolvers<undefined>();
   server.once("error", started.reject);
   server.listen(options.port, options.host, () => started.resolve(undefined));

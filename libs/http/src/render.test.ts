@@ -25,8 +25,13 @@ test("the money refusal in OpenAI's form has all fields, ends with the request i
         message: `Not enough balance: needed 12.40, available 3.10. — request ${requestId}`,
         type: "insufficient_quota",
         param: null,
-        code: "credit_balance_exhausted",
-        metadata: { limit_source: "balance", needed: "12.40", request_id: requestId },
+        code: "insufficient_quota",
+        metadata: {
+          reason: "credit_balance_exhausted",
+          limit_source: "balance",
+          needed: "12.40",
+          request_id: requestId,
+        },
       },
     },
   });
@@ -49,7 +54,7 @@ test.each(kinds)(
     const anthropic = toAnthropicError(error, requestId);
     const { status } = httpStatusOf[kind];
     expect([openAi.status, anthropic.status, toProblem(error, requestId).status]).toEqual([status, status, status]);
-    expect(openAi.body.error).toMatchObject({ param: "model", code: "x" });
+    expect(openAi.body.error).toMatchObject({ param: "model", code: kind === "quota" ? "insufficient_quota" : "x" });
     expect(openAi.headers["x-should-retry"]).toBe([401, 402, 409].includes(status) ? "false" : undefined);
   },
 );

@@ -116,12 +116,19 @@ function headersOf(error: AppError, requestId: string, options: RenderOptions): 
   };
 }
 
+/**
+ * Money refusals carry OpenAI's own code, because clients stop at it and retry at codes that they do not know (clients.md §3);
+ * which of ours it is stands in `metadata.reason`.
+ */
+const openAiQuotaCode = "insufficient_quota";
+
 /** Within an SSE stream use the body alone: the status is already sent. The message ends with the request id. */
 export function toOpenAiError(
   error: AppError,
   requestId: string,
   options: RenderOptions = {},
 ): RenderedError<OpenAiErrorBody> {
+  const isQuota = error.kind === "quota";
   return {
     status: httpStatusOf[error.kind].status,
     headers: headersOf(error, requestId, options),
@@ -130,8 +137,8 @@ export function toOpenAiError(
         message: `${error.publicMessage} — request ${requestId}`,
         type: openAiTypeOf[error.kind],
         param: error.param ?? null,
-        code: error.code,
-        metadata: { ...error.metadata, request_id: requestId },
+        code: isQuota ? openAiQuotaCode : error.code,
+        metadata: { ...(isQuota ? { reason: error.code } : {}), ...error.metadata, request_id: requestId },
       },
     },
   };

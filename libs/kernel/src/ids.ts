@@ -21,6 +21,7 @@ export type IdPrefix =
   | "act" // operator's act, as the audit log keeps it
   | "prc" // price version
   | "chn" // upstream channel
+  | "upk" // key of an upstream channel
   | "img" // image asset
   | "cmp" // bonus campaign
   | "vcb" // batch of vouchers
@@ -36,6 +37,7 @@ export type EventId = Id<"evt">;
 export type LeaseId = Id<"lse">;
 export type TransferId = Id<"trf">;
 export type ChannelId = Id<"chn">;
+export type UpstreamKeyId = Id<"upk">;
 export type ImageId = Id<"img">;
 export type VoucherBatchId = Id<"vcb">;
 export type ProposalId = Id<"ppl">;

@@ -45,6 +45,7 @@ import { createPriceStore } from "./store/price-store.ts";
 import { createRefundScanStore, withRefunds } from "./store/refund-store.ts";
 import { schema, type Tables } from "./store/schema.ts";
 import { createUsageScan } from "./store/usage-scan.ts";
+import { readKeySpend } from "./store/key-spend.ts";
 import { createUsageStore } from "./store/usage-store.ts";
 import { openWriterSession } from "./store/writer-session.ts";
 
@@ -160,7 +161,12 @@ async function startLedger(parts: Parts): Promise<void> {
       concurrencyMax: 512,
     },
     [
-      ...ledgerRpcs({ ledger, readBalance: (accountId) => readBalance({ ledger, clock: systemClock }, accountId) }),
+      ...ledgerRpcs({
+        ledger,
+        readBalance: (accountId) => readBalance({ ledger, clock: systemClock }, accountId),
+        usage: createUsageStore(db),
+        keySpend: readKeySpend(db),
+      }),
       ...leaseRpcs({
         ledger,
         leases,

@@ -8,6 +8,8 @@ export interface EdgeRoute {
 
 export const edgeRoutes: readonly EdgeRoute[] = [
   { prefix: "/v1", target: "gateway" },
+  // Claude Code asks it before its first request.
+  { prefix: "/api/hello", target: "gateway" },
   { prefix: "/api/auth", target: "auth" },
   { prefix: "/api/keys", target: "keys" },
   { prefix: "/api/billing", target: "billing" },

@@ -8,6 +8,9 @@ export interface GatewayConfig {
   readonly publicOrigin: string;
   readonly trustedProxyCount: number;
   readonly channelKey: Secret;
+  /** Grows with each change of `channelKey`. */
+  readonly channelKeyVersion: number;
+  readonly channelKeyPrevious: Secret | undefined;
   readonly spoolDirectory: string;
   readonly spoolBytesMax: number;
   readonly spoolAgeMaxMs: number;
@@ -15,6 +18,8 @@ export interface GatewayConfig {
   readonly requestsPerMinute: number;
   readonly firstByteTimeoutMs: number;
   readonly betweenBytesTimeoutMs: number;
+  readonly keepAliveMs: number;
+  readonly bodyMemoryBytes: number;
 }
 
 export const gatewayConfig = defineConfig({
@@ -34,7 +39,13 @@ export const gatewayConfig = defineConfig({
       .describe("Proxies in front that set x-forwarded-for"),
     GATEWAY_CHANNEL_KEY: env
       .secret({ bytesMin: 32 })
-      .describe("Seals the upstream keys at rest; changing it makes stored ones unreadable"),
+      .describe("Master key: wraps the keys that seal upstream secrets; see Rotation"),
+    GATEWAY_CHANNEL_KEY_VERSION: env
+      .integer({ min: 1, max: 1_000_000, default: 1 })
+      .describe("Version of the master key; one more with each change of it"),
+    GATEWAY_CHANNEL_KEY_PREVIOUS: env
+      .optional(env.secret({ bytesMin: 32 }))
+      .describe("The master key before, until everything was re-wrapped"),
     GATEWAY_SPOOL_DIR: env.text().describe("Directory of the usage spool; must survive restarts, one worker each"),
     GATEWAY_SPOOL_MAX_BYTES: env
       .integer({ min: 1_048_576, max: 1_099_511_627_776, default: 1_073_741_824 })
@@ -54,6 +65,12 @@ export const gatewayConfig = defineConfig({
     GATEWAY_BETWEEN_BYTES_TIMEOUT_MS: env
       .integer({ min: 100, max: 900_000, default: 120_000 })
       .describe("Silence of a running upstream that counts as a cut"),
+    GATEWAY_KEEP_ALIVE_MS: env
+      .integer({ min: 100, max: 120_000, default: 10_000 })
+      .describe("Silence after which a stream shows its client a sign of life"),
+    GATEWAY_BODY_MEMORY_BYTES: env
+      .integer({ min: 67_108_864, max: 68_719_476_736, default: 268_435_456 })
+      .describe("Request bodies in memory, all together; above it large ones get 503"),
   },
   build: (values): GatewayConfig => ({
     common: commonConfig(values),
@@ -63,6 +80,8 @@ export const gatewayConfig = defineConfig({
     publicOrigin: values.PUBLIC_ORIGIN,
     trustedProxyCount: values.TRUSTED_PROXY_COUNT,
     channelKey: values.GATEWAY_CHANNEL_KEY,
+    channelKeyVersion: values.GATEWAY_CHANNEL_KEY_VERSION,
+    channelKeyPrevious: values.GATEWAY_CHANNEL_KEY_PREVIOUS,
     spoolDirectory: values.GATEWAY_SPOOL_DIR,
     spoolBytesMax: values.GATEWAY_SPOOL_MAX_BYTES,
     spoolAgeMaxMs: values.GATEWAY_SPOOL_MAX_AGE_MS,
@@ -70,5 +89,7 @@ export const gatewayConfig = defineConfig({
     requestsPerMinute: values.GATEWAY_REQUESTS_PER_MINUTE,
     firstByteTimeoutMs: values.GATEWAY_FIRST_BYTE_TIMEOUT_MS,
     betweenBytesTimeoutMs: values.GATEWAY_BETWEEN_BYTES_TIMEOUT_MS,
+    keepAliveMs: values.GATEWAY_KEEP_ALIVE_MS,
+    bodyMemoryBytes: values.GATEWAY_BODY_MEMORY_BYTES,
   }),
 });

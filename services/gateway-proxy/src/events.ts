@@ -19,6 +19,10 @@ export interface RequestEnded {
 
 export interface GatewayEvents {
   requestEnded(event: RequestEnded): void;
+  /** An attempt that did not lead to an answer, by the kind of the channel and whose fault it was. */
+  upstreamFailed(kind: string, fault: string): void;
+  /** A key that this worker's master keys do not open: the channel works without it. */
+  upstreamKeyUnreadable(channelId: string, error: unknown): void;
   limiterFellBack(error: unknown): void;
   spoolFault(error: unknown): void;
   publishFault(error: unknown): void;
@@ -57,6 +61,7 @@ export function gatewayEvents(logger: Logger, meter: Meter): GatewayEvents {
       duration.record(event.durationMs, { route: event.route });
       logger.info("request", { ...event, durationMs: Math.round(event.durationMs) });
     },
+    ...channelEvents(logger, meter, faults),
     limiterFellBack(error) {
       faults.with({ dependency: "redis" }).add();
       logger.warn("rate limits are counted locally", { error });
@@ -101,6 +106,27 @@ export function gatewayEvents(logger: Logger, meter: Meter): GatewayEvents {
       );
       gauge("gateway_spool_bytes", "Bytes of the spool on disk", (now) => now.bytes);
       gauge("gateway_spool_full", "1 while nothing new is admitted for the spool's sake", (now) => (now.full ? 1 : 0));
+    },
+  };
+}
+
+function channelEvents(
+  logger: Logger,
+  meter: Meter,
+  faults: ReturnType<typeof createCounter>,
+): Pick<GatewayEvents, "upstreamFailed" | "upstreamKeyUnreadable"> {
+  const failures = createCounter(
+    meter,
+    "gateway_upstream_failures",
+    "Attempts at upstreams that led to no answer, by kind of channel and by fault",
+  );
+  return {
+    upstreamFailed(kind, fault) {
+      failures.with({ kind, fault }).add();
+    },
+    upstreamKeyUnreadable(channelId, error) {
+      faults.with({ dependency: "upstream_key" }).add();
+      logger.error("upstream key cannot be opened", { channelId, error });
     },
   };
 }

@@ -3,22 +3,30 @@ import { listen } from "@codex/http/edge";
 import { Scope, systemClock } from "@codex/kernel";
 import type { RunningService, ServiceContext } from "@codex/runtime";
 import { Redis } from "ioredis";
-import { createHash } from "node:crypto";
 import type { RequestListener } from "node:http";
 import { Catalogue } from "./app/catalogue.ts";
 import { KeyCache } from "./app/key-cache.ts";
 import { Lender } from "./app/lender.ts";
 import { RequestLimiter } from "./app/request-limiter.ts";
-import { hearRecalls, keyResolver, leaseGranter, leaseReturner, watchBuckets } from "./bus/adapters.ts";
+import {
+  bookReader,
+  hearRecalls,
+  keyResolver,
+  leaseGranter,
+  leaseReturner,
+  watchBuckets,
+} from "./bus/adapters.ts";
 import type { GatewayConfig } from "./config.ts";
 import { gatewayEvents, type GatewayEvents } from "./events.ts";
+import { BodyMemory } from "./http/v1/body-memory.ts";
 import type { GatewayParts } from "./http/v1/context.ts";
-import { createV1Handler, isV1 } from "./http/v1/router.ts";
+import { createV1Handler, isProbe, isV1 } from "./http/v1/router.ts";
+import { refuseWebSocket } from "./http/v1/upgrade.ts";
 import { Metering } from "./metering.ts";
 import { redisWindow } from "./store/redis-window.ts";
 import { TokenCounter } from "./tokens/token-counter.ts";
-import { unseal } from "./upstream/envelope.ts";
-import { UpstreamClient } from "./upstream/openai.ts";
+import { Envelopes } from "./upstream/envelope.ts";
+import { UpstreamClient } from "./upstream/transport.ts";
 
 /** Builds and starts the gateway; the only file that constructs. */
 export async function start(context: ServiceContext<GatewayConfig>): Promise<RunningService> {
@@ -31,8 +39,12 @@ export async function start(context: ServiceContext<GatewayConfig>): Promise<Run
   scope.defer("bus", () => bus.drain());
   health.addCheck("nats", () => bus.ping());
 
-  const channelKey = createHash("sha256").update(config.channelKey.reveal()).digest();
-  const parts = await startHotPath(context, bus, events, channelKey);
+  const envelopes = new Envelopes({
+    current: { version: config.channelKeyVersion, secret: config.channelKey.reveal() },
+    previous: config.channelKeyPrevious?.reveal(),
+  });
+  const redis = openRedis(context);
+  const parts = await startHotPath(context, bus, events, envelopes, redis);
   const v1 = createV1Handler(parts);
   const control = new Scope();
   scope.defer("control plane", () => control[Symbol.asyncDispose]());
@@ -42,15 +54,16 @@ export async function start(context: ServiceContext<GatewayConfig>): Promise<Run
   const server = await listen(
     (req, res) => {
       if (isV1(req.url ?? "")) v1(req, res);
+      else if (isProbe(req)) res.writeHead(200, { "content-length": 0 }).end();
       else void operators.promise.then((app) => app(req, res)).catch(() => req.socket.destroy());
     },
-    { host: config.common.httpHost, port: config.common.httpPort },
+    { host: config.common.httpHost, port: config.common.httpPort, onWebSocket: refuseWebSocket },
   );
   scope.defer("http", () => server.close());
   // Paid requests are served by now; what follows costs as much again.
   try {
     const { startControlPlane } = await import("./control-plane.ts");
-    operators.resolve(await startControlPlane(context, bus, channelKey, control));
+    operators.resolve(await startControlPlane(context, { bus, envelopes, parts, redis }, control));
   } catch (error) {
     operators.reject(error);
     throw error;
@@ -62,11 +75,16 @@ async function startHotPath(
   context: ServiceContext<GatewayConfig>,
   bus: Awaited<ReturnType<typeof connectBus>>,
   events: GatewayEvents,
-  channelKey: Buffer,
+  envelopes: Envelopes,
+  redis: Redis,
 ): Promise<GatewayParts> {
   const { config, scope, logger, health } = context;
   const clock = systemClock;
-  const catalogue = new Catalogue(clock);
+  const catalogue = new Catalogue({
+    open: ({ channelId }, key) => envelopes.open(key, { channelId, keyId: key.keyId }),
+    onUnreadable: ({ channelId }, _key, error) => events.upstreamKeyUnreadable(channelId, error),
+    clock,
+  });
   const keys = new KeyCache({ resolve: keyResolver(bus), clock }, config.keyCacheBoundMs);
   await watchBuckets(bus, catalogue, keys, scope);
   health.addCheck("prices", () =>
@@ -74,17 +92,6 @@ async function startHotPath(
   );
 
   const { metering, lender } = await startMoney(context, bus, events);
-  const redis = new Redis(config.redisUrl, {
-    commandTimeout: 50,
-    connectTimeout: 1_000,
-    maxRetriesPerRequest: 0,
-    // Also of a connection that is down already, where it only delays the end of the process (2 s by default).
-    disconnectTimeout: 250,
-    enableOfflineQueue: false,
-    retryStrategy: (attempt) => Math.min(attempt * 100, 2_000),
-  });
-  redis.on("error", (error: unknown) => logger.debug("redis is not reachable", { error }));
-  scope.defer("redis", () => redis.disconnect());
   const upstream = new UpstreamClient({
     firstByteTimeoutMs: config.firstByteTimeoutMs,
     betweenBytesTimeoutMs: config.betweenBytesTimeoutMs,
@@ -100,17 +107,35 @@ async function startHotPath(
   scope.defer("token counter", () => counter.close());
   return {
     keys,
+    books: bookReader(bus),
     counter,
     catalogue,
     lender,
     limiter,
     upstream,
     spool: () => metering.spool,
-    unseal: (route) => unseal(route.sealedSecret ?? "", channelKey, route.channelId),
+    firstByteTimeoutMs: config.firstByteTimeoutMs,
+    bodyMemory: new BodyMemory(config.bodyMemoryBytes),
+    keepAliveMs: config.keepAliveMs,
     events,
     logger,
     clock,
   };
+}
+
+function openRedis({ config, scope, logger }: ServiceContext<GatewayConfig>): Redis {
+  const redis = new Redis(config.redisUrl, {
+    commandTimeout: 50,
+    connectTimeout: 1_000,
+    maxRetriesPerRequest: 0,
+    // Also of a connection that is down already, where it only delays the end of the process (2 s by default).
+    disconnectTimeout: 250,
+    enableOfflineQueue: false,
+    retryStrategy: (attempt) => Math.min(attempt * 100, 2_000),
+  });
+  redis.on("error", (error: unknown) => logger.debug("redis is not reachable", { error }));
+  scope.defer("redis", () => redis.disconnect());
+  return redis;
 }
 
 /** What owes and what is owed: the spool with its publishers, and the leases that requests are admitted against. */

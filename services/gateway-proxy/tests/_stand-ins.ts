@@ -1,19 +1,23 @@
 import { connectBus, decodeEvent, rpcHandler, type Bus } from "@codex/bus";
 import {
+  balanceGet,
   epochOpen,
   insufficientBalanceMetadata,
   jwksGet,
   keyResolve,
   keyRevocations,
+  keySpendGet,
   leaseGrant,
   leaseRecall,
   leaseRecover,
   leaseReturn,
   sessionCheck,
   usageEnvelope,
+  usageGet,
   watermarkGet,
   type Role,
   type SpoolRecord,
+  type UsageLine,
   type UsageRecord,
 } from "@codex/contracts";
 import {
@@ -120,6 +124,8 @@ export class AuthStandIn extends Switchable {
 
 export class KeysStandIn extends Switchable {
   private readonly known = new Map<string, { readonly keyId: KeyId; readonly accountId: AccountId }>();
+  /** Of keys that have some. */
+  readonly caps = new Map<KeyId, { daily: bigint | null; monthly: bigint | null; total: bigint | null }>();
 
   static async start(natsUrl: string): Promise<KeysStandIn> {
     const made = new KeysStandIn(await open(natsUrl, "key-registry"));
@@ -128,9 +134,11 @@ export class KeysStandIn extends Switchable {
   }
 
   /** A new key of the account. */
-  issue(accountId: AccountId): string {
+  issue(accountId: AccountId, caps?: { daily: bigint | null; monthly: bigint | null; total: bigint | null }): string {
     const key = generateApiKey("cx", "live");
-    this.known.set(hashApiKey(key), { keyId: newId("key"), accountId });
+    const keyId = newId("key");
+    this.known.set(hashApiKey(key), { keyId, accountId });
+    if (caps) this.caps.set(keyId, caps);
     return key;
   }
 
@@ -150,7 +158,14 @@ export class KeysStandIn extends Switchable {
       rpcHandler(keyResolve, async ({ req }) => {
         const key = this.known.get(req.keyHash);
         if (!key) return refuse("unknown_key", "unknown");
-        return ok({ ...key, status: "active" as const, version: 1, models: null, expiresAt: null, caps: null });
+        return ok({
+          ...key,
+          status: "active" as const,
+          version: 1,
+          models: null,
+          expiresAt: null,
+          caps: this.caps.get(key.keyId) ?? null,
+        });
       }),
     ]);
     return [service];
@@ -210,6 +225,27 @@ export class BillingStandIn extends Switchable {
 
   protected async begin(): Promise<readonly Service[]> {
     const service = await this.bus.serve({ name: "billing-ledger", version: "1.0.0", description: "stand-in" }, [
+      rpcHandler(balanceGet, async ({ req }) => {
+        const { paid, reserved } = this.balance(req.accountId);
+        return ok({
+          paidMicroTokens: paid,
+          bonusMicroTokens: 0n,
+          heldMicroTokens: reserved,
+          availableMicroTokens: paid - reserved,
+        });
+      }),
+      rpcHandler(keySpendGet, async ({ req }) => {
+        const spent = this.usage()
+          .filter(({ keyId }) => keyId === req.keyId)
+          .reduce((sum, { costMicroTokens }) => sum + costMicroTokens, 0n);
+        return ok({ dailyMicroTokens: spent, monthlyMicroTokens: spent, totalMicroTokens: spent });
+      }),
+      rpcHandler(usageGet, async ({ req }) => {
+        const record = this.usage(req.accountId).find(({ requestId }) => requestId === req.requestId);
+        if (!record) return refuse("unknown_request", "unknown");
+        const { priceVersion, costMicroTokens: charged, ...line } = record;
+        return ok({ usage: usageLineOf({ ...line, charged }), priceVersion, postedAt: new Date().toISOString() });
+      }),
       rpcHandler(epochOpen, async () => ok({ epoch: (this.epochs += 1) })),
       rpcHandler(leaseGrant, async ({ req }) => this.grantOrRecall(req)),
       rpcHandler(leaseReturn, async ({ req }) => ok({ freedMicroTokens: this.giveBack(req) })),
@@ -320,6 +356,32 @@ export class BillingStandIn extends Switchable {
       balance.reserved -= lease.granted - record.settledMicroTokens;
     }
   }
+}
+
+function usageLineOf(
+  line: Omit<UsageRecord, "priceVersion" | "costMicroTokens"> & { readonly charged: bigint },
+): UsageLine {
+  const { requestId, keyId, route, model, status, httpStatus, errorCode, streamed, tokens, images, audioMs } = line;
+  const { estimated, charged, startedAt, firstByteMs, durationMs } = line;
+  return {
+    requestId,
+    keyId,
+    route,
+    model,
+    status,
+    httpStatus,
+    errorCode,
+    streamed,
+    tokens,
+    images,
+    audioMs,
+    estimated,
+    charged,
+    refunded: 0n,
+    startedAt,
+    firstByteMs,
+    durationMs,
+  };
 }
 
 function asText(record: SpoolRecord): string {

@@ -97,7 +97,17 @@ export function asOperator(auth: AuthStandIn, role: "user" | "support" | "admin"
 
 const models = ["demo-small", "demo-slow", "demo-length-9", "demo-length-11", "demo-malformed-200", "demo-error-500"];
 
-export async function startWorld(more: Readonly<Record<string, string>> = {}): Promise<World> {
+/** "3 demo-error-401" is another model on another channel, of which the upstream knows "demo-error-401". */
+function upstreamModelOf(model: string): string {
+  return model.replace(/^\S+ /, "");
+}
+
+/** `extra`: models besides the usual ones, on the first channel; a text is a model at the usual price. */
+export async function startWorld(
+  more: Readonly<Record<string, string>> = {},
+  extra: readonly (string | ModelPrice)[] = [],
+): Promise<World> {
+  const extraPrices = extra.map((one) => (typeof one === "string" ? priceOf(one) : one));
   const database = await createDatabase({ service: [{ schema: gatewaySchema, migrations: gatewayMigrations }] });
   const nats = await startNats();
   const folders: string[] = [];
@@ -117,7 +127,7 @@ export async function startWorld(more: Readonly<Record<string, string>> = {}): P
     version: newId("prc"),
     effectiveAt: new Date().toISOString(),
     groups: [],
-    models: models.map(priceOf),
+    models: [...models.map((model) => priceOf(model)), ...extraPrices],
   });
   const auth = await AuthStandIn.start(nats.url, origin);
   const keys = await KeysStandIn.start(nats.url);
@@ -157,11 +167,26 @@ export async function startWorld(more: Readonly<Record<string, string>> = {}): P
     return gateway;
   };
   const gateway = await startGateway();
-  const created = await send(gateway, "POST", "/api/gateway/channels", {
-    headers: asOperator(auth),
-    body: channelBody("demo", upstream, ["demo-small", "demo-slow", "demo-malformed-200", "demo-error-500"]),
-  });
-  if (created.status !== 201) throw new Error(`channel refused: ${created.text}`);
+  const create = async (body: unknown): Promise<void> => {
+    const created = await send(gateway, "POST", "/api/gateway/channels", { headers: asOperator(auth), body });
+    if (created.status !== 201) throw new Error(`channel refused: ${created.text}`);
+  };
+  const extraModels = extraPrices.map(({ model }) => model);
+  const alone = extraModels.filter(
+    (model) => upstreamModelOf(model) !== model || /^demo-(error|overloaded)/.test(model),
+  );
+  await create(
+    channelBody("demo", upstream, [
+      "demo-small",
+      "demo-slow",
+      "demo-malformed-200",
+      "demo-error-500",
+      ...extraModels.filter((model) => !alone.includes(model)),
+    ]),
+  );
+  // A refusal may make the channel's key rest, and the others must not suffer for it.
+  for (const model of alone)
+    await create({ ...channelBody(model, upstream, []), models: { [model]: upstreamModelOf(model) } });
   return {
     database,
     nats,
@@ -189,7 +214,8 @@ export async function startWorld(more: Readonly<Record<string, string>> = {}): P
   };
 }
 
-function priceOf(model: string): ModelPrice {
+/** The usual price: a thousand micro-tokens a token of any class, nothing else. */
+export function priceOf(model: string, more: Partial<ModelPrice> = {}): ModelPrice {
   return {
     model,
     displayName: model,
@@ -208,5 +234,6 @@ function priceOf(model: string): ModelPrice {
     perAudioSecond: 0n,
     tiers: [],
     offPeak: [],
+    ...more,
   };
 }

@@ -29,13 +29,32 @@ describe("POST /api/gateway/channels", () => {
     expect(created.status).toBe(201);
     expect(created.body["channel"]).toEqual({
       channelId: expect.stringMatching(/^chn_/) as unknown,
+      version: 1,
       name: "fresh",
       kind: "demo",
       baseUrl: `${world.upstream.url}/v1`,
-      hasSecret: true,
+      egress: "private",
+      apiVersion: null,
       models: { unpriced: "unpriced" },
       priority: 7,
-      enabled: true,
+      weight: 100,
+      state: "enabled",
+      firstByteTimeoutMs: null,
+      betweenBytesTimeoutMs: null,
+      concurrencyMax: null,
+      dailyBudget: null,
+      dailyRequestsMax: null,
+      keys: [
+        {
+          keyId: expect.stringMatching(/^upk_/) as unknown,
+          label: "default",
+          enabled: true,
+          keyVersion: 1,
+          createdAt: expect.any(String) as unknown,
+        },
+      ],
+      createdAt: expect.any(String) as unknown,
+      updatedAt: expect.any(String) as unknown,
     });
     const listed = await send(world.gateway, "GET", path, { headers: asOperator(world.auth) });
     expect(listed.body["channels"]).toContainEqual(created.body["channel"]);
@@ -43,10 +62,10 @@ describe("POST /api/gateway/channels", () => {
     expect(listed.text).not.toContain("sealed");
   });
 
-  test("201 without a secret: nothing is sealed", async () => {
+  test("201 without a secret: there is no key", async () => {
     const created = await create({ ...channelBody("open", world.upstream, []), secret: null });
     expect(created.status).toBe(201);
-    expect(created.body["channel"]).toMatchObject({ hasSecret: false });
+    expect(created.body["channel"]).toMatchObject({ keys: [] });
   });
 
   test.each([
@@ -125,12 +144,17 @@ describe("the secret", () => {
       schema: gatewaySchema,
       applicationName: "test",
     });
-    const rows = await db.kysely.selectFrom("channel").selectAll().execute();
+    const rows = await db.kysely.selectFrom("upstream_key").selectAll().execute();
+    const acts = await db.kysely.selectFrom("channel_act").selectAll().execute();
     await db.close();
-    const row = rows.find(({ name }) => name === "demo");
-    expect(row?.sealed_secret).toBeTruthy();
-    expect(JSON.stringify(rows)).not.toContain(upstreamSecret);
-    expect(Buffer.from(row?.sealed_secret ?? "", "base64").toString("latin1")).not.toContain(upstreamSecret);
+    expect(rows.length).toBeGreaterThan(0);
+    expect(acts.length).toBeGreaterThan(0);
+    expect(JSON.stringify([rows, acts])).not.toContain(upstreamSecret);
+    for (const { sealed_secret: sealed, wrapped_key: wrapped } of rows) {
+      for (const envelope of [sealed, wrapped ?? ""]) {
+        expect(Buffer.from(envelope, "base64").toString("latin1")).not.toContain(upstreamSecret);
+      }
+    }
     const bucket = await (await world.bus.kv(channelsKv)).get(channelsKey);
     expect(JSON.stringify(bucket?.value)).not.toContain(upstreamSecret);
     const { apiKey } = world.customer(1_000_000_000n);

@@ -3,10 +3,16 @@ import type { DemoUpstreamConfig } from "../config.ts";
 import type { FlakyCounter } from "../flaky.ts";
 import type { Journal } from "../journal.ts";
 import { chatCompletions } from "../openai/chat.ts";
+import { completions } from "../openai/completions.ts";
 import { embeddings } from "../openai/embeddings.ts";
-import { images } from "../openai/images.ts";
+import { imageEdits, images } from "../openai/images.ts";
+import { moderations } from "../openai/moderations.ts";
+import { rerank } from "../openai/rerank.ts";
+import { responses } from "../openai/responses.ts";
+import { speech } from "../openai/speech.ts";
+import { transcriptions } from "../openai/transcriptions.ts";
 import { requireCredential } from "./auth.ts";
-import { readJson } from "./body.ts";
+import { readAny } from "./body.ts";
 import type { Handler } from "./context.ts";
 import { ApiError, errorBody, type Dialect } from "./errors.ts";
 import { Gone, type Exchange } from "./exchange.ts";
@@ -15,8 +21,16 @@ import { modelList, modelOne } from "./models-list.ts";
 
 const posts: Readonly<Record<string, Handler>> = {
   "/v1/chat/completions": chatCompletions,
+  "/v1/responses": responses,
+  "/v1/completions": completions,
   "/v1/embeddings": embeddings,
+  "/v1/moderations": moderations,
+  "/v1/rerank": rerank,
   "/v1/images/generations": images,
+  "/v1/images/edits": imageEdits,
+  "/v1/audio/speech": speech,
+  "/v1/audio/transcriptions": transcriptions,
+  "/v1/audio/translations": transcriptions,
   "/v1/messages": messages,
   "/v1/messages/count_tokens": countTokens,
 };
@@ -63,7 +77,7 @@ async function route(exchange: Exchange, { config, journal, flaky }: RouterDeps)
   const post = Object.hasOwn(posts, pathname) ? posts[pathname] : undefined;
   if (!post) throw unknownUrl(method, pathname);
   if (method !== "POST") throw wrongMethod(method, pathname, "POST");
-  return post({ ...context, body: await readJson(exchange.req, config.bodyBytesMax) });
+  return post({ ...context, body: await readAny(exchange.req, config.bodyBytesMax) });
 }
 
 function unknownUrl(method: string, path: string): ApiError {

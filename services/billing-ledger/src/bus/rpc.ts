@@ -1,13 +1,15 @@
 import { rpcHandler, type RpcHandler } from "@codex/bus";
-import { balanceGet, epochOpen } from "@codex/contracts";
-import { ok } from "@codex/kernel";
-import type { LedgerStore } from "../app/ports.ts";
+import { balanceGet, epochOpen, keySpendGet, usageGet } from "@codex/contracts";
+import { ok, refuse, type AccountId, type KeyId } from "@codex/kernel";
+import type { LedgerStore, UsageStore } from "../app/ports.ts";
+import type { KeySpend } from "../store/key-spend.ts";
 import type { BalanceView } from "../app/read-balance.ts";
-import type { AccountId } from "@codex/kernel";
 
 export interface LedgerRpcDeps {
   readonly ledger: Pick<LedgerStore, "openEpoch">;
   readonly readBalance: (accountId: AccountId) => Promise<BalanceView>;
+  readonly usage: Pick<UsageStore, "find">;
+  readonly keySpend: (keyId: KeyId) => Promise<KeySpend>;
 }
 
 /** What gateways ask billing of accounts; of leases: lease-rpc.ts. */
@@ -21,6 +23,16 @@ export function ledgerRpcs(deps: LedgerRpcDeps): readonly RpcHandler[] {
         heldMicroTokens: balance.held,
         availableMicroTokens: balance.available,
       });
+    }),
+    rpcHandler(usageGet, async ({ req }) => {
+      const posted = await deps.usage.find(req.accountId, req.requestId);
+      if (!posted) return refuse("unknown_request", "There is no such request of this account, or not yet.");
+      const { line, priceVersion, postedAt } = posted;
+      return ok({ usage: line, priceVersion, postedAt: postedAt.toISOString() });
+    }),
+    rpcHandler(keySpendGet, async ({ req }) => {
+      const { daily, monthly, total } = await deps.keySpend(req.keyId);
+      return ok({ dailyMicroTokens: daily, monthlyMicroTokens: monthly, totalMicroTokens: total });
     }),
     rpcHandler(epochOpen, async ({ req }) => ok({ epoch: await deps.ledger.openEpoch(req.workerId) })),
   ];

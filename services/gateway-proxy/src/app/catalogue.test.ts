@@ -1,5 +1,5 @@
 import type { ChannelSnapshot, PriceBook } from "@codex/contracts";
-import { AppError, ManualClock, newId } from "@codex/kernel";
+import { AppError, ManualClock, newId, type Clock } from "@codex/kernel";
 import { describe, expect, test } from "@jest/globals";
 import { Catalogue } from "./catalogue.ts";
 
@@ -27,18 +27,32 @@ function channel(name: string, more: Partial<ChannelSnapshot> = {}): ChannelSnap
   return {
     channelId: newId("chn"),
     name,
-    kind: "openai",
+    version: 1,
+    kind: "openai-compatible",
     baseUrl: "https://up.example/v1",
-    sealedSecret: null,
+    egress: "public",
+    apiVersion: null,
     models: { "demo-small": "small-2026" },
     priority: 0,
-    enabled: true,
+    weight: 100,
+    state: "enabled",
+    firstByteTimeoutMs: null,
+    betweenBytesTimeoutMs: null,
+    concurrencyMax: null,
+    dailyBudgetMicroTokens: null,
+    dailyRequestsMax: null,
+    keys: [],
+    keyless: true,
     ...more,
   };
 }
 
+function empty(clock: Clock = new ManualClock()): Catalogue {
+  return new Catalogue({ open: () => "secret", onUnreadable: () => undefined, clock });
+}
+
 function catalogue(prices: PriceBook, channels: readonly ChannelSnapshot[]): Catalogue {
-  const made = new Catalogue(new ManualClock());
+  const made = empty();
   made.setPrices(prices);
   made.setChannels(channels);
   return made;
@@ -63,7 +77,7 @@ describe("routes of a model", () => {
       channel("other", { models: { "demo-large": "large" } }),
     ]).offer("demo-small", null);
     expect(routes.map((route) => route.channelName)).toEqual(["z", "a", "b"]);
-    expect(routes[0]).toMatchObject({ upstreamModel: "small-2026", baseUrl: "https://up.example/v1" });
+    expect(routes[0]).toMatchObject({ upstreamModel: "small-2026", kind: "openai-compatible" });
   });
 
   test("given a base URL that ends in slashes, then they are dropped", () => {
@@ -71,19 +85,19 @@ describe("routes of a model", () => {
       "demo-small",
       null,
     );
-    expect(routes[0]?.baseUrl).toBe("https://up.example/v1");
+    expect([routes[0]?.channel.origin, routes[0]?.channel.basePath]).toEqual(["https://up.example", "/v1"]);
   });
 
   test("given a disabled channel, then it delivers nothing; the model of a lone one does not exist", () => {
-    const made = catalogue(book("demo-small"), [channel("on"), channel("off", { priority: 9, enabled: false })]);
+    const made = catalogue(book("demo-small"), [channel("on"), channel("off", { priority: 9, state: "disabled" })]);
     expect(made.offer("demo-small", null).routes.map((route) => route.channelName)).toEqual(["on"]);
-    made.setChannels([channel("off", { enabled: false })]);
+    made.setChannels([channel("off", { state: "disabled" })]);
     expect(refusalOf(() => made.offer("demo-small", null)).code).toBe("model_not_found");
     expect(made.models()).toEqual([]);
   });
 
   test("given no price, then a model with a channel does not exist; given the price arrives, it does", () => {
-    const made = new Catalogue(new ManualClock());
+    const made = empty();
     made.setChannels([channel("a")]);
     expect(made.priced).toBe(false);
     expect(refusalOf(() => made.offer("demo-small", null)).code).toBe("model_not_found");
@@ -135,7 +149,7 @@ describe("a scheduled price book", () => {
 
   function scheduled(): { readonly made: Catalogue; readonly clock: ManualClock; readonly version: () => string } {
     const clock = new ManualClock(start);
-    const made = new Catalogue(clock);
+    const made = empty(clock);
     made.setChannels(channels);
     made.setPrices(now);
     made.setNextPrices(later);
@@ -184,7 +198,7 @@ describe("a scheduled price book", () => {
 
   test("given a worker that starts after the time, when both books arrive, then the next one is in force at once", () => {
     const clock = new ManualClock(new Date("2026-11-23T13:00:00.000Z"));
-    const made = new Catalogue(clock);
+    const made = empty(clock);
     made.setNextPrices(later);
     made.setPrices(now);
     made.setChannels(channels);

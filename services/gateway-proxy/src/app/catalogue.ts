@@ -1,6 +1,8 @@
-import type { ChannelSnapshot, ModelPrice, PriceBook, PriceGroup } from "@codex/contracts";
+import type { ChannelKind, ChannelSnapshot, ModelPrice, PriceBook, PriceGroup } from "@codex/contracts";
 import { AppError, type ChannelId, type Clock, type Id } from "@codex/kernel";
+import type { Breaker } from "../domain/breaker.ts";
 import { nearestNames } from "../domain/nearest.ts";
+import { ChannelState, type ChannelStatePorts } from "./channel-state.ts";
 
 /**
  * What is sold and who delivers it: the price book and the channels, as the watched buckets last said. A model without a
@@ -10,12 +12,16 @@ import { nearestNames } from "../domain/nearest.ts";
  * not billing is up at that moment; a request keeps the version it was admitted by.
  */
 
+/** One channel as the way to one model. */
 export interface Route {
   readonly channelId: ChannelId;
   readonly channelName: string;
-  readonly baseUrl: string;
-  readonly sealedSecret: string | null;
+  readonly kind: ChannelKind;
+  /** Name of the model, or of Azure's deployment, at the upstream. */
   readonly upstreamModel: string;
+  /** Live: its settings and what is known of its health change while a request runs. */
+  readonly channel: ChannelState;
+  readonly breaker: Breaker;
 }
 
 export interface Offer {
@@ -23,7 +29,7 @@ export interface Offer {
   /** The groups of the book that the price is from. */
   readonly groups: readonly PriceGroup[];
   readonly priceVersion: Id<"prc">;
-  /** Best first: by priority, then by name. Never empty. */
+  /** By priority, the highest first, then by name. Never empty; one that is draining is still there, but takes nothing. */
   readonly routes: readonly Route[];
 }
 
@@ -34,11 +40,13 @@ export class Catalogue {
   private next: PriceBook | undefined;
   /** When `next` takes over; infinity when it has, or when there is none. */
   private switchAtMs = Number.POSITIVE_INFINITY;
-  private channels: readonly ChannelSnapshot[] = [];
+  private readonly ports: ChannelStatePorts;
+  private states = new Map<ChannelId, ChannelState>();
   private offers = new Map<string, Offer>();
 
-  constructor(clock: Clock) {
-    this.clock = clock;
+  constructor(ports: ChannelStatePorts) {
+    this.ports = ports;
+    this.clock = ports.clock;
   }
 
   setPrices(book: PriceBook): void {
@@ -53,8 +61,26 @@ export class Catalogue {
   }
 
   setChannels(channels: readonly ChannelSnapshot[]): void {
-    this.channels = channels;
+    const states = new Map<ChannelId, ChannelState>();
+    for (const snapshot of channels) {
+      const state = this.states.get(snapshot.channelId);
+      if (state) state.update(snapshot);
+      states.set(snapshot.channelId, state ?? new ChannelState(snapshot, this.ports));
+    }
+    for (const [channelId, state] of this.states) {
+      // A request that chose its routes a moment ago may still hold it.
+      if (!states.has(channelId)) state.update({ ...state.snapshot, state: "disabled" });
+    }
+    this.states = states;
     this.rebuild();
+  }
+
+  channels(): Iterable<ChannelState> {
+    return this.states.values();
+  }
+
+  channel(channelId: ChannelId): ChannelState | undefined {
+    return this.states.get(channelId);
   }
 
   /** False until the first price book in force arrived: the gateway is not ready. */
@@ -112,17 +138,11 @@ export class Catalogue {
     const book = this.inForce();
     if (!book) return;
     const offers = new Map<string, Offer>();
+    const states = [...this.states.values()]
+      .filter(({ snapshot }) => snapshot.state !== "disabled")
+      .sort(({ snapshot: a }, { snapshot: b }) => b.priority - a.priority || (a.name < b.name ? -1 : 1));
     for (const price of book.models) {
-      const routes = this.channels
-        .filter((channel) => channel.enabled && Object.hasOwn(channel.models, price.model))
-        .sort((a, b) => b.priority - a.priority || (a.name < b.name ? -1 : 1))
-        .map((channel) => ({
-          channelId: channel.channelId,
-          channelName: channel.name,
-          baseUrl: channel.baseUrl.replace(/\/+$/, ""),
-          sealedSecret: channel.sealedSecret,
-          upstreamModel: channel.models[price.model] ?? price.model,
-        }));
+      const routes = states.flatMap((channel) => routeOf(channel, price.model));
       if (routes.length > 0)
         offers.set(price.model, { price, groups: book.groups, priceVersion: book.version, routes });
     }
@@ -132,4 +152,11 @@ export class Catalogue {
 
 function effectiveMs(book: PriceBook): number {
   return Date.parse(book.effectiveAt);
+}
+
+function routeOf(channel: ChannelState, model: string): Route[] {
+  const { channelId, name, kind, models } = channel.snapshot;
+  const upstreamModel = Object.hasOwn(models, model) ? models[model] : undefined;
+  if (upstreamModel === undefined) return [];
+  return [{ channelId, channelName: name, kind, upstreamModel, channel, breaker: channel.breaker(model) }];
 }

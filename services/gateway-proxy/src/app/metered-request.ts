@@ -7,6 +7,7 @@ import {
   type Charge,
   type Ending,
   type Outcome,
+  type Pictures,
   type Tariff,
   type UsageDoubt,
 } from "../domain/charge.ts";
@@ -91,6 +92,12 @@ export class MeteredRequest {
   /** The upstream answered with a success status. */
   accepted = false;
   usage: TokenCounts | undefined;
+  /** Prompt tokens told ahead of the rest. */
+  prompt: TokenCounts | undefined;
+  images: Pictures | undefined;
+  audioMs = 0;
+  /** An answer was passed on of which there is no text, picture or sound to count. */
+  answered = false;
   deliveredBytes = 0;
   /** The cost so far has reached the hold: nothing more may be delivered. */
   exhausted = false;
@@ -134,6 +141,10 @@ export class MeteredRequest {
   leaveChannel(): void {
     this.accepted = false;
     this.usage = undefined;
+    this.prompt = undefined;
+    this.images = undefined;
+    this.audioMs = 0;
+    this.answered = false;
     this.deliveredBytes = 0;
     this.lookAtBytes = 256;
     this.exhausted = false;
@@ -141,6 +152,11 @@ export class MeteredRequest {
 
   firstByte(): void {
     this.firstByteAtMs ??= this.ports.clock.monotonicMs();
+  }
+
+  /** The first byte of the answer has gone to the client: no other channel can answer any more. */
+  get answering(): boolean {
+    return this.firstByteAtMs !== undefined;
   }
 
   /** Called with each delivered piece; journals at most once a second. */
@@ -176,8 +192,10 @@ export class MeteredRequest {
   }
 
   private outcome(ending: Ending): Outcome {
-    const { accepted, usage, deliveredBytes } = this;
-    return { accepted, ending, usage, inputBytes: this.init.inputBytes, deliveredBytes };
+    const { accepted, usage, prompt, audioMs, answered, deliveredBytes } = this;
+    const images = this.images ?? null;
+    const { inputBytes } = this.init;
+    return { accepted, ending, usage, prompt, images, audioMs, answered, inputBytes, deliveredBytes };
   }
 
   private chargeIf(ending: Ending): Charge {
@@ -201,8 +219,8 @@ export class MeteredRequest {
       errorCode: closing.errorCode,
       streamed,
       tokens: charge.tokens,
-      images: null,
-      audioMs: 0,
+      images: charge.images,
+      audioMs: charge.audioMs,
       estimated: charge.estimated,
       priceVersion: offer.priceVersion,
       priceGroup,

@@ -1,5 +1,6 @@
 import type { Bus } from "@codex/bus";
 import {
+  balanceGet,
   channelsKey,
   channelsKv,
   epochOpen,
@@ -7,6 +8,7 @@ import {
   keyCapMetadata,
   keyResolve,
   keyRevocations,
+  keySpendGet,
   leaseGrant,
   leaseRecall,
   leaseRecover,
@@ -15,10 +17,12 @@ import {
   priceBookKv,
   priceBookNextKey,
   usageEnvelope,
+  usageGet,
   watermarkGet,
 } from "@codex/contracts";
 import { AppError, type AccountId, type LeaseId, type Scope } from "@codex/kernel";
 import type { Catalogue } from "../app/catalogue.ts";
+import type { BookReader } from "../app/book-reader.ts";
 import type { KeyCache, KeyCachePorts } from "../app/key-cache.ts";
 import type { GrantAnswer, GrantAsk, LenderPorts } from "../app/lease-ports.ts";
 import type { Lender } from "../app/lender.ts";
@@ -34,6 +38,33 @@ export function keyResolver(bus: Bus): KeyCachePorts["resolve"] {
     if (!answer.ok) return undefined;
     const { expiresAt, ...key } = answer.value;
     return { ...key, expiresAt: expiresAt === null ? null : new Date(expiresAt) };
+  };
+}
+
+/** What a key's owner may ask of the books. Rejects with AppError `unavailable` when billing does not answer. */
+export function bookReader(bus: Bus): BookReader {
+  return {
+    async balance(accountId) {
+      const answer = await bus.call(balanceGet, { accountId });
+      if (!answer.ok) throw new Error("billing refused a balance");
+      const { paidMicroTokens, bonusMicroTokens, heldMicroTokens, availableMicroTokens } = answer.value;
+      return {
+        paid: paidMicroTokens,
+        bonus: bonusMicroTokens,
+        held: heldMicroTokens,
+        available: availableMicroTokens,
+      };
+    },
+    async usage(accountId, requestId) {
+      const answer = await bus.call(usageGet, { accountId, requestId });
+      return answer.ok ? answer.value : undefined;
+    },
+    async keySpend(keyId) {
+      const answer = await bus.call(keySpendGet, { keyId });
+      if (!answer.ok) throw new Error("billing refused what a key spent");
+      const { dailyMicroTokens, monthlyMicroTokens, totalMicroTokens } = answer.value;
+      return { daily: dailyMicroTokens, monthly: monthlyMicroTokens, total: totalMicroTokens };
+    },
   };
 }
 
@@ -140,12 +171,15 @@ export async function readStream(bus: Bus): Promise<StreamState> {
 export async function channelPublisher(bus: Bus): Promise<ChannelPublisher> {
   const kv = await bus.kv(channelsKv);
   return {
-    async publish(set) {
+    async published() {
+      return (await kv.get(channelsKey))?.value.version ?? 0;
+    },
+    async publish(version, channels) {
       // Compare and set, so that two operators' changes cannot overtake each other on the way to the bucket.
       for (let attempt = 0; attempt < 5; attempt += 1) {
         const present = await kv.get(channelsKey);
-        if (present && present.value.version >= set.version) return;
-        const value = { version: set.version, channels: [...set.channels] };
+        if (present && present.value.version >= version) return;
+        const value = { version, channels: [...channels] };
         const written = present
           ? await kv.update(channelsKey, value, present.revision)
           : await kv.create(channelsKey, value);

@@ -96,7 +96,13 @@ test("what the upstream never took, and what it took and broke off before a word
       count,
       (tariff, hold, ending, usage, bytes) => {
         const outcome: Outcome = { accepted: false, ending, usage, inputBytes: bytes, deliveredBytes: bytes };
-        expect(chargeFor(outcome, tariff, hold)).toEqual({ tokens: noTokens, estimated: false, cost: 0n });
+        expect(chargeFor(outcome, tariff, hold)).toEqual({
+          tokens: noTokens,
+          images: null,
+          audioMs: 0,
+          estimated: false,
+          cost: 0n,
+        });
         const broken: Outcome = {
           accepted: true,
           ending: "upstream_cut",
@@ -117,11 +123,19 @@ test("reported usage is what is charged, whoever left, within the hold; an expli
       const outcome: Outcome = { accepted: true, ending, usage, inputBytes: bytes, deliveredBytes: bytes };
       expect(chargeFor(outcome, tariff, hold)).toEqual({
         tokens: usage,
+        images: null,
+        audioMs: 0,
         estimated: false,
         cost: clamp(priceOf(tariff, usage), hold),
       });
       const nothing = chargeFor({ ...outcome, usage: noTokens }, tariff, plenty);
-      expect(nothing).toEqual({ tokens: noTokens, estimated: false, cost: tariff.price.perRequest });
+      expect(nothing).toEqual({
+        tokens: noTokens,
+        images: null,
+        audioMs: 0,
+        estimated: false,
+        cost: tariff.price.perRequest,
+      });
     }),
     runs,
   );

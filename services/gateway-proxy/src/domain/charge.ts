@@ -17,11 +17,24 @@ import { estimateTokens, noTokens } from "./usage.ts";
  */
 export type Ending = "finished" | "client_closed" | "upstream_cut";
 
+export interface Pictures {
+  readonly count: number;
+  readonly variant: string;
+}
+
 export interface Outcome {
   /** The upstream answered with a success status. */
   readonly accepted: boolean;
   readonly ending: Ending;
   readonly usage: TokenCounts | undefined;
+  /** Prompt tokens that were told before the answer was whole; they replace the estimate of the input. */
+  readonly prompt?: TokenCounts | undefined;
+  /** Pictures made; null for anything else. */
+  readonly images?: Pictures | null;
+  /** Sound heard or made, where it is priced by its length. */
+  readonly audioMs?: number;
+  /** An answer without text, pictures or sound of ours to count was passed on: vectors, scores. */
+  readonly answered?: boolean;
   /** Bytes of the request's text, for the estimate. */
   readonly inputBytes: number;
   /** Bytes of answer text that the upstream handed over and we passed on. */
@@ -39,30 +52,39 @@ export interface Tariff {
 
 export interface Charge {
   readonly tokens: TokenCounts;
+  readonly images: Pictures | null;
+  readonly audioMs: number;
   readonly estimated: boolean;
   readonly cost: MicroTokens;
 }
 
-const free: Charge = { tokens: noTokens, estimated: false, cost: 0n };
+const free: Charge = { tokens: noTokens, images: null, audioMs: 0, estimated: false, cost: 0n };
 
 export function chargeFor(outcome: Outcome, tariff: Tariff, hold: MicroTokens): Charge {
   if (!outcome.accepted) return free;
-  if (outcome.usage) return charged(outcome.usage, false, tariff, hold);
-  if (outcome.deliveredBytes === 0 && outcome.ending !== "client_closed") return free;
+  if (outcome.usage) return charged(outcome.usage, false, outcome, tariff, hold);
+  if (nothingDelivered(outcome) && outcome.ending !== "client_closed") return free;
   const tokens: TokenCounts = {
-    ...noTokens,
-    input: estimateTokens(outcome.inputBytes),
+    ...(outcome.prompt ?? { ...noTokens, input: estimateTokens(outcome.inputBytes) }),
     output: estimateTokens(outcome.deliveredBytes),
   };
-  return charged(tokens, true, tariff, hold);
+  return charged(tokens, true, outcome, tariff, hold);
 }
 
-function charged(tokens: TokenCounts, estimated: boolean, tariff: Tariff, hold: MicroTokens): Charge {
-  return { tokens, estimated, cost: minBigint(maxBigint(priceOf(tokens, tariff), 0n), hold) };
+function nothingDelivered({ deliveredBytes, images, audioMs, answered }: Outcome): boolean {
+  return deliveredBytes === 0 && (images?.count ?? 0) === 0 && (audioMs ?? 0) === 0 && answered !== true;
 }
 
-function priceOf(tokens: TokenCounts, { price, groups, priceGroup, startedAt }: Tariff): MicroTokens {
-  return priceUsage(price, { tokens, images: null, audioMs: 0, startedAt, priceGroup }, groups);
+function charged(tokens: TokenCounts, estimated: boolean, outcome: Outcome, tariff: Tariff, hold: MicroTokens): Charge {
+  const images = outcome.images ?? null;
+  const audioMs = outcome.audioMs ?? 0;
+  const cost = minBigint(maxBigint(priceOf(tokens, images, audioMs, tariff), 0n), hold);
+  return { tokens, images, audioMs, estimated, cost };
+}
+
+function priceOf(tokens: TokenCounts, images: Pictures | null, audioMs: number, tariff: Tariff): MicroTokens {
+  const { price, groups, priceGroup, startedAt } = tariff;
+  return priceUsage(price, { tokens, images, audioMs, startedAt, priceGroup }, groups);
 }
 
 /** Why the numbers of a finished answer deserve a look. Money is not moved by it. */
@@ -73,10 +95,12 @@ const telling = 64;
 
 /** What is doubtful about an accepted, finished answer; undefined when nothing is. */
 export function doubtOf(outcome: Outcome, tariff: Tariff, hold: MicroTokens): UsageDoubt | undefined {
-  const { accepted, ending, usage, deliveredBytes } = outcome;
+  const { accepted, ending, usage, deliveredBytes, images = null, audioMs = 0 } = outcome;
   if (!accepted || ending !== "finished") return undefined;
-  if (!usage) return "missing";
-  if (priceOf(usage, tariff) > hold) return "above_hold";
+  if (!usage) return images !== null || audioMs > 0 ? undefined : "missing";
+  if (priceOf(usage, images, audioMs, tariff) > hold) return "above_hold";
+  // The tokens of a picture or of sound are not in any text.
+  if (images !== null || audioMs > 0) return undefined;
   const seen = estimateTokens(deliveredBytes);
   // Reasoning may be counted and not delivered: only the rest of the answer can be compared. More than 20 % off:
   const off = Math.abs(usage.output - seen);

@@ -7,9 +7,7 @@ const usageMark = Buffer.from('"usage"');
 const errorMark = Buffer.from('"error"');
 const finishMark = Buffer.from('"finish_reason"');
 /** Fields of a delta whose string values are answer text the customer pays for. */
-const textMarks = ["content", "reasoning_content", "reasoning", "refusal", "arguments", "text"].map((name) =>
-  Buffer.from(`"${name}"`),
-);
+const textMarks = marksOf("content", "reasoning_content", "reasoning", "refusal", "arguments", "text");
 const colon = 0x3a;
 const quote = 0x22;
 const backslash = 0x5c;
@@ -33,8 +31,18 @@ export function mayFinish(data: Buffer): boolean {
 
 /** UTF-8 bytes of answer text in the event, escapes counted as written: a deterministic measure of what was delivered. */
 export function answerBytes(data: Buffer): number {
+  return textBytesAt(data, textMarks);
+}
+
+/** Field names as they stand in JSON, for {@link textBytesAt}. */
+export function marksOf(...names: readonly string[]): readonly Buffer[] {
+  return names.map((name) => Buffer.from(`"${name}"`));
+}
+
+/** UTF-8 bytes of the string values of these fields, escapes counted as written. */
+export function textBytesAt(data: Buffer, marks: readonly Buffer[]): number {
   let total = 0;
-  for (const mark of textMarks) {
+  for (const mark of marks) {
     let at = data.indexOf(mark);
     while (at >= 0) {
       let end = at + mark.length;

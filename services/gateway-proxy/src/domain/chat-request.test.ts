@@ -1,6 +1,8 @@
 import { AppError } from "@codex/kernel";
 import { expect, test } from "@jest/globals";
-import { parseChatRequest, upstreamBody } from "./chat-request.ts";
+import { parseChatRequest, upstreamChanges } from "./chat-request.ts";
+import { jsonOutgoing, type Target } from "./endpoint.ts";
+import { requestLimits, scanJson, withFields } from "./json-scan.ts";
 import { nearestNames } from "./nearest.ts";
 
 const valid = { model: "demo-small", messages: [{ role: "user", content: "hi" }] };
@@ -63,8 +65,17 @@ test("null stands for a field that is not set, as SDKs send it", () => {
   expect(parseChatRequest({ ...valid, temperature: null, stream: null, max_tokens: null }).stream).toBe(false);
 });
 
+function sent(body: unknown, target: Target): { readonly text: string; readonly value: unknown } {
+  const bytes = Buffer.from(typeof body === "string" ? body : JSON.stringify(body));
+  const value: unknown = JSON.parse(bytes.toString());
+  const source = { kind: "json", bytes, value, members: scanJson(bytes, requestLimits) } as const;
+  const out = jsonOutgoing(source, upstreamChanges(parseChatRequest(value), target));
+  const text = withFields(source, out.body as Record<string, unknown>).toString();
+  return { text, value: JSON.parse(text) as unknown };
+}
+
 test("the upstream gets its own model name, the hold's bound, and none of the fields that identify or store", () => {
-  const request = parseChatRequest({
+  const request = {
     ...valid,
     stream: true,
     user: "u",
@@ -73,16 +84,30 @@ test("the upstream gets its own model name, the hold's bound, and none of the fi
     service_tier: "flex",
     safety_identifier: "s",
     stream_options: { include_obfuscation: false },
-  });
-  expect(JSON.parse(upstreamBody(request, "up-model", 77))).toEqual({
+  };
+  expect(sent(request, { model: "up-model", outputTokens: 77 }).value).toEqual({
     model: "up-model",
     messages: valid.messages,
     stream: true,
     stream_options: { include_obfuscation: false, include_usage: true },
     max_completion_tokens: 77,
   });
-  const older = parseChatRequest({ ...valid, max_tokens: 10 });
-  expect(JSON.parse(upstreamBody(older, "m", 10))).toEqual({ ...valid, model: "m", max_tokens: 10 });
+  const older = { ...valid, max_tokens: 10 };
+  expect(sent(older, { model: "m", outputTokens: 10 }).value).toEqual({ ...valid, model: "m", max_tokens: 10 });
+});
+
+test("where nothing must change, not one byte does; where something must, every other member stays as it came", () => {
+  const whole =
+    ' {"model" : "m", "seed":5 ,\n"messages":[{"role":"user","content":"\\u0041","big":9007199254740993}],"max_tokens":5} ';
+  expect(sent(whole, { model: "m", outputTokens: 5 }).text).toBe(whole);
+  expect(sent(whole, { model: "n", outputTokens: 5 }).text).toBe(
+    '{"model":"n","seed":5,"messages":[{"role":"user","content":"\\u0041","big":9007199254740993}],"max_tokens":5}',
+  );
+});
+
+test("of two bounds the upstream gets one, and it is the one that was held for", () => {
+  const both = { ...valid, max_tokens: 100_000, max_completion_tokens: 10 };
+  expect(sent(both, { model: valid.model, outputTokens: 10 }).value).toEqual({ ...valid, max_completion_tokens: 10 });
 });
 
 test("near names are offered, far ones are not", () => {

@@ -1,4 +1,23 @@
-import { AppError } from "@codex/kernel";
+import type { Target } from "./endpoint.ts";
+import {
+  anything,
+  checkMediaUrl,
+  checkedFields,
+  flag,
+  integer,
+  invalid,
+  isObject,
+  list,
+  modelOf,
+  number,
+  object,
+  outputTokens,
+  text,
+  textOrList,
+  textOrObject,
+  type Fields,
+} from "./fields.ts";
+import { refuseOtherDialect } from "./wrong-dialect.ts";
 
 /**
  * What the gateway must know of a chat completion request, and the refusal of what it does not know: an unknown field is
@@ -15,31 +34,8 @@ export interface ChatRequest {
   readonly body: Readonly<Record<string, unknown>>;
 }
 
-type Check = (value: unknown) => string | undefined;
-
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
-
-const text: Check = (value) => (typeof value === "string" ? undefined : "a string");
-const flag: Check = (value) => (typeof value === "boolean" ? undefined : "a boolean");
-const object: Check = (value) => (isObject(value) ? undefined : "an object");
-const list: Check = (value) => (Array.isArray(value) ? undefined : "an array");
-const anything: Check = () => undefined;
-const number =
-  (min: number, max: number): Check =>
-  (value) =>
-    typeof value === "number" && value >= min && value <= max ? undefined : `a number from ${min} to ${max}`;
-const integer =
-  (min: number, max: number): Check =>
-  (value) =>
-    Number.isSafeInteger(value) && Number(value) >= min && Number(value) <= max
-      ? undefined
-      : `an integer from ${min} to ${max}`;
-
-const outputTokens = integer(1, 10_000_000);
-
 /** OpenAI's fields (platform.openai.com/docs/api-reference/chat/create, read 2026-11), then common extensions of compatible servers. */
-const fields: Readonly<Record<string, Check>> = {
+const fields: Fields = {
   model: text,
   messages: list,
   stream: flag,
@@ -51,10 +47,10 @@ const fields: Readonly<Record<string, Check>> = {
   top_p: number(0, 1),
   frequency_penalty: number(-2, 2),
   presence_penalty: number(-2, 2),
-  stop: (value) => (typeof value === "string" || Array.isArray(value) ? undefined : "a string or an array of strings"),
+  stop: textOrList,
   seed: integer(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
   tools: list,
-  tool_choice: (value) => (typeof value === "string" || isObject(value) ? undefined : "a string or an object"),
+  tool_choice: textOrObject,
   parallel_tool_calls: flag,
   functions: list,
   function_call: anything,
@@ -89,16 +85,12 @@ const fields: Readonly<Record<string, Check>> = {
 
 const roles = new Set(["system", "developer", "user", "assistant", "tool", "function"]);
 
-function invalid(param: string, message: string, code = "invalid_request"): AppError {
-  return new AppError({ kind: "invalid", code, publicMessage: message, param });
-}
-
 /** Throws AppError (kind `invalid`) that names the first field at fault. */
-export function parseChatRequest(body: unknown): ChatRequest {
-  if (!isObject(body)) throw invalid("", "The request body must be a JSON object.");
-  for (const [name, value] of Object.entries(body)) checkField(name, value);
-  const { model, messages } = body;
-  if (typeof model !== "string" || model === "") throw invalid("model", "You must provide a model.");
+export function parseChatRequest(value: unknown): ChatRequest {
+  refuseOtherDialect(value, "chat");
+  const body = checkedFields(value, fields);
+  const model = modelOf(body);
+  const { messages } = body;
   if (!Array.isArray(messages) || messages.length === 0) {
     throw invalid("messages", "You must provide at least one message in `messages`.");
   }
@@ -111,20 +103,6 @@ export function parseChatRequest(body: unknown): ChatRequest {
     imageUrls,
     body,
   };
-}
-
-function checkField(name: string, value: unknown): void {
-  const check = Object.hasOwn(fields, name) ? fields[name] : undefined;
-  if (!check) {
-    throw invalid(
-      name,
-      `Unknown parameter: '${name.slice(0, 64)}'. Remove it, or check its spelling.`,
-      "unknown_parameter",
-    );
-  }
-  // SDKs send null for "not set"; only the two required fields may not be null, and they are checked on their own.
-  const expected = value === null ? undefined : check(value);
-  if (expected !== undefined) throw invalid(name, `Invalid type for '${name}': expected ${expected}.`);
 }
 
 function outputTokensAsked(body: Readonly<Record<string, unknown>>): number | undefined {
@@ -152,24 +130,30 @@ function checkMessage(message: unknown, index: number): number {
         `Invalid part '${at}.content[${partIndex}]': expected an object with a type.`,
       );
     }
+    const image = part["image_url"];
+    checkMediaUrl(isObject(image) ? image["url"] : image, `${at}.content[${partIndex}].image_url`);
     return part["type"] === "image_url" || part["type"] === "input_image" ? sum + 1 : sum;
   }, 0);
 }
 
 /** Fields that redirect, store or identify; the upstream never sees the customer's values (SEC-84). */
-const withheld = new Set(["user", "safety_identifier", "metadata", "store", "service_tier"]);
+export const withheld = ["user", "safety_identifier", "metadata", "store", "service_tier"];
 
-/** The body as the upstream gets it: its own model name, the hold's output bound, usage always reported. */
-export function upstreamBody(request: ChatRequest, upstreamModel: string, outputTokens: number): string {
-  const body: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(request.body)) if (!withheld.has(name)) body[name] = value;
-  body["model"] = upstreamModel;
-  // One bound under the name the client used; servers differ in which one they know.
-  const boundName = request.body["max_tokens"] != null ? "max_tokens" : "max_completion_tokens";
-  body[boundName] = outputTokens;
-  if (request.stream) {
-    const options = request.body["stream_options"];
-    body["stream_options"] = { ...(isObject(options) ? options : {}), include_usage: true };
+/** What the upstream gets otherwise: its own model name, the hold's output bound, usage always reported. */
+export function upstreamChanges(request: ChatRequest, target: Target): ReadonlyMap<string, unknown> {
+  const changes = new Map<string, unknown>(withheld.map((name) => [name, undefined]));
+  if (target.model !== request.model) changes.set("model", target.model);
+  // One bound under the name the client used; servers differ in which one they know, and refuse both.
+  const both = request.body["max_tokens"] != null && request.body["max_completion_tokens"] != null;
+  if (both) changes.set("max_tokens", undefined);
+  if (request.outputTokensAsked !== target.outputTokens) {
+    const older = request.body["max_tokens"] != null && !both;
+    changes.set(older ? "max_tokens" : "max_completion_tokens", target.outputTokens);
   }
-  return JSON.stringify(body);
+  const options = request.body["stream_options"];
+  const asksUsage = isObject(options) && options["include_usage"] === true;
+  if (request.stream && !asksUsage) {
+    changes.set("stream_options", { ...(isObject(options) ? options : {}), include_usage: true });
+  }
+  return changes;
 }

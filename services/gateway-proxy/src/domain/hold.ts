@@ -33,8 +33,16 @@ export interface HoldInput {
   readonly imageUrls: number;
   /** What the client asked for, already validated; undefined when it set no bound. */
   readonly outputTokensAsked: number | undefined;
-  /** Number of answers (`n`). */
+  /** Number of answers (`n`); 0 where an answer has no tokens. */
   readonly answers: number;
+  /** Whether the request can make the provider keep its prompt for an hour. Absent: no. */
+  readonly hourCache?: boolean;
+  /** Prompt tokens of sound, which do not show in the text. */
+  readonly mediaTokens?: number;
+  /** Pictures asked for; undefined variant: any. */
+  readonly images?: { readonly count: number; readonly variant: string | undefined };
+  /** The longest that the sound can be. */
+  readonly audioMs?: number;
 }
 
 export interface Hold {
@@ -49,21 +57,28 @@ function inputTokensBound(input: HoldInput): number {
     countedTokens === undefined
       ? bodyBytes
       : Math.ceil((countedTokens * countMargin.numerator) / countMargin.denominator);
-  return Math.min(counted, bodyBytes) + imageUrls * imageTokensMax;
+  return Math.min(counted, bodyBytes) + imageUrls * imageTokensMax + (input.mediaTokens ?? 0);
 }
 
 /** Whatever class, tier or variant it turns out to be: see priceBound. */
-function boundOf(terms: HoldTerms, promptTokens: number, answerTokens: number): MicroTokens {
+function boundOf(terms: HoldTerms, input: HoldInput, outputTokens: number): MicroTokens {
   const { price, groups, priceGroup, startedAt } = terms;
-  // Chat completions has no field that asks a provider to keep a prompt for an hour, and unknown fields are refused.
-  const bound = { promptTokens, hourCache: false, answerTokens, images: null, audioMs: 0, startedAt, priceGroup };
+  const bound = {
+    promptTokens: inputTokensBound(input),
+    hourCache: input.hourCache ?? false,
+    answerTokens: outputTokens * input.answers,
+    images: input.images ?? null,
+    audioMs: input.audioMs ?? 0,
+    startedAt,
+    priceGroup,
+  };
   return priceBound(price, bound, groups);
 }
 
 export function holdFor(terms: HoldTerms, input: HoldInput): Hold {
   const { outputTokensMax } = terms.price;
   const outputTokens = Math.min(input.outputTokensAsked ?? outputTokensMax, outputTokensMax);
-  return { amount: boundOf(terms, inputTokensBound(input), outputTokens * input.answers), outputTokens };
+  return { amount: boundOf(terms, input, outputTokens), outputTokens };
 }
 
 /** An answer shorter than this is not worth being cut down to. */
@@ -74,11 +89,10 @@ export const outputTokensUseful = 64;
  * or when not even a useful answer fits.
  */
 export function shortenedHold(terms: HoldTerms, input: HoldInput, available: MicroTokens): Hold | undefined {
-  if (input.outputTokensAsked !== undefined) return undefined;
+  if (input.outputTokensAsked !== undefined || input.answers === 0) return undefined;
   let low = outputTokensUseful;
   let high = terms.price.outputTokensMax;
-  const amountOf = (outputTokens: number): MicroTokens =>
-    boundOf(terms, inputTokensBound(input), outputTokens * input.answers);
+  const amountOf = (outputTokens: number): MicroTokens => boundOf(terms, input, outputTokens);
   if (low > high || amountOf(low) > available) return undefined;
   while (low < high) {
     const middle = Math.ceil((low + high) / 2);

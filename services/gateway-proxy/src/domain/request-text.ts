@@ -17,28 +17,64 @@ export interface RequestText {
   readonly overheadTokens: number;
 }
 
-/** Undefined when the request is too large or too deep to be counted. Images by data URL are left out: they are bounded apart. */
+/** Of a chat completion. */
 export function requestText(body: Readonly<Record<string, unknown>>): RequestText | undefined {
-  const pieces: string[] = [];
-  let length = 0;
-  const visit = (value: unknown, depth: number): boolean => {
+  const { messages, tools, functions, response_format: format } = body;
+  return textOfParts([messages, tools, functions, format], Array.isArray(messages) ? messages.length : 0);
+}
+
+/**
+ * The text of these parts of a request; `items` is the number of its messages. Undefined when they are too large or too deep
+ * to be counted. Pictures are left out, because they are bounded apart; of documents every byte counts as a token, because
+ * nobody knows what is in them.
+ */
+export function textOfParts(parts: readonly unknown[], items: number): RequestText | undefined {
+  const reader = new TextReader();
+  if (!parts.every((part) => reader.visit(part, 0))) return undefined;
+  return { pieces: reader.pieces, overheadTokens: (items + 1) * tokensPerMessage + reader.documentBytes };
+}
+
+class TextReader {
+  readonly pieces: string[] = [];
+  documentBytes = 0;
+  private length = 0;
+
+  /** False: too much. */
+  visit(value: unknown, depth: number): boolean {
     if (depth > depthMax) return false;
-    if (typeof value === "string") {
-      if (value.startsWith("data:")) return true;
-      length += value.length;
-      if (length > countedTextMax) return false;
-      pieces.push(...splitRuns(value));
+    if (typeof value === "string") return this.text(value);
+    if (typeof value !== "object" || value === null) return true;
+    if (isEncodedSource(value)) {
+      if (!value.media_type.startsWith("image/")) this.documentBytes += value.data.length;
       return true;
     }
-    if (typeof value !== "object" || value === null) return true;
     const names = Array.isArray(value) ? [] : Object.keys(value);
     const values: readonly unknown[] = Object.values(value);
-    return [...names, ...values].every((inner) => visit(inner, depth + 1));
-  };
-  const { messages, tools, functions, response_format: format } = body;
-  if (![messages, tools, functions, format].every((part) => visit(part, 0))) return undefined;
-  const count = Array.isArray(messages) ? messages.length : 0;
-  return { pieces, overheadTokens: (count + 1) * tokensPerMessage };
+    return [...names, ...values].every((inner) => this.visit(inner, depth + 1));
+  }
+
+  private text(value: string): boolean {
+    if (value.startsWith("data:")) {
+      if (!value.startsWith("data:image/")) this.documentBytes += value.length;
+      return true;
+    }
+    this.length += value.length;
+    if (this.length > countedTextMax) return false;
+    this.pieces.push(...splitRuns(value));
+    return true;
+  }
+}
+
+/** Anthropic's form of what OpenAI writes as a data URL. */
+function isEncodedSource(value: object): value is { readonly media_type: string; readonly data: string } {
+  return (
+    "type" in value &&
+    value.type === "base64" &&
+    "media_type" in value &&
+    typeof value.media_type === "string" &&
+    "data" in value &&
+    typeof value.data === "string"
+  );
 }
 
 function splitRuns(text: string): string[] {

@@ -14,7 +14,7 @@ const carriageReturn = 0x0d;
 const colon = 0x3a;
 const space = 0x20;
 
-/** Largest unfinished event that is kept, in bytes. */
+/** Largest unfinished event that is kept, in bytes, where nothing else is said. */
 export const eventBytesMax = 1_048_576;
 
 export class EventTooLarge extends Error {}
@@ -27,13 +27,20 @@ export interface SseEvent {
 }
 
 export class SseScanner {
-  private pending: Buffer = Buffer.alloc(0);
+  private readonly bytesMax: number;
+  /** Of the unfinished line; joined once, when its end has come, because a picture is one line of some megabytes. */
+  private pending: Buffer[] = [];
+  private pendingBytes = 0;
   private skipLineFeed = false;
   private dataLines: Buffer[] = [];
   private dataBytes = 0;
   private eventName = "";
 
-  /** Feeds bytes, returns the events they complete. Throws EventTooLarge when an event outgrows {@link eventBytesMax}. */
+  constructor(bytesMax = eventBytesMax) {
+    this.bytesMax = bytesMax;
+  }
+
+  /** Feeds bytes, returns the events they complete. Throws EventTooLarge when an event outgrows the bound. */
   push(chunk: Uint8Array): SseEvent[] {
     const events: SseEvent[] = [];
     let bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
@@ -41,12 +48,11 @@ export class SseScanner {
       if (bytes[0] === lineFeed) bytes = bytes.subarray(1);
       this.skipLineFeed = false;
     }
-    if (this.pending.length > 0) bytes = Buffer.concat([this.pending, bytes]);
     let start = 0;
     for (;;) {
       const end = endOfLine(bytes, start);
       if (end < 0) break;
-      this.line(bytes.subarray(start, end), events);
+      this.line(this.joined(bytes.subarray(start, end)), events);
       start = end + 1;
       if (bytes[end] === carriageReturn) {
         if (start === bytes.length) this.skipLineFeed = true;
@@ -54,14 +60,25 @@ export class SseScanner {
       }
     }
     // A copy, because the chunk's memory belongs to the socket's pool and would be kept alive by a slice.
-    this.pending = start < bytes.length ? Buffer.from(bytes.subarray(start)) : Buffer.alloc(0);
-    if (this.pending.length + this.dataBytes > eventBytesMax) throw new EventTooLarge("event exceeds one mebibyte");
+    if (start < bytes.length) {
+      this.pending.push(Buffer.from(bytes.subarray(start)));
+      this.pendingBytes += bytes.length - start;
+    }
+    if (this.pendingBytes + this.dataBytes > this.bytesMax) throw new EventTooLarge("event exceeds its bound");
     return events;
+  }
+
+  private joined(rest: Buffer): Buffer {
+    if (this.pending.length === 0) return rest;
+    const line = Buffer.concat([...this.pending, rest]);
+    this.pending = [];
+    this.pendingBytes = 0;
+    return line;
   }
 
   /** True when bytes of an event have arrived that no empty line has completed. */
   get unfinished(): boolean {
-    return this.pending.length > 0 || this.dataLines.length > 0;
+    return this.pendingBytes > 0 || this.dataLines.length > 0;
   }
 
   private line(line: Buffer, events: SseEvent[]): void {

@@ -57,6 +57,46 @@ export function tokensFromOpenAiUsage(usage: unknown): TokenCounts | undefined {
   };
 }
 
+/**
+ * The `usage` of Responses, Images, audio and embeddings: input and output by their newer names, or OpenAI's older ones.
+ * `cache_write_tokens` is required beside `cached_tokens` since 2026-08 (openai-openapi, ResponseUsage).
+ */
+export function tokensFromInputOutput(usage: unknown): TokenCounts | undefined {
+  const fields = record(usage);
+  if (fields["input_tokens"] === undefined) {
+    // Embeddings and the like report a prompt and no completion.
+    return tokensFromOpenAiUsage({ completion_tokens: 0, ...fields });
+  }
+  return tokensFromOpenAiUsage({
+    prompt_tokens: fields["input_tokens"],
+    completion_tokens: fields["output_tokens"] ?? 0,
+    prompt_tokens_details: fields["input_tokens_details"],
+    completion_tokens_details: fields["output_tokens_details"],
+  });
+}
+
+/**
+ * Anthropic's `usage`: input, cache reads and cache writes are disjoint already; output includes thinking. The hour's share
+ * of the writes is a detail (platform.claude.com/docs/en/build-with-claude/prompt-caching, read 2026-11).
+ */
+export function tokensFromAnthropicUsage(usage: unknown): TokenCounts | undefined {
+  const fields = record(usage);
+  const input = believable(fields["input_tokens"]);
+  const output = believable(fields["output_tokens"]);
+  const read = believable(fields["cache_read_input_tokens"] ?? 0);
+  const written = believable(fields["cache_creation_input_tokens"] ?? 0);
+  if (input === undefined || output === undefined || read === undefined || written === undefined) return undefined;
+  const hour = Math.min(believable(record(fields["cache_creation"])["ephemeral_1h_input_tokens"]) ?? 0, written);
+  return {
+    input,
+    cachedInput: read,
+    cacheWrite: written - hour,
+    cacheWrite1h: hour,
+    output,
+    reasoning: 0,
+  };
+}
+
 /** Bytes a model token stands for when nobody counted: near the average of English prose and of Cyrillic text in UTF-8. */
 const bytesPerToken = 4;
 

@@ -1,58 +1,273 @@
-import type { ChannelSnapshot } from "@codex/contracts";
+import type { ChannelState } from "@codex/contracts";
 import { isUniqueViolation, type Db } from "@codex/db";
-import { idToUuid, uuidToId } from "@codex/kernel";
-import { sql, type Selectable, type Transaction } from "kysely";
-import type { ChannelSet, ChannelStore } from "../app/ports.ts";
-import type { ChannelTable, GatewayTables } from "./schema.ts";
+import { idToUuid, newId, type ChannelId } from "@codex/kernel";
+import { sql, type Insertable, type Transaction } from "kysely";
+import type {
+  Act,
+  Changed,
+  ChannelSet,
+  ChannelSettings,
+  ChannelStore,
+  NewChannel,
+  StoreRefusal,
+} from "../app/ports.ts";
+import { fromDbAct, fromDbChannel, fromDbKey, toDbKey, toDbSettings } from "./mapping.ts";
+import type { GatewayTables, KeyTable } from "./schema.ts";
+
+type Trx = Transaction<GatewayTables>;
+
+const channelsMax = 500;
+const keysMax = 50;
 
 export function channelStore(db: Db<GatewayTables>): ChannelStore {
   return {
     all: () => db.transaction(readAll, { isolation: "repeatable read" }),
-    async create(channel) {
-      try {
-        return await db.transaction(async (trx) => {
-          await trx
-            .insertInto("channel")
-            .values({
-              id: idToUuid(channel.channelId),
-              name: channel.name,
-              kind: channel.kind,
-              base_url: channel.baseUrl,
-              sealed_secret: channel.sealedSecret,
-              models: JSON.stringify(channel.models),
-              priority: channel.priority,
-              enabled: true,
-            })
-            .execute();
-          await trx
-            .updateTable("channel_version")
-            .set({ version: sql`version + 1` })
-            .execute();
-          return readAll(trx);
-        });
-      } catch (error) {
-        if (isUniqueViolation(error)) return undefined;
-        throw error;
-      }
+    async version() {
+      const row = await db.kysely.selectFrom("channel_version").select("version").executeTakeFirstOrThrow();
+      return Number(row.version);
+    },
+    create: (channel, act) => changeSet(db, channel.channelId, act, (trx) => insertChannel(trx, channel)),
+    update: (channelId, version, settings, act) =>
+      changeSet(db, channelId, act, (trx, id) => updateChannel(trx, id, version, settings)),
+    setState: (channelId, from, to, act) => changeSet(db, channelId, act, (trx, id) => setState(trx, id, from, to)),
+    remove: (channelId, act) => changeSet(db, channelId, act, removeChannel),
+    addKey: (channelId, key, act) =>
+      changeSet(db, channelId, act, (trx, id) => insertKey(trx, id, toDbKey(channelId, key))),
+    removeKey: (channelId, keyId, act) =>
+      changeSet(db, channelId, act, (trx, id) => removeKey(trx, id, idToUuid(keyId))),
+    setKeyEnabled: (channelId, keyId, enabled, act) =>
+      changeSet(db, channelId, act, (trx, id) => setKeyEnabled(trx, id, idToUuid(keyId), enabled)),
+    rewrap: (changeKey, act) => db.transaction((trx) => rewrapAll(trx, changeKey, act)),
+    async acts(channelId, limit) {
+      const newest = db.kysely
+        .selectFrom("channel_act")
+        .selectAll()
+        .orderBy("at", "desc")
+        .orderBy("id", "desc")
+        .limit(limit);
+      const wanted = channelId === undefined ? newest : newest.where("channel_id", "=", idToUuid(channelId));
+      return (await wanted.execute()).map(fromDbAct);
     },
   };
 }
 
-async function readAll(trx: Transaction<GatewayTables>): Promise<ChannelSet> {
-  const { version } = await trx.selectFrom("channel_version").select("version").executeTakeFirstOrThrow();
-  const rows = await trx.selectFrom("channel").selectAll().orderBy("name").limit(500).execute();
-  return { version: Number(version), channels: rows.map(fromDbChannel) };
+/** Carries a refusal out of a transaction, which rolls it back. */
+class Refused extends Error {
+  readonly refusal: StoreRefusal;
+
+  constructor(refusal: StoreRefusal) {
+    super(refusal);
+    this.refusal = refusal;
+  }
 }
 
-function fromDbChannel(row: Selectable<ChannelTable>): ChannelSnapshot {
+/** The change, its act, and the growing version that orders snapshots, together or not at all. */
+async function changeSet(
+  db: Db<GatewayTables>,
+  channelId: ChannelId,
+  act: Act,
+  work: (trx: Trx, id: string) => Promise<StoreRefusal | undefined>,
+): Promise<Changed> {
+  const id = idToUuid(channelId);
+  try {
+    const set = await db.transaction(async (trx) => {
+      // First of all, so that changes queue here and none reads what another is about to change.
+      await grow(trx);
+      const named = await nameOf(trx, id);
+      const refusal = await work(trx, id);
+      if (refusal !== undefined) throw new Refused(refusal);
+      await insertAct(trx, act, id, (await nameOf(trx, id)) ?? named);
+      return readAll(trx);
+    });
+    return { ok: true, set };
+  } catch (error) {
+    if (error instanceof Refused) return { ok: false, refusal: error.refusal };
+    if (isUniqueViolation(error)) return { ok: false, refusal: "conflict" };
+    throw error;
+  }
+}
+
+async function grow(trx: Trx): Promise<void> {
+  await trx
+    .updateTable("channel_version")
+    .set({ version: sql`version + 1` })
+    .execute();
+}
+
+async function nameOf(trx: Trx, id: string): Promise<string | null> {
+  const row = await trx.selectFrom("upstream_channel").select("name").where("id", "=", id).executeTakeFirst();
+  return row?.name ?? null;
+}
+
+async function insertAct(trx: Trx, act: Act, channelId: string | null, channelName: string | null): Promise<void> {
+  await trx
+    .insertInto("channel_act")
+    .values({
+      id: idToUuid(newId("act")),
+      actor_id: act.actorId === null ? null : idToUuid(act.actorId),
+      act: act.act,
+      channel_id: channelId,
+      channel_name: channelName,
+      change: JSON.stringify(act.change),
+    })
+    .execute();
+}
+
+async function insertChannel(trx: Trx, channel: NewChannel): Promise<StoreRefusal | undefined> {
+  const { count } = await trx
+    .selectFrom("upstream_channel")
+    .select(trx.fn.countAll<bigint>().as("count"))
+    .executeTakeFirstOrThrow();
+  if (count >= channelsMax) return "conflict";
+  await trx
+    .insertInto("upstream_channel")
+    .values({
+      id: idToUuid(channel.channelId),
+      kind: channel.kind,
+      name: channel.name,
+      base_url: channel.baseUrl,
+      egress: channel.egress,
+      api_version: channel.apiVersion,
+      models: JSON.stringify(channel.models),
+      priority: channel.priority,
+      weight: channel.weight,
+      state: "enabled",
+      first_byte_timeout_ms: channel.firstByteTimeoutMs,
+      between_bytes_timeout_ms: channel.betweenBytesTimeoutMs,
+      concurrency_max: channel.concurrencyMax,
+      daily_budget_micro_tokens: channel.dailyBudgetMicroTokens,
+      daily_requests_max: channel.dailyRequestsMax,
+    })
+    .execute();
+  if (channel.key) await trx.insertInto("upstream_key").values(toDbKey(channel.channelId, channel.key)).execute();
+  return undefined;
+}
+
+async function updateChannel(
+  trx: Trx,
+  id: string,
+  version: number,
+  settings: Partial<ChannelSettings>,
+): Promise<StoreRefusal | undefined> {
+  const { numUpdatedRows } = await trx
+    .updateTable("upstream_channel")
+    .set({ ...toDbSettings(settings), version: sql`version + 1`, updated_at: sql`now()` })
+    .where("id", "=", id)
+    .where("version", "=", version)
+    .executeTakeFirst();
+  return numUpdatedRows === 1n ? undefined : missing(trx, id);
+}
+
+async function setState(
+  trx: Trx,
+  id: string,
+  from: readonly ChannelState[],
+  to: ChannelState,
+): Promise<StoreRefusal | undefined> {
+  const { numUpdatedRows } = await trx
+    .updateTable("upstream_channel")
+    .set({ state: to, version: sql`version + 1`, updated_at: sql`now()` })
+    .where("id", "=", id)
+    .where("state", "in", from)
+    .executeTakeFirst();
+  return numUpdatedRows === 1n ? undefined : missing(trx, id);
+}
+
+async function removeChannel(trx: Trx, id: string): Promise<StoreRefusal | undefined> {
+  const { numDeletedRows } = await trx
+    .deleteFrom("upstream_channel")
+    .where("id", "=", id)
+    .where("state", "=", "disabled")
+    .executeTakeFirst();
+  return numDeletedRows === 1n ? undefined : missing(trx, id);
+}
+
+async function insertKey(trx: Trx, id: string, key: Insertable<KeyTable>): Promise<StoreRefusal | undefined> {
+  if (!(await touch(trx, id))) return "not_found";
+  const { count } = await trx
+    .selectFrom("upstream_key")
+    .select(trx.fn.countAll<bigint>().as("count"))
+    .where("channel_id", "=", id)
+    .executeTakeFirstOrThrow();
+  if (count >= keysMax) return "conflict";
+  await trx.insertInto("upstream_key").values(key).execute();
+  return undefined;
+}
+
+async function removeKey(trx: Trx, id: string, keyId: string): Promise<StoreRefusal | undefined> {
+  if (!(await touch(trx, id))) return "not_found";
+  const { numDeletedRows } = await trx
+    .deleteFrom("upstream_key")
+    .where("channel_id", "=", id)
+    .where("id", "=", keyId)
+    .executeTakeFirst();
+  return numDeletedRows === 1n ? undefined : "not_found";
+}
+
+async function setKeyEnabled(trx: Trx, id: string, keyId: string, enabled: boolean): Promise<StoreRefusal | undefined> {
+  if (!(await touch(trx, id))) return "not_found";
+  const { numUpdatedRows } = await trx
+    .updateTable("upstream_key")
+    .set({ enabled })
+    .where("channel_id", "=", id)
+    .where("id", "=", keyId)
+    .executeTakeFirst();
+  return numUpdatedRows === 1n ? undefined : "not_found";
+}
+
+/** A change of a key is a change of its channel. False: there is no such channel. */
+async function touch(trx: Trx, id: string): Promise<boolean> {
+  const { numUpdatedRows } = await trx
+    .updateTable("upstream_channel")
+    .set({ version: sql`version + 1`, updated_at: sql`now()` })
+    .where("id", "=", id)
+    .executeTakeFirst();
+  return numUpdatedRows === 1n;
+}
+
+/** Why an update by id and condition met no row. */
+async function missing(trx: Trx, id: string): Promise<StoreRefusal> {
+  return (await nameOf(trx, id)) === null ? "not_found" : "conflict";
+}
+
+async function rewrapAll(
+  trx: Trx,
+  changeKey: Parameters<ChannelStore["rewrap"]>[0],
+  act: Act,
+): Promise<{ readonly rewrapped: number; readonly set: ChannelSet }> {
+  await grow(trx);
+  let rewrapped = 0;
+  const { channels } = await readAll(trx);
+  for (const { channelId, keys } of channels) {
+    for (const key of keys) {
+      const changed = changeKey(channelId, key);
+      if (!changed) continue;
+      rewrapped += 1;
+      const { sealedSecret, wrappedKey, keyVersion } = changed;
+      await trx
+        .updateTable("upstream_key")
+        .set({ sealed_secret: sealedSecret, wrapped_key: wrappedKey, key_version: keyVersion })
+        .where("id", "=", idToUuid(key.keyId))
+        .execute();
+    }
+  }
+  await insertAct(trx, { ...act, change: { ...act.change, rewrapped } }, null, null);
+  return { rewrapped, set: await readAll(trx) };
+}
+
+async function readAll(trx: Trx): Promise<ChannelSet> {
+  const { version } = await trx.selectFrom("channel_version").select("version").executeTakeFirstOrThrow();
+  const rows = await trx.selectFrom("upstream_channel").selectAll().orderBy("name").limit(channelsMax).execute();
+  const keys = await trx
+    .selectFrom("upstream_key")
+    .selectAll()
+    .orderBy("created_at")
+    .orderBy("id")
+    .limit(channelsMax * keysMax)
+    .execute();
+  const ofChannel = Map.groupBy(keys, (key) => key.channel_id);
   return {
-    channelId: uuidToId("chn", row.id),
-    name: row.name,
-    kind: row.kind,
-    baseUrl: row.base_url,
-    sealedSecret: row.sealed_secret,
-    models: row.models,
-    priority: row.priority,
-    enabled: row.enabled,
+    version: Number(version),
+    channels: rows.map((row) => fromDbChannel(row, (ofChannel.get(row.id) ?? []).map(fromDbKey))),
   };
 }

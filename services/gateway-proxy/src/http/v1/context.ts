@@ -1,18 +1,21 @@
 import type { Clock, MicroTokens, RequestId } from "@codex/kernel";
 import type { Logger } from "@codex/runtime";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Catalogue, Route } from "../../app/catalogue.ts";
+import type { BookReader } from "../../app/book-reader.ts";
+import type { Catalogue } from "../../app/catalogue.ts";
 import type { KeyCache } from "../../app/key-cache.ts";
 import type { Lender } from "../../app/lender.ts";
 import type { RequestLimiter } from "../../app/request-limiter.ts";
 import type { GatewayEvents } from "../../events.ts";
 import type { Spool } from "../../spool/spool.ts";
 import type { TokenCounter } from "../../tokens/token-counter.ts";
-import type { UpstreamClient } from "../../upstream/openai.ts";
+import type { UpstreamClient } from "../../upstream/transport.ts";
+import type { BodyMemory } from "./body-memory.ts";
 
 /** What the handlers of /v1 need; built once by service.ts. */
 export interface GatewayParts {
   readonly keys: KeyCache;
+  readonly books: BookReader;
   readonly catalogue: Catalogue;
   readonly lender: Lender;
   readonly limiter: RequestLimiter;
@@ -20,10 +23,14 @@ export interface GatewayParts {
   readonly upstream: UpstreamClient;
   /** A function, because the spool belongs to the epoch and is opened after the handlers exist. */
   readonly spool: () => Spool;
-  readonly unseal: (route: Route) => string;
+  /** From the request to the first byte of a streamed answer, for channels that set none. */
+  readonly firstByteTimeoutMs: number;
   readonly events: GatewayEvents;
   readonly logger: Logger;
   readonly clock: Clock;
+  readonly bodyMemory: BodyMemory;
+  /** Silence towards the client after which a stream shows a sign of life. */
+  readonly keepAliveMs: number;
 }
 
 /** What is known of a request when its one log record is written. */

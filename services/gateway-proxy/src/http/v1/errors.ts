@@ -1,6 +1,8 @@
-import { endReply, toOpenAiError } from "@codex/http/edge";
+import { endReply, toAnthropicError, toOpenAiError } from "@codex/http/edge";
 import type { AppError, RequestId } from "@codex/kernel";
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Dialect } from "../../domain/endpoint.ts";
+import type { StreamState } from "../../domain/stream-state.ts";
 
 export interface RenderedError {
   readonly status: number;
@@ -8,10 +10,30 @@ export interface RenderedError {
   readonly body: string;
 }
 
-/** The OpenAI form of an error, ready to be sent or to become an event of a running stream. */
-export function renderError(error: AppError, requestId: RequestId): RenderedError {
-  const { status, headers, body } = toOpenAiError(error, requestId);
+/** An error as the whole answer, in the form that the client's own library reads. */
+export function renderError(dialect: Dialect, error: AppError, requestId: RequestId): RenderedError {
+  const render = dialect === "anthropic" ? toAnthropicError : toOpenAiError;
+  const { status, headers, body } = render(error, requestId);
   return { status, headers, body: JSON.stringify(body) };
+}
+
+/**
+ * The last events of a stream that is cut: an error of the dialect and no sign of a clean end. Chat's clients look for an
+ * `error` in the data, Anthropic's for an event of that name; a dialect that needs more says so itself.
+ */
+export function renderCut(
+  dialect: Dialect,
+  error: AppError,
+  requestId: RequestId,
+  cut: StreamState["cut"] | undefined,
+): string {
+  if (cut) {
+    const { message, type, code, param } = toOpenAiError(error, requestId).body.error;
+    const events = cut({ message, type, code, param });
+    return events.map(({ name, data }) => `event: ${name ?? "error"}\ndata: ${data.toString()}\n\n`).join("");
+  }
+  const { body } = renderError(dialect, error, requestId);
+  return dialect === "anthropic" ? `event: error\ndata: ${body}\n\n` : `data: ${body}\n\n`;
 }
 
 /** How long the rest of a refused body is read and thrown away; a socket closed on unread bytes would lose the answer. */

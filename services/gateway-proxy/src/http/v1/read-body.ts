@@ -1,50 +1,78 @@
 import { AppError } from "@codex/kernel";
+import { isUtf8 } from "node:buffer";
 import type { IncomingMessage } from "node:http";
+import type { FormBody, JsonBody, RequestBody } from "../../domain/endpoint.ts";
+import { boundaryOf, parseForm } from "../../domain/form.ts";
+import { requestLimits, scanJson } from "../../domain/json-scan.ts";
+import type { BodyMemory, BodyShare } from "./body-memory.ts";
 
-/** Largest request body of /v1 JSON routes (SEC-86). */
+/** Largest request body of /v1 (SEC-86); above what providers take: 25 MB of sound, 20 MB of pictures. */
 export const bodyBytesMax = 33_554_432;
 
-export interface JsonBody {
-  readonly value: unknown;
-  readonly bytes: number;
+/**
+ * Reads a body whole, because a channel that fails is followed by another one that gets the same bytes. Throws AppError 415,
+ * 413, 400, or 503 when too many large bodies are in memory; a body that is too large is not read to its end.
+ */
+export async function readBody(
+  req: IncomingMessage,
+  accepts: readonly RequestBody["kind"][],
+  memory: BodyMemory,
+): Promise<{ readonly body: RequestBody; readonly share: BodyShare }> {
+  const kind = kindOf(req, accepts);
+  const share = memory.share();
+  try {
+    const bytes = await readBytes(req, share);
+    return { body: kind === "json" ? jsonBody(bytes) : formBody(req, bytes), share };
+  } catch (error) {
+    share.release();
+    throw error;
+  }
 }
 
-/** Reads and parses a JSON body. Throws AppError 415, 413 or 400; a body that is too large is not read to its end. */
-export async function readJsonBody(req: IncomingMessage): Promise<JsonBody> {
-  checkHeaders(req);
+async function readBytes(req: IncomingMessage, share: BodyShare): Promise<Buffer> {
   const chunks: Buffer[] = [];
-  let bytes = 0;
+  let size = 0;
   for await (const chunk of req as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > bodyBytesMax) throw tooLarge();
+    size += chunk.length;
+    if (size > bodyBytesMax) throw tooLarge();
+    share.take(chunk.length);
     chunks.push(chunk);
   }
-  const body = chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks);
+  return chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks);
+}
+
+function jsonBody(bytes: Buffer): JsonBody {
+  if (bytes.length === 0) throw malformed("The request body is empty; send a JSON object.");
+  if (!isUtf8(bytes)) throw malformed("The request body is not text in UTF-8.");
+  const members = scanJson(bytes, requestLimits);
   try {
-    return { value: JSON.parse(body.toString("utf8")) as unknown, bytes };
+    return { kind: "json", bytes, members, value: JSON.parse(bytes.toString("utf8")) as unknown };
   } catch {
-    throw new AppError({
-      kind: "invalid",
-      code: "malformed_json",
-      publicMessage:
-        bytes === 0
-          ? "The request body is empty; send a JSON object."
-          : "We could not parse the JSON body of your request.",
-    });
+    throw malformed("We could not parse the JSON body of your request.");
   }
 }
 
-function checkHeaders(req: IncomingMessage): void {
+function formBody(req: IncomingMessage, bytes: Buffer): FormBody {
+  return { kind: "form", size: bytes.length, parts: parseForm(bytes, boundaryOf(req.headers["content-type"] ?? "")) };
+}
+
+function kindOf(req: IncomingMessage, accepts: readonly RequestBody["kind"][]): RequestBody["kind"] {
   const type = (req.headers["content-type"] ?? "").split(";")[0]?.trim().toLowerCase();
-  if (type !== "application/json") {
-    throw unsupported("Send the request body as `Content-Type: application/json`.");
+  const kind = type === "application/json" ? "json" : type === "multipart/form-data" ? "form" : undefined;
+  if (kind === undefined || !accepts.includes(kind)) {
+    const names = accepts.map((one) => (one === "json" ? "`application/json`" : "`multipart/form-data`"));
+    throw unsupported(`Send the request body as Content-Type ${names.join(" or ")}.`);
   }
   const encoding = req.headers["content-encoding"];
   if (encoding !== undefined && encoding.toLowerCase() !== "identity") {
     throw unsupported("Compressed request bodies are not accepted; send the body without Content-Encoding.");
   }
-  const length = Number(req.headers["content-length"] ?? 0);
-  if (length > bodyBytesMax) throw tooLarge();
+  if (Number(req.headers["content-length"] ?? 0) > bodyBytesMax) throw tooLarge();
+  return kind;
+}
+
+function malformed(publicMessage: string): AppError {
+  return new AppError({ kind: "invalid", code: "malformed_json", publicMessage });
 }
 
 function unsupported(message: string): AppError {
@@ -55,6 +83,6 @@ function tooLarge(): AppError {
   return new AppError({
     kind: "too_large",
     code: "request_too_large",
-    publicMessage: `The request body is larger than ${bodyBytesMax} bytes. Send a shorter prompt or smaller images.`,
+    publicMessage: `The request body is larger than ${bodyBytesMax} bytes. Send a shorter prompt or smaller files.`,
   });
 }

@@ -1,52 +1,87 @@
 import { AppError } from "@codex/kernel";
 import type { ServerResponse } from "node:http";
 import type { MeteredRequest } from "../../app/metered-request.ts";
-import { tokensFromOpenAiUsage } from "../../domain/usage.ts";
-import type { UpstreamResponse } from "../../upstream/openai.ts";
-import { costFields, openAiUsage } from "./cost.ts";
+import type { JsonAnswer, Metered, ParsedRequest } from "../../domain/endpoint.ts";
+import { isObject, type Json } from "../../domain/fields.ts";
+import { scanJson, withMembers, type JsonLimits } from "../../domain/json-scan.ts";
+import type { UpstreamResponse } from "../../upstream/transport.ts";
+import { costFields } from "./cost.ts";
 
-/** Largest plain answer that is taken from an upstream. */
+/** Largest plain answer that is taken from an upstream: ten large pictures in base64. */
 const answerBytesMax = 67_108_864;
 
-/** Reads a plain answer whole, charges it, and sends it with its cost. The charge is spooled before the first byte goes out. */
-export async function relayJson(
+/** Of an answer: two thousand vectors of three thousand numbers fit, a bomb does not. */
+const answerLimits: JsonLimits = { depthMax: 256, keysMax: 1_000_000, valuesMax: 16_000_000 };
+
+/**
+ * Reads a plain answer whole, charges it, and sends it with its cost; every byte of it but the usage stays as it came. The
+ * charge is spooled before the first byte goes out.
+ */
+export async function relayJson<R extends ParsedRequest>(
   upstream: UpstreamResponse,
+  format: JsonAnswer<R>,
+  parsed: R,
   request: MeteredRequest,
   res: ServerResponse,
 ): Promise<void> {
-  const answer = await readAnswer(upstream);
+  const bytes = await readAnswer(upstream);
+  const answer = parseAnswer(bytes);
+  const problem = answer["error"] != null ? "answer is an error" : format.problem(answer);
+  if (problem !== undefined) throw unusable(problem);
   request.firstByte();
-  request.usage = tokensFromOpenAiUsage(answer["usage"]);
-  request.delivered(deliveredBytes(answer["choices"]));
+  const metered = format.metered(answer, parsed);
+  note(request, metered);
   const { charge } = request.close({ ending: "finished", httpStatus: 200, errorCode: null });
-  const usage = request.usage ? answer["usage"] : openAiUsage(charge.tokens);
+  const reported = answer["usage"];
+  const usage = metered.tokens && isObject(reported) ? reported : format.usage(charge.tokens);
   const cost = costFields(charge, request.init.offer.priceVersion);
-  const body = Buffer.from(JSON.stringify({ ...answer, usage: { ...(usage as object), ...cost } }));
+  const told = format.tellsCost === false ? undefined : JSON.stringify({ ...usage, ...cost });
+  const body = told === undefined ? bytes : withMembers(bytes, membersOf(bytes), new Map([["usage", told]]));
   res.writeHead(200, { "content-type": "application/json", "content-length": body.length });
   res.end(body);
 }
 
-async function readAnswer(upstream: UpstreamResponse): Promise<Record<string, unknown>> {
+/** What was metered, onto the request that is charged for it. */
+export function note(request: MeteredRequest, { tokens, answerBytes, images, audioMs }: Metered): void {
+  request.usage = tokens;
+  request.answered = true;
+  request.images = images;
+  request.audioMs = audioMs ?? 0;
+  request.delivered(answerBytes);
+}
+
+/** The whole body of an answer, at most {@link answerBytesMax}. Throws AppError `upstream_error`. */
+export async function readAnswer(upstream: UpstreamResponse): Promise<Buffer> {
   const chunks: Buffer[] = [];
-  let bytes = 0;
+  let size = 0;
   for await (const chunk of upstream.body as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > answerBytesMax) throw unusable("answer exceeds its bound");
+    size += chunk.length;
+    if (size > answerBytesMax) throw unusable("answer exceeds its bound");
     chunks.push(chunk);
   }
-  let answer: unknown;
+  return chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks);
+}
+
+/** The answer as an object. Throws AppError `upstream_error`. */
+export function parseAnswer(bytes: Buffer): Json {
   try {
-    answer = JSON.parse(Buffer.concat(chunks).toString("utf8"));
+    const answer: unknown = JSON.parse(bytes.toString("utf8"));
+    if (isObject(answer)) return answer;
   } catch (error) {
     throw unusable("answer is not JSON", error);
   }
-  if (typeof answer !== "object" || answer === null || !("choices" in answer) || !Array.isArray(answer.choices)) {
-    throw unusable("answer has no choices");
-  }
-  return { ...answer };
+  throw unusable("answer is no object");
 }
 
-function unusable(reason: string, cause?: unknown): AppError {
+function membersOf(bytes: Buffer): ReturnType<typeof scanJson> {
+  try {
+    return scanJson(bytes, answerLimits);
+  } catch (error) {
+    throw unusable("answer is ambiguous or out of bounds", error);
+  }
+}
+
+export function unusable(reason: string, cause?: unknown): AppError {
   return new AppError({
     kind: "upstream",
     code: "upstream_error",
@@ -54,23 +89,4 @@ function unusable(reason: string, cause?: unknown): AppError {
     detail: { reason },
     ...(cause === undefined ? {} : { cause }),
   });
-}
-
-/** Bytes of answer text, for the estimate when the upstream reports no usage. */
-function deliveredBytes(choices: unknown): number {
-  if (!Array.isArray(choices)) return 0;
-  return choices.reduce((sum: number, choice: unknown) => {
-    const message = typeof choice === "object" && choice !== null && "message" in choice ? choice.message : undefined;
-    return sum + textBytes(message);
-  }, 0);
-}
-
-function textBytes(value: unknown): number {
-  if (typeof value === "string") return Buffer.byteLength(value);
-  if (Array.isArray(value)) return value.reduce((sum: number, item) => sum + textBytes(item), 0);
-  if (typeof value !== "object" || value === null) return 0;
-  return Object.entries(value).reduce(
-    (sum, [name, field]) => (name === "role" || name === "id" || name === "type" ? sum : sum + textBytes(field)),
-    0,
-  );
 }

@@ -5,7 +5,9 @@ import { afterEach, describe, expect, test } from "@jest/globals";
 import { createServer, request as httpRequest, type RequestListener, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { MeteredRequest, type SpoolPort } from "../../app/metered-request.ts";
-import { UpstreamClient } from "../../upstream/openai.ts";
+import { UpstreamClient } from "../../upstream/transport.ts";
+import { ChatStream } from "../../domain/chat-stream.ts";
+import { ClientStream } from "./client-stream.ts";
 import { relayStream } from "./relay-stream.ts";
 
 // A scripted upstream, the relay behind a server of its own, and a client: the bytes are real all the way.
@@ -128,15 +130,16 @@ async function startRelay(upstream: RequestListener, stalledReaderMs?: number): 
     });
     const work = async (): Promise<void> => {
       const answer = await client.call({
-        baseUrl: upstreamUrl,
-        secret: undefined,
+        origin: upstreamUrl,
         path: "/chat/completions",
+        egress: "private",
+        headers: {},
         body: "{}",
-        stream: true,
-        requestId: "req_1",
         signal: gone.signal,
       });
-      await relayStream(answer, request, res, () => undefined, stalledReaderMs);
+      const stream = new ClientStream(res, "openai", 60_000);
+      const state = new ChatStream("chat.completion.chunk");
+      await relayStream(answer, state, request, stream, () => undefined, stalledReaderMs ?? 20_000);
     };
     work().then(
       () => outcome.resolve(undefined),

@@ -1,42 +1,45 @@
 import { AppError, toAppError } from "@codex/kernel";
-import { once } from "node:events";
-import type { ServerResponse } from "node:http";
 import type { MeteredRequest } from "../../app/metered-request.ts";
-import { answerBytes, isDone, mayFinish, needsParsing } from "../../domain/chat-chunk.ts";
 import { EventTooLarge, SseScanner, type SseEvent } from "../../domain/sse-scanner.ts";
-import { tokensFromOpenAiUsage } from "../../domain/usage.ts";
-import type { UpstreamResponse } from "../../upstream/openai.ts";
-import { costFields, openAiUsage } from "./cost.ts";
+import { parsedEvent, type Reading, type StreamState, type WireEvent } from "../../domain/stream-state.ts";
+import type { UpstreamResponse } from "../../upstream/transport.ts";
+import type { ClientStream } from "./client-stream.ts";
+import { costFields } from "./cost.ts";
+import { drained } from "./drained.ts";
 
 /**
- * Passes a chat completion stream on, event by event, and charges it before its last byte. Each event is written anew as
- * one `data:` line, so that nothing in the upstream's bytes can become a field of ours (SEC-93). The last event that
- * carries usage is held back until the end is known, because the cost goes into it.
+ * Passes a stream of events on and charges it before its last byte. Each event is written anew as one `data:` line under a
+ * name of ours, so that nothing in the upstream's bytes can become a field of ours (SEC-93). What the events mean is the
+ * dialect's own matter: see StreamState.
  */
 
 const dataPrefix = Buffer.from("data: ");
 const eventEnd = Buffer.from("\n\n");
-const done = Buffer.from("data: [DONE]\n\n");
-/** A client that takes nothing for this long is gone: its hold and its upstream connection are wanted elsewhere. */
-const stalledReaderMsDefault = 120_000;
+
+/** All bytes of one stream: far above the longest answer, so that an endless one ends (SEC-94). */
+const streamBytesMax = 1_073_741_824;
 
 export async function relayStream(
   upstream: UpstreamResponse,
+  state: StreamState,
   request: MeteredRequest,
-  res: ServerResponse,
+  client: ClientStream,
   checkAlive: () => void,
-  stalledReaderMs = stalledReaderMsDefault,
+  stalledReaderMs: number,
 ): Promise<void> {
-  const relay = new StreamRelay(request, res);
-  const scanner = new SseScanner();
+  const relay = new StreamRelay(state, request, client);
+  const scanner = new SseScanner(state.eventBytesMax);
+  let bytes = 0;
   for await (const chunk of upstream.body as AsyncIterable<Buffer>) {
     checkAlive();
+    bytes += chunk.length;
+    if (bytes > streamBytesMax) throw cut();
     for (const event of eventsOf(scanner, chunk)) {
-      relay.event(event.data);
+      relay.event(event);
       if (relay.ended) break;
     }
     if (relay.ended) break;
-    if (res.writableNeedDrain) await drained(res, stalledReaderMs);
+    if (client.res.writableNeedDrain) await drained(client.res, stalledReaderMs);
   }
   relay.upstreamEnded();
 }
@@ -49,144 +52,74 @@ function eventsOf(scanner: SseScanner, chunk: Buffer): SseEvent[] {
   }
 }
 
-/** Resolves when the client has read on, or is gone; one that does not read on is cut off. */
-async function drained(res: ServerResponse, stalledReaderMs: number): Promise<void> {
-  if (res.destroyed) return;
-  const stop = new AbortController();
-  const timer = setTimeout(() => res.destroy(), stalledReaderMs);
-  await Promise.race([
-    once(res, "drain", { signal: stop.signal }),
-    once(res, "close", { signal: stop.signal }),
-  ]).finally(() => {
-    clearTimeout(timer);
-    stop.abort();
-  });
-}
-
 class StreamRelay {
   ended = false;
+  private readonly state: StreamState;
   private readonly request: MeteredRequest;
-  private readonly res: ServerResponse;
-  private heldBack: { readonly chunk: Record<string, unknown>; readonly believed: boolean } | undefined;
-  private finishSeen = false;
-  private head: { id: unknown; created: unknown; model: unknown } | undefined;
+  private readonly client: ClientStream;
 
-  constructor(request: MeteredRequest, res: ServerResponse) {
+  constructor(state: StreamState, request: MeteredRequest, client: ClientStream) {
+    this.state = state;
     this.request = request;
-    this.res = res;
+    this.client = client;
   }
 
-  event(data: Buffer): void {
-    if (isDone(data)) {
-      this.finish();
-      return;
-    }
-    this.flushHeldBack();
-    this.finishSeen ||= mayFinish(data);
-    if (!this.head || needsParsing(data)) {
-      this.parsed(data);
-      return;
-    }
-    this.forward(data);
+  event(event: SseEvent): void {
+    const reading = this.state.read(event);
+    this.note(reading);
+    for (const out of reading.out ?? []) this.write(out);
+    if (reading.failed) throw cut();
+    if (reading.end) this.finish();
+    else if (this.request.exhausted && !this.state.whole) this.endAtHold();
   }
 
   /** The upstream's bytes are over: an end, if the answer was finished, else a cut, which is an error of its own. */
   upstreamEnded(): void {
     if (this.ended) return;
-    if (this.finishSeen) {
-      this.finish();
-      return;
-    }
-    throw cut();
-  }
-
-  /** Late, so that an upstream whose first word is an error can still be left for the next one. */
-  private begin(): void {
-    if (this.res.headersSent) return;
-    this.request.firstByte();
-    this.res.writeHead(200, {
-      "content-type": "text/event-stream; charset=utf-8",
-      "cache-control": "no-cache, no-transform",
-      "x-accel-buffering": "no",
-    });
-  }
-
-  private parsed(data: Buffer): void {
-    const chunk = parseObject(data);
-    this.head ??= { id: chunk["id"], created: chunk["created"], model: chunk["model"] };
-    if (chunk["error"] != null) throw cut();
-    if (chunk["usage"] == null) {
-      this.forward(data);
-      return;
-    }
-    const tokens = tokensFromOpenAiUsage(chunk["usage"]);
-    if (tokens) this.request.usage = tokens;
-    this.request.delivered(answerBytes(data));
-    this.heldBack = { chunk, believed: tokens !== undefined };
-  }
-
-  private forward(data: Buffer): void {
-    this.request.delivered(answerBytes(data));
-    this.begin();
-    this.res.write(Buffer.concat([dataPrefix, oneLine(data), eventEnd]));
-    if (this.request.exhausted && !this.finishSeen) this.endAtHold();
-  }
-
-  /** The upstream does not keep to the bound it was given: the answer ends as one that reached its length. */
-  private endAtHold(): void {
-    const choices = [{ index: 0, delta: {}, finish_reason: "length" }];
-    this.writeChunk({ ...this.head, object: "chat.completion.chunk", choices });
+    if (!this.state.whole) throw cut();
     this.finish();
   }
 
-  private flushHeldBack(): void {
-    if (!this.heldBack) return;
-    const { chunk } = this.heldBack;
-    this.heldBack = undefined;
-    this.writeChunk({ ...chunk, usage: withoutCost(chunk["usage"]) });
+  private note({ usage, prompt, images, audioMs, answerBytes }: Reading): void {
+    const { request } = this;
+    if (usage) request.usage = usage;
+    if (prompt) request.prompt = prompt;
+    if (images) {
+      const count = (request.images?.count ?? 0) + images.count;
+      request.images = { count, variant: images.variant };
+    }
+    if (audioMs !== undefined) request.audioMs = audioMs;
+    if (answerBytes !== undefined) request.delivered(answerBytes);
+  }
+
+  private endAtHold(): void {
+    for (const out of this.state.stopAtHold()) this.write(out);
+    this.finish();
   }
 
   private finish(): void {
     this.ended = true;
     const { charge } = this.request.close({ ending: "finished", httpStatus: 200, errorCode: null });
-    const chunk = this.heldBack?.chunk ?? this.usageChunk();
-    // What the charge was made from: the upstream's own object only when that is it.
-    const usage = this.heldBack?.believed === true ? chunk["usage"] : openAiUsage(charge.tokens);
     const cost = costFields(charge, this.request.init.offer.priceVersion);
-    this.writeChunk({ ...chunk, usage: { ...(usage as object), ...cost } });
-    this.heldBack = undefined;
-    this.res.end(done);
+    for (const out of this.state.ending({ tokens: charge.tokens, cost })) this.write(out);
+    this.client.end();
   }
 
-  private usageChunk(): Record<string, unknown> {
-    return { ...this.head, object: "chat.completion.chunk", choices: [] };
+  /** The head goes out with the first event, so that an upstream whose first word is an error can still be left. */
+  private write({ name, data }: WireEvent): void {
+    this.request.firstByte();
+    const head = name === undefined ? dataPrefix : Buffer.from(`event: ${name}\ndata: `);
+    const bytes = typeof data === "string" ? Buffer.from(data) : oneLine(data);
+    this.client.write(Buffer.concat([head, bytes, eventEnd]));
   }
-
-  private writeChunk(chunk: Record<string, unknown>): void {
-    this.begin();
-    this.res.write(`data: ${JSON.stringify(chunk)}\n\n`);
-  }
-}
-
-/** Some upstreams say what the request cost us; that is not what it costs the customer. */
-function withoutCost(usage: unknown): unknown {
-  if (typeof usage !== "object" || usage === null || Array.isArray(usage)) return usage;
-  return Object.fromEntries(Object.entries(usage).filter(([name]) => name !== "cost" && name !== "cost_details"));
-}
-
-function parseObject(data: Buffer): Record<string, unknown> {
-  try {
-    const value: unknown = JSON.parse(data.toString("utf8"));
-    if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
-  } catch (error) {
-    throw cut(error);
-  }
-  throw cut();
 }
 
 /** Several data lines of one event are JSON with line breaks between its tokens; written as one line. */
 function oneLine(data: Buffer): Buffer {
-  return data.includes(0x0a) ? Buffer.from(JSON.stringify(parseObject(data))) : data;
+  if (!data.includes(0x0a)) return data;
+  const event = parsedEvent(data);
+  if (!event) throw cut();
+  return Buffer.from(JSON.stringify(event));
 }
 
 function cut(cause?: unknown): AppError {

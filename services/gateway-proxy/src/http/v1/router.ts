@@ -1,11 +1,25 @@
 import { AppError, hashApiKey, newId, toAppError } from "@codex/kernel";
+import { nearestNames } from "../../domain/nearest.ts";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { ResolvedKey } from "../../app/key-cache.ts";
-import { chatCompletions } from "./chat-completions.ts";
+import { chatEndpoint } from "../../domain/endpoints/chat.ts";
+import { completionsEndpoint } from "../../domain/endpoints/completions.ts";
+import { imageEditsEndpoint, imagesEndpoint } from "../../domain/endpoints/images.ts";
+import { messagesEndpoint } from "../../domain/endpoints/messages.ts";
+import { responsesEndpoint } from "../../domain/endpoints/responses.ts";
+import { speechEndpoint } from "../../domain/endpoints/speech.ts";
+import { transcriptionsEndpoint, translationsEndpoint } from "../../domain/endpoints/transcriptions.ts";
+import { embeddingsEndpoint, moderationsEndpoint, rerankEndpoint } from "../../domain/endpoints/vectors.ts";
+import type { Dialect, Endpoint, ParsedRequest } from "../../domain/endpoint.ts";
 import type { GatewayParts, RequestFacts, V1Context } from "./context.ts";
+import { countTokens } from "./count-tokens.ts";
+import { serveEndpoint } from "./engine.ts";
+import { sendJson } from "./send-json.ts";
+import { answerUpgradeRequired } from "./upgrade.ts";
 import { readApiKey } from "./credentials.ts";
 import { renderError, sendError } from "./errors.ts";
-import { listModels, oneModel } from "./models.ts";
+import { credits, generation, keyInfo } from "./account.ts";
+import { listAnthropicModels, listModels, oneAnthropicModel, oneModel } from "./models.ts";
 
 /**
  * The handler of /v1, directly on node:http: Express costs a second floor on this path (docs/adr/0002). Every route is in
@@ -22,22 +36,71 @@ interface V1Route {
 }
 
 export const v1Routes: readonly V1Route[] = [
-  { method: "POST", path: "/v1/chat/completions", handle: chatCompletions },
-  {
-    method: "GET",
-    path: "/v1/models",
-    handle: (parts, context, key) => sendJson(context, listModels(parts.catalogue, key.models)),
-  },
-  {
-    method: "GET",
-    path: "/v1/models/",
-    handle: (parts, context, key, rest) => sendJson(context, oneModel(parts.catalogue, decode(rest), key.models)),
-  },
+  charged(chatEndpoint),
+  charged(responsesEndpoint),
+  charged(messagesEndpoint),
+  { method: "POST", path: "/v1/messages/count_tokens", handle: countTokens },
+  charged(completionsEndpoint),
+  charged(embeddingsEndpoint),
+  charged(moderationsEndpoint),
+  charged(rerankEndpoint),
+  charged(imagesEndpoint),
+  charged(imageEditsEndpoint),
+  charged(speechEndpoint),
+  charged(transcriptionsEndpoint),
+  charged(translationsEndpoint),
+  { method: "GET", path: "/v1/models", handle: models },
+  { method: "GET", path: "/v1/models/", handle: model },
+  { method: "GET", path: "/v1/key", handle: keyInfo },
+  { method: "GET", path: "/v1/credits", handle: credits },
+  { method: "GET", path: "/v1/generation", handle: generation },
 ];
 
-export function isV1(url: string): boolean {
-  return url === "/v1" || url.startsWith("/v1/") || url.startsWith("/v1?");
+const withoutV1: ReadonlySet<string> = new Set(v1Routes.map(({ path }) => path.slice("/v1".length).replace(/\/$/, "")));
+
+function charged<R extends ParsedRequest>(endpoint: Endpoint<R>): V1Route {
+  return {
+    method: "POST",
+    path: endpoint.path,
+    handle: (parts, context, key) => serveEndpoint(endpoint, parts, context, key),
+  };
 }
+
+/** Claude Code asks for the list of models too, in its own form and with pages. */
+function models(parts: GatewayParts, context: V1Context, key: ResolvedKey): void {
+  const { catalogue } = parts;
+  if (dialectOf(context.req) === "openai") {
+    sendJson(context, listModels(catalogue, key.models));
+    return;
+  }
+  const query = new URLSearchParams(context.req.url?.split("?")[1] ?? "");
+  sendJson(context, listAnthropicModels(catalogue, query, key.models));
+}
+
+function model(parts: GatewayParts, context: V1Context, key: ResolvedKey, rest: string): void {
+  const one = dialectOf(context.req) === "openai" ? oneModel : oneAnthropicModel;
+  sendJson(context, one(parts.catalogue, decode(rest), key.models));
+}
+
+/** The path tells how errors are written; the lists of models serve both kinds of client, and there the version header does. */
+function dialectOf(req: IncomingMessage): Dialect {
+  if (/^(\/v1)*\/messages(\/|$)/.test(pathOf(req.url ?? ""))) return "anthropic";
+  return req.headers["anthropic-version"] === undefined ? "openai" : "anthropic";
+}
+
+/** Paths of this API, and those that would be if the client's base URL had its /v1: they get an error that says so. */
+export function isV1(url: string): boolean {
+  const path = pathOf(url);
+  return path === "/v1" || path.startsWith("/v1/") || withoutV1.has(path);
+}
+
+/** What clients ask to see whether somebody is there: Claude Code HEAD /api/hello, others HEAD / (clients.md §1). */
+export function isProbe({ method, url }: IncomingMessage): boolean {
+  const path = pathOf(url ?? "");
+  return method === "HEAD" && (path === "/" || path === "/api/hello");
+}
+
+const pathOf = (url: string): string => url.split("?")[0] ?? "";
 
 export function createV1Handler(parts: GatewayParts): (req: IncomingMessage, res: ServerResponse) => void {
   return (req, res) => {
@@ -79,7 +142,7 @@ function answerFailure(
   facts.code = error.code;
   if (error.kind === "internal") parts.logger.error("request failed", { requestId, error: thrown });
   if (res.headersSent) res.destroy();
-  else sendError(req, res, renderError(error, requestId));
+  else sendError(req, res, renderError(dialectOf(req), error, requestId));
 }
 
 function createContext(parts: GatewayParts, req: IncomingMessage, res: ServerResponse): V1Context {
@@ -115,9 +178,13 @@ function createContext(parts: GatewayParts, req: IncomingMessage, res: ServerRes
 }
 
 async function dispatch(parts: GatewayParts, context: V1Context): Promise<void> {
-  const path = (context.req.url ?? "").split("?")[0] ?? "";
+  const path = pathOf(context.req.url ?? "");
   const matches = v1Routes.filter((route) => matchesPath(route, path));
   if (matches.length === 0) throw unknownRoute(path);
+  if (path === "/v1/responses" && context.req.method === "GET") {
+    answerUpgradeRequired(context);
+    return;
+  }
   const route = matches.find((candidate) => candidate.method === context.req.method);
   if (!route) throw wrongMethod(context, matches);
   context.facts.route = route.path;
@@ -146,21 +213,27 @@ function decode(text: string): string {
   }
 }
 
-function sendJson(context: V1Context, value: unknown): void {
-  const body = JSON.stringify(value);
-  context.res.writeHead(200, { "content-type": "application/json", "content-length": Buffer.byteLength(body) });
-  context.res.end(body);
-}
-
 function unknownRoute(path: string): AppError {
-  const hint = path.startsWith("/v1/v1")
-    ? " The path begins with /v1 twice: remove /v1 from the base URL of your client."
-    : ` There is: ${v1Routes.map((route) => `${route.method} ${route.path}`).join(", ")}.`;
   return new AppError({
     kind: "not_found",
     code: "route_not_found",
-    publicMessage: `This URL does not exist here.${hint}`,
+    publicMessage: `This URL does not exist here. ${hintFor(path)}`,
   });
+}
+
+/** The commonest mistakes are of the base URL: OpenAI's clients want it with /v1, Anthropic's without. */
+function hintFor(path: string): string {
+  if (path.startsWith("/v1/v1")) {
+    const anthropic = path.startsWith("/v1/v1/messages")
+      ? " Anthropic's clients and Claude Code add /v1 by themselves."
+      : "";
+    return `The path begins with /v1 twice: remove /v1 from the base URL of your client.${anthropic}`;
+  }
+  if (withoutV1.has(path))
+    return `The path lacks /v1: the base URL of OpenAI's clients ends in /v1, as in POST /v1${path}.`;
+  const near = nearestNames(path, [...new Set(v1Routes.map((route) => route.path))]);
+  if (near.length > 0) return `Did you mean ${near.join(", ")}?`;
+  return `There is: ${v1Routes.map((route) => `${route.method} ${route.path}`).join(", ")}.`;
 }
 
 function wrongMethod(context: V1Context, matches: readonly V1Route[]): AppError {

@@ -1,4 +1,5 @@
-import type { Migration } from "@codex/db";
+import { appendOnlySql, type Migration } from "@codex/db";
+import { channels } from "./20261126T0000-channels.ts";
 
 /** Every migration, oldest first. A file that has been merged is never edited; a mistake is corrected by the next one. */
 export const gatewayMigrations: readonly Migration[] = [
@@ -24,4 +25,6 @@ export const gatewayMigrations: readonly Migration[] = [
       insert into channel_version (version) values (1);
     `,
   },
+  { name: "20261126T0000_channels", up: channels, additive: true },
+  { name: "20261126T0010_channel_act_append_only", up: appendOnlySql("channel_act"), additive: true },
 ];

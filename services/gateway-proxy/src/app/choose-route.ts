@@ -1,0 +1,217 @@
+import { AppError, type Clock, type MicroTokens } from "@codex/kernel";
+import type { AttemptOutcome } from "../domain/breaker.ts";
+import { scoreOf } from "../domain/rendezvous.ts";
+import type { Route } from "./catalogue.ts";
+import type { UpstreamKey } from "./channel-state.ts";
+
+/**
+ * The choice among the channels of a model, for one request: the highest priority that can serve; within it the session's own
+ * channel and key, or by weight when the request belongs to no session. One pass over a short list, nothing allocated.
+ */
+
+/** A round over the channels is followed by at most one more: no channel is tried more than twice for its own failures. */
+const roundsMax = 2;
+/** With several keys a channel, a request could otherwise walk over all of them. */
+export const attemptsMax = 5;
+
+export class RouteChoice {
+  private readonly routes: readonly Route[];
+  private readonly session: number | undefined;
+  private readonly clock: Clock;
+  private readonly random: () => number;
+  /** By the index of the route; made with the first failure. */
+  private spent: boolean[] | undefined;
+  private barred: number[] | undefined;
+  private rounds = 1;
+  attempts = 0;
+
+  constructor(routes: readonly Route[], session: number | undefined, clock: Clock, random: () => number = Math.random) {
+    this.routes = routes;
+    this.session = session;
+    this.clock = clock;
+    this.random = random;
+  }
+
+  /** The next attempt, begun; undefined when no channel can serve, or enough has been tried. */
+  next(): Attempt | undefined {
+    if (this.attempts >= attemptsMax) return undefined;
+    const nowMs = this.clock.monotonicMs();
+    const index = this.best(nowMs);
+    const route = this.routes[index];
+    const key = route && this.keyOf(route, nowMs);
+    if (!key) return undefined;
+    this.attempts += 1;
+    return new Attempt(route, index, key, this.clock);
+  }
+
+  /** This channel is not tried again in this round; `forGood`: nor in a later one. */
+  leave(attempt: Pick<Attempt, "index">, forGood: boolean): void {
+    this.spent ??= this.routes.map(() => false);
+    this.spent[attempt.index] = true;
+    if (forGood) (this.barred ??= []).push(attempt.index);
+  }
+
+  /** This channel cannot take the request at all: nothing was sent, and it was no attempt. */
+  unfit(attempt: Attempt): void {
+    attempt.end("neutral");
+    this.attempts -= 1;
+    this.leave(attempt, true);
+  }
+
+  /** Begins another round; false when there was the last one, or nothing is left to try in it. */
+  again(): boolean {
+    if (this.rounds >= roundsMax || this.attempts === 0) return false;
+    this.rounds += 1;
+    this.spent = this.routes.map((_route, index) => this.barred?.includes(index) === true);
+    return this.best(this.clock.monotonicMs()) >= 0;
+  }
+
+  private best(nowMs: number): number {
+    let best = -1;
+    let bestScore = Number.NEGATIVE_INFINITY;
+    let weights = 0;
+    let priority = 0;
+    for (let index = 0; index < this.routes.length; index += 1) {
+      const route = this.routes[index];
+      if (!route || this.spent?.[index] === true || !canServe(route, nowMs)) continue;
+      const { snapshot } = route.channel;
+      // Sorted by priority: the first that can serve decides it.
+      if (best >= 0 && snapshot.priority < priority) break;
+      priority = snapshot.priority;
+      if (this.session === undefined) {
+        weights += snapshot.weight;
+        if (this.random() * weights < snapshot.weight) best = index;
+      } else {
+        const score = scoreOf(this.session, route.channel.seed, snapshot.weight);
+        if (score > bestScore) {
+          best = index;
+          bestScore = score;
+        }
+      }
+    }
+    return best;
+  }
+
+  private keyOf(route: Route, nowMs: number): UpstreamKey | undefined {
+    const { keys } = route.channel;
+    const offset = this.session === undefined ? route.channel.turn() : 0;
+    let best: UpstreamKey | undefined;
+    let bestScore = Number.NEGATIVE_INFINITY;
+    for (let index = 0; index < keys.length; index += 1) {
+      const key = keys[(index + offset) % keys.length];
+      if (!key || key.restUntilMs > nowMs) continue;
+      if (this.session === undefined) return key;
+      const score = scoreOf(this.session, key.seed, 1);
+      if (score > bestScore) {
+        best = key;
+        bestScore = score;
+      }
+    }
+    return best;
+  }
+}
+
+function canServe({ channel, breaker }: Route, nowMs: number): boolean {
+  return (
+    channel.snapshot.state === "enabled" &&
+    channel.hasRoom &&
+    breaker.allows(nowMs) &&
+    channel.keys.some((key) => key.restUntilMs <= nowMs)
+  );
+}
+
+/** One request to one channel, from its beginning to its outcome. */
+export class Attempt {
+  readonly route: Route;
+  readonly index: number;
+  readonly key: UpstreamKey;
+  private readonly clock: Clock;
+  private readonly ticket: number;
+  private readonly startedMs: number;
+  private ended = false;
+
+  constructor(route: Route, index: number, key: UpstreamKey, clock: Clock) {
+    this.route = route;
+    this.index = index;
+    this.key = key;
+    this.clock = clock;
+    this.startedMs = clock.monotonicMs();
+    this.ticket = route.breaker.begin(this.startedMs);
+    route.channel.running += 1;
+  }
+
+  /** The request goes out now. */
+  sent(): void {
+    this.route.channel.requests += 1;
+    this.route.channel.meter.asked();
+  }
+
+  answered(): void {
+    this.route.channel.answeredAfter(this.clock.monotonicMs() - this.startedMs);
+  }
+
+  /** Once; later calls change nothing. */
+  end(outcome: AttemptOutcome): void {
+    if (this.ended) return;
+    this.ended = true;
+    const { channel, breaker } = this.route;
+    channel.running -= 1;
+    if (outcome === "failure") channel.failures += 1;
+    breaker.record(this.ticket, outcome, this.clock.monotonicMs());
+  }
+
+  charged(cost: MicroTokens): void {
+    this.route.channel.meter.charged(cost);
+  }
+
+  /** Leaves the key alone: for as long as the upstream asked, within bounds, or for as long as such a fault usually lasts. */
+  rest(reason: UpstreamKey["restReason"], retryAfterSeconds: number | undefined): void {
+    if (reason === "rate_limited") this.route.channel.rateLimited += 1;
+    const { defaultMs, maxMs } = rests[reason];
+    const ms = retryAfterSeconds === undefined ? defaultMs : Math.max(1, retryAfterSeconds) * 1_000;
+    this.key.restReason = reason;
+    this.key.restUntilMs = Math.max(this.key.restUntilMs, this.clock.monotonicMs() + Math.min(ms, maxMs));
+  }
+}
+
+/** A rejected key or an empty account needs an operator; it is tried now and then, so that the repair is noticed. */
+const rests = {
+  rate_limited: { defaultMs: 5_000, maxMs: 3_600_000 },
+  quota: { defaultMs: 300_000, maxMs: 3_600_000 },
+  rejected: { defaultMs: 300_000, maxMs: 300_000 },
+} as const satisfies Record<UpstreamKey["restReason"], unknown>;
+
+/** What a client is told when no channel can serve: by what would have to pass first. */
+export function noRoute(routes: readonly Route[], nowMs: number): AppError {
+  let soonestMs = Number.POSITIVE_INFINITY;
+  let limited = false;
+  let full = false;
+  for (const { channel, breaker } of routes) {
+    if (channel.snapshot.state !== "enabled") continue;
+    full ||= !channel.hasRoom;
+    if (breaker.untilMs > nowMs) soonestMs = Math.min(soonestMs, breaker.untilMs);
+    for (const key of channel.keys) {
+      if (key.restUntilMs <= nowMs) continue;
+      limited ||= key.restReason === "rate_limited";
+      soonestMs = Math.min(soonestMs, key.restUntilMs);
+    }
+  }
+  const seconds = Number.isFinite(soonestMs) ? Math.ceil((soonestMs - nowMs) / 1_000) : full ? 2 : 10;
+  const retryAfterSeconds = Math.max(1, Math.min(seconds, 60));
+  if (limited) {
+    return new AppError({
+      kind: "rate_limited",
+      code: "upstream_rate_limited",
+      publicMessage:
+        "The model's provider is limiting requests at the moment. You were not charged. Please try again shortly.",
+      retryAfterSeconds,
+    });
+  }
+  return new AppError({
+    kind: "unavailable",
+    code: "upstream_unavailable",
+    publicMessage:
+      "No provider of this model can take a request at the moment. You were not charged. Please try again.",
+    retryAfterSeconds,
+  });
+}

@@ -1,0 +1,195 @@
+import { AppError, type MicroTokens } from "@codex/kernel";
+import type { Offer, Route } from "../../app/catalogue.ts";
+import type { ResolvedKey } from "../../app/key-cache.ts";
+import type { Admission } from "../../app/lender.ts";
+import { MeteredRequest } from "../../app/metered-request.ts";
+import { affinityOf } from "../../domain/affinity.ts";
+import type { ClientHeaders, Endpoint, ParsedRequest } from "../../domain/endpoint.ts";
+import type { Json } from "../../domain/fields.ts";
+import { holdFor, shortenedHold, type HoldInput, type HoldTerms } from "../../domain/hold.ts";
+import type { OutgoingCall } from "../../upstream/outgoing.ts";
+import type { UpstreamResponse } from "../../upstream/transport.ts";
+import { clientHeaders } from "./client-headers.ts";
+import { ClientStream } from "./client-stream.ts";
+import type { GatewayParts, V1Context } from "./context.ts";
+import { wayTo } from "./converters.ts";
+import { renderCut } from "./errors.ts";
+import { forward, overloaded, type Exchange } from "./forward.ts";
+import { readBody } from "./read-body.ts";
+import { relayJson } from "./relay-json.ts";
+import { relayRaw } from "./relay-raw.ts";
+import { relayStream } from "./relay-stream.ts";
+
+/**
+ * The hot path of docs/architecture.md §The path of one request, the same for every endpoint that is charged: read the body,
+ * parse, look the model up, hold the worst case, open in the spool, forward with fallback, relay, close.
+ */
+
+/** A client that takes nothing of its answer for this long is gone. */
+const stalledReaderMs = 120_000;
+
+export async function serveEndpoint<R extends ParsedRequest>(
+  endpoint: Endpoint<R>,
+  parts: GatewayParts,
+  context: V1Context,
+  key: ResolvedKey,
+): Promise<void> {
+  const { body, share } = await readBody(context.req, endpoint.accepts, parts.bodyMemory);
+  try {
+    const headers = clientHeaders(context.req, endpoint.forwardedHeaders);
+    const parsed = endpoint.parse(body, headers);
+    context.facts.model = parsed.model.slice(0, 128);
+    const offer = offerFor(endpoint, parts, parsed.model, key);
+    if (parts.spool().full) throw overloaded();
+    const startedAt = parts.clock.now();
+    const bound = endpoint.bound(parsed);
+    const admission = await admit(endpoint, parts, key, parsed, bound, offer, startedAt);
+    const request = meteredRequest(endpoint, parts, context, key, parsed, bound, offer, admission, startedAt);
+    const exchange = exchangeOf(endpoint, parts, context, parsed, headers, request, admission);
+    // Requests of one conversation meet the same channel and key, where the provider's prompt cache knows them.
+    const session = body.kind === "json" ? affinityOf(key.keyId, body.value as Json) : undefined;
+    await forward(parts, context, request, { ...exchange, session });
+  } finally {
+    share.release();
+  }
+}
+
+/** The offer with the channels that can serve this endpoint. Throws AppError `model_not_found` and its kin. */
+export function offerFor(
+  endpoint: Pick<Endpoint<ParsedRequest>, "operation" | "path">,
+  parts: GatewayParts,
+  model: string,
+  key: ResolvedKey,
+): Offer {
+  const offer = parts.catalogue.offer(model, key.models);
+  const routes = offer.routes.filter((route) => wayTo(endpoint.operation, route) !== undefined);
+  if (routes.length > 0) return routes.length === offer.routes.length ? offer : { ...offer, routes };
+  throw new AppError({
+    kind: "not_found",
+    code: "model_not_supported",
+    publicMessage: `The model '${model}' cannot be used with POST ${endpoint.path}. GET /v1/models lists what there is.`,
+    param: "model",
+  });
+}
+
+/** Holds the worst case by the cheap bound; only when it does not fit is the text counted, and then the answer shortened. */
+function admit<R extends ParsedRequest>(
+  endpoint: Endpoint<R>,
+  parts: GatewayParts,
+  key: ResolvedKey,
+  parsed: R,
+  bound: HoldInput,
+  { price, groups }: Offer,
+  startedAt: Date,
+): Promise<Admission> {
+  // Before the first lease nobody knows the account's group, and the hold is for the dearest.
+  const priceGroup = groups.length === 0 ? undefined : parts.lender.priceGroupOf(key.accountId);
+  const terms: HoldTerms = { price, groups, priceGroup, startedAt: startedAt.toISOString() };
+  let input = bound;
+  return parts.lender.admit(key, holdFor(terms, input), {
+    async tighten() {
+      const text = endpoint.text(parsed);
+      if (!text) return undefined;
+      const counted = await parts.counter.count(text.pieces);
+      if (counted === undefined) return undefined;
+      input = { ...input, countedTokens: counted + text.overheadTokens };
+      return holdFor(terms, input);
+    },
+    shorten: (available: MicroTokens) => shortenedHold(terms, input, available),
+  });
+}
+
+function meteredRequest<R extends ParsedRequest>(
+  endpoint: Endpoint<R>,
+  parts: GatewayParts,
+  context: V1Context,
+  key: ResolvedKey,
+  parsed: R,
+  bound: HoldInput,
+  offer: Offer,
+  admission: Admission,
+  startedAt: Date,
+): MeteredRequest {
+  return new MeteredRequest(
+    {
+      requestId: context.requestId,
+      accountId: key.accountId,
+      keyId: key.keyId,
+      ticket: admission.ticket,
+      offer,
+      priceGroup: admission.ticket.lease.priceGroup,
+      startedAt,
+      route: endpoint.path,
+      streamed: parsed.stream,
+      inputBytes: bound.bodyBytes,
+    },
+    {
+      spool: parts.spool(),
+      settle: (ticket, cost) => parts.lender.settle(ticket, cost),
+      onDoubt: (doubt) => parts.events.usageDoubted(doubt),
+      clock: parts.clock,
+    },
+  );
+}
+
+function exchangeOf<R extends ParsedRequest>(
+  endpoint: Endpoint<R>,
+  parts: GatewayParts,
+  context: V1Context,
+  parsed: R,
+  headers: ClientHeaders,
+  request: MeteredRequest,
+  admission: Admission,
+): Exchange {
+  const { outputTokens } = admission.hold;
+  const { res } = context;
+  /** Of the channel that was asked last; before the first one, of none. */
+  let state = endpoint.stream?.(parsed);
+  const client = parsed.stream ? new ClientStream(res, endpoint.dialect, parts.keepAliveMs) : undefined;
+  return {
+    stream: parsed.stream,
+    prepare: (route) => outgoingCall(endpoint, parsed, headers, route, outputTokens),
+    relay: async (answer, route, checkAlive) => {
+      const way = wayTo(endpoint.operation, route);
+      state = way === undefined || way === "native" ? endpoint.stream?.(parsed) : way.stream(parsed);
+      if (client && state) {
+        await relayStream(answer, state, request, client, checkAlive, stalledReaderMs);
+        return;
+      }
+      await relayPlain(endpoint, answer, parsed, request, context, checkAlive);
+    },
+    cutWith: (error) => {
+      client?.stop();
+      const cut = state?.cut?.bind(state);
+      return client ? renderCut(endpoint.dialect, error, context.requestId, cut) : undefined;
+    },
+  };
+}
+
+function outgoingCall<R extends ParsedRequest>(
+  endpoint: Endpoint<R>,
+  parsed: R,
+  headers: ClientHeaders,
+  route: Route,
+  outputTokens: number,
+): OutgoingCall {
+  const target = { model: route.upstreamModel, outputTokens };
+  const way = wayTo(endpoint.operation, route);
+  if (way === undefined || way === "native") {
+    return { operation: endpoint.operation, ...endpoint.outgoing(parsed, target), headers };
+  }
+  return { operation: way.operation, ...way.request(parsed, target) };
+}
+
+async function relayPlain<R extends ParsedRequest>(
+  endpoint: Endpoint<R>,
+  answer: UpstreamResponse,
+  parsed: R,
+  request: MeteredRequest,
+  { res }: V1Context,
+  checkAlive: () => void,
+): Promise<void> {
+  const raw = endpoint.raw?.(parsed);
+  if (raw) await relayRaw(answer, raw, parsed, request, res, checkAlive, stalledReaderMs);
+  else await relayJson(answer, endpoint.json, parsed, request, res);
+}

@@ -1,0 +1,22 @@
+import { askForUsage, bearer, keepNothing, openAiPaths, type KindRecord } from "./kind.ts";
+
+/** platform.openai.com/docs/api-reference. */
+export const openAi: KindRecord = {
+  kind: "openai",
+  defaultBaseUrl: "https://api.openai.com/v1",
+  // Data residency has hosts of its own: eu.api.openai.com.
+  hosts: ["api.openai.com", ".api.openai.com"],
+  basePath: "/v1",
+  dialects: ["chat", "responses"],
+  path: ({ operation }) => openAiPaths[operation],
+  authorize: bearer,
+  shape(body, target) {
+    askForUsage(body, target);
+    keepNothing(body, target);
+    // `max_tokens` is deprecated there and refused by reasoning models; every model takes the new name.
+    if (target.operation === "chat" && "max_tokens" in body) {
+      body["max_completion_tokens"] ??= body["max_tokens"];
+      delete body["max_tokens"];
+    }
+  },
+};

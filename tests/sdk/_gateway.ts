@@ -1,0 +1,57 @@
+import type { UsageRecord } from "@codex/contracts";
+import { eventually } from "@codex/testkit";
+import { startWorld, type World } from "../../services/gateway-proxy/tests/_world.ts";
+
+/**
+ * A gateway in front of the demo upstream, as its own tests start it, for the vendors' own packages: what they send and what
+ * they make of our answers is the test.
+ */
+export interface SdkWorld extends World {
+  readonly apiKey: string;
+  /** A usage row of the customer that ended like this, once there is one. */
+  rowWith(status: UsageRecord["status"]): Promise<UsageRecord>;
+}
+
+/** Every model that the suites ask for. */
+const models = [
+  "demo-large",
+  "demo-tools",
+  "demo-reasoning",
+  "demo-claude",
+  "demo-silence-6",
+  "demo-midstream-cut-6",
+  "demo-embedding",
+  "demo-image",
+  "demo-moderation",
+  "demo-speech",
+  "demo-transcribe",
+  "demo-error-429-1",
+];
+
+export async function startSdkWorld(): Promise<SdkWorld> {
+  const world = await startWorld({}, models);
+  const { accountId, apiKey } = world.customer(100_000_000_000n);
+  return {
+    ...world,
+    apiKey,
+    rowWith: (status) =>
+      eventually(() => world.billing.usage(accountId).find((row) => row.status === status), {
+        what: `a usage row with status ${status}`,
+      }),
+  };
+}
+
+/** Counts what a client sends, retries included. */
+export function countingFetch(): { readonly fetch: typeof fetch; readonly count: () => number } {
+  let calls = 0;
+  return {
+    fetch: (input, init) => {
+      calls += 1;
+      return fetch(input, init);
+    },
+    count: () => calls,
+  };
+}
+
+/** One red pixel. */
+export const pixel = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg==";

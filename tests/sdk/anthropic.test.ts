@@ -1,0 +1,132 @@
+import Anthropic, { APIError, AuthenticationError, BadRequestError, NotFoundError } from "@anthropic-ai/sdk";
+import { leakCheck } from "@codex/testkit";
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { countingFetch, pixel, startSdkWorld, type SdkWorld } from "./_gateway.ts";
+
+// The official `@anthropic-ai/sdk` package through the gateway; its base URL has no /v1.
+
+const leaks = leakCheck();
+let world: SdkWorld;
+let client: Anthropic;
+
+beforeAll(async () => {
+  world = await startSdkWorld();
+  client = new Anthropic({ baseURL: world.gateway.httpUrl ?? "", apiKey: world.apiKey, timeout: 20_000 });
+}, 60_000);
+
+afterAll(async () => {
+  await world.stop();
+  await leaks.assertClean();
+}, 30_000);
+
+const ask = { model: "demo-claude", max_tokens: 300, messages: [{ role: "user" as const, content: "Say hello" }] };
+const input_schema = { type: "object" as const, properties: { city: { type: "string" } }, required: ["city"] };
+const costOf = (usage: unknown): number => (usage as { cost: number }).cost;
+
+describe("messages", () => {
+  test("plain: text, usage, cost, and the request id that we gave", async () => {
+    const message = await client.messages.create(ask);
+    expect(message.content[0]).toMatchObject({ type: "text" });
+    expect(costOf(message.usage)).toBeGreaterThan(0);
+    expect(message._request_id).toMatch(/^req_/);
+  });
+
+  test("streamed by the helper: the final message has its stop reason, usage and cost", async () => {
+    const stream = client.messages.stream(ask);
+    let text = "";
+    let told: unknown;
+    stream.on("text", (delta) => (text += delta));
+    // The helper keeps of the usage only what it knows; the event has the cost.
+    stream.on("streamEvent", (event) => (told = event.type === "message_delta" ? event.usage : told));
+    const message = await stream.finalMessage();
+    expect(message.stop_reason).toBe("end_turn");
+    expect(message.content[0]).toMatchObject({ type: "text", text });
+    expect(message.usage.output_tokens).toBeGreaterThan(1);
+    expect(costOf(told)).toBeGreaterThan(0);
+  });
+
+  test("tools: a call out of streamed fragments, then its result", async () => {
+    const tools = [{ name: "weather", input_schema }];
+    const messages = [{ role: "user" as const, content: "weather in Omsk" }];
+    const first = await client.messages.stream({ ...ask, model: "demo-tools", messages, tools }).finalMessage();
+    const call = first.content.find((block) => block.type === "tool_use");
+    expect(call).toMatchObject({ name: "weather", input: { city: expect.any(String) } });
+    const result = { type: "tool_result" as const, tool_use_id: call?.id ?? "", content: "sunny" };
+    const next = await client.messages.create({
+      ...ask,
+      model: "demo-tools",
+      tools,
+      messages: [...messages, { role: "assistant", content: first.content }, { role: "user", content: [result] }],
+    });
+    expect(next.stop_reason).toBe("end_turn");
+  });
+
+  test("image input, thinking with its signature kept, and a cached system prompt", async () => {
+    const source = { type: "base64" as const, media_type: "image/png" as const, data: pixel };
+    const content = [
+      { type: "image" as const, source },
+      { type: "text" as const, text: "What is it?" },
+    ];
+    const seen = await client.messages.create({ ...ask, messages: [{ role: "user", content }] });
+    expect(seen.stop_reason).toBe("end_turn");
+    const thinking = { type: "enabled" as const, budget_tokens: 1_024 };
+    const thought = await client.messages.stream({ ...ask, max_tokens: 2_000, thinking }).finalMessage();
+    expect(thought.content[0]).toMatchObject({ type: "thinking", signature: expect.stringMatching(/.{20}/) });
+    const system = [
+      { type: "text" as const, text: "rule ".repeat(2_000), cache_control: { type: "ephemeral" as const } },
+    ];
+    const cached = await client.messages.create({ ...ask, system });
+    expect(cached.usage.cache_creation_input_tokens).toBeGreaterThan(1_024);
+  });
+
+  test("abort: the row says that the client left", async () => {
+    const stream = client.messages.stream({ ...ask, model: "demo-silence-6" });
+    await new Promise((resolve) => stream.once("streamEvent", resolve));
+    stream.abort();
+    await stream.done().catch(() => undefined);
+    expect(await world.rowWith("client_closed")).toMatchObject({ streamed: true, estimated: true });
+  });
+
+  test("a cut stream throws, it does not end", async () => {
+    await expect(client.messages.stream({ ...ask, model: "demo-midstream-cut-6" }).finalMessage()).rejects.toThrow(
+      APIError,
+    );
+  });
+});
+
+test("count_tokens and the paginated list of models", async () => {
+  const counted = await client.messages.countTokens({ model: ask.model, messages: ask.messages });
+  expect(counted.input_tokens).toBeGreaterThan(0);
+  const names: string[] = [];
+  for await (const { id, display_name: title } of client.models.list({ limit: 3 })) names.push(`${id} ${title}`);
+  expect(names).toContain("demo-claude demo-claude");
+  expect(names.length).toBeGreaterThan(6);
+});
+
+describe("errors: the right class, and no retry where a retry cannot help", () => {
+  function counting(apiKey: string): { client: Anthropic; count: () => number } {
+    const { fetch, count } = countingFetch();
+    return { client: new Anthropic({ baseURL: world.gateway.httpUrl ?? "", apiKey, fetch, timeout: 20_000 }), count };
+  }
+
+  test("401 and 402 are sent once, with their types", async () => {
+    const wrong = counting("sk-ant-wrong");
+    await expect(wrong.client.messages.create(ask)).rejects.toThrow(AuthenticationError);
+    expect(wrong.count()).toBe(1);
+    const poor = counting(world.customer(0n).apiKey);
+    const failure: unknown = await poor.client.messages.create(ask).catch((error: unknown) => error);
+    expect(failure).toMatchObject({ status: 402, error: { error: { type: "billing_error" } } });
+    expect(poor.count()).toBe(1);
+  });
+
+  test("400 and 404 say what is wrong", async () => {
+    await expect(client.messages.create({ ...ask, max_tokens: 0 })).rejects.toThrow(BadRequestError);
+    await expect(client.messages.create({ ...ask, model: "demo-claud" })).rejects.toThrow(NotFoundError);
+    await expect(client.messages.create({ ...ask, model: "demo-claud" })).rejects.toThrow("demo-claude");
+  });
+
+  test("a base URL that ends in /v1 is told so", async () => {
+    const doubled = new Anthropic({ baseURL: `${world.gateway.httpUrl ?? ""}/v1`, apiKey: world.apiKey });
+    await expect(doubled.messages.create(ask)).rejects.toThrow("remove /v1 from the base URL");
+  });
+});

@@ -1,0 +1,224 @@
+import { leakCheck } from "@codex/testkit";
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import OpenAI, { APIError, AuthenticationError, NotFoundError, RateLimitError, toFile } from "openai";
+import { countingFetch, pixel, startSdkWorld, type SdkWorld } from "./_gateway.ts";
+
+// The official `openai` package through the gateway.
+
+const leaks = leakCheck();
+let world: SdkWorld;
+let client: OpenAI;
+
+beforeAll(async () => {
+  world = await startSdkWorld();
+  client = new OpenAI({ baseURL: `${world.gateway.httpUrl ?? ""}/v1`, apiKey: world.apiKey, timeout: 20_000 });
+}, 60_000);
+
+afterAll(async () => {
+  await world.stop();
+  await leaks.assertClean();
+}, 30_000);
+
+const messages = [{ role: "user" as const, content: "Say hello" }];
+const parameters = { type: "object", properties: { city: { type: "string" } }, required: ["city"] };
+const costOf = (usage: unknown): number => (usage as { cost: number }).cost;
+
+describe("chat completions", () => {
+  test("plain: an answer with usage and cost, and the request id that we gave", async () => {
+    const answer = await client.chat.completions.create({ model: "demo-small", messages });
+    expect(answer.choices[0]?.message.content).toContain("demo");
+    expect(costOf(answer.usage)).toBeGreaterThan(0);
+    expect(answer._request_id).toMatch(/^req_/);
+  });
+
+  test("streamed: deltas, then usage with the cost in the last chunk", async () => {
+    const stream = await client.chat.completions.create({ model: "demo-small", messages, stream: true });
+    let text = "";
+    let usage: unknown;
+    for await (const chunk of stream) {
+      text += chunk.choices[0]?.delta.content ?? "";
+      usage = chunk.usage ?? usage;
+    }
+    expect(text).toContain("demo");
+    expect(costOf(usage)).toBeGreaterThan(0);
+  });
+
+  test("tools: the helper gets a whole call out of streamed fragments, and goes on with its result", async () => {
+    const tools = [{ type: "function" as const, function: { name: "weather", parameters } }];
+    const ask = [{ role: "user" as const, content: "weather in Omsk" }];
+    const first = await client.chat.completions.stream({ model: "demo-tools", messages: ask, tools }).finalMessage();
+    const call = first.tool_calls?.[0];
+    expect(call).toMatchObject({ type: "function", function: { name: "weather" } });
+    expect(JSON.parse((call as { function: { arguments: string } }).function.arguments)).toHaveProperty("city");
+    const next = await client.chat.completions.create({
+      model: "demo-tools",
+      tools,
+      messages: [...ask, first, { role: "tool", tool_call_id: call!.id, content: "sunny" }],
+    });
+    expect(next.choices[0]?.finish_reason).toBe("stop");
+  });
+
+  test("image input and structured output", async () => {
+    const answer = await client.chat.completions.create({
+      model: "demo-small",
+      messages: [
+        {
+          role: "user",
+          content: [
+            { type: "text", text: "What is it?" },
+            { type: "image_url", image_url: { url: `data:image/png;base64,${pixel}` } },
+          ],
+        },
+      ],
+      response_format: { type: "json_schema", json_schema: { name: "city", schema: parameters } },
+    });
+    expect(JSON.parse(answer.choices[0]?.message.content ?? "")).toHaveProperty("city");
+  });
+
+  test("reasoning tokens are told", async () => {
+    const answer = await client.chat.completions.create({
+      model: "demo-reasoning",
+      messages,
+      reasoning_effort: "high",
+    });
+    expect(answer.usage?.completion_tokens_details?.reasoning_tokens).toBeGreaterThan(0);
+  });
+
+  test("abort: the row says that the client left", async () => {
+    const stream = await client.chat.completions.create({ model: "demo-silence-6", messages, stream: true });
+    for await (const _chunk of stream) {
+      stream.controller.abort();
+      break;
+    }
+    expect(await world.rowWith("client_closed")).toMatchObject({ streamed: true, estimated: true });
+  });
+
+  test("a cut stream throws, it does not end", async () => {
+    const stream = await client.chat.completions.create({ model: "demo-midstream-cut-6", messages, stream: true });
+    await expect(
+      (async () => {
+        for await (const _chunk of stream);
+      })(),
+    ).rejects.toThrow(APIError);
+  });
+});
+
+describe("responses", () => {
+  test("plain: text, usage and cost", async () => {
+    const answer = await client.responses.create({ model: "demo-small", input: "hello" });
+    expect(answer.output_text).toContain("demo");
+    expect(costOf(answer.usage)).toBeGreaterThan(0);
+  });
+
+  test("streamed by the helper: it finds every event that it needs, and the final response is complete", async () => {
+    const stream = client.responses.stream({ model: "demo-small", input: "hello" });
+    let text = "";
+    stream.on("response.output_text.delta", ({ delta }) => (text += delta));
+    const final = await stream.finalResponse();
+    expect(final.status).toBe("completed");
+    expect(text).toBe(final.output_text);
+    expect(costOf(final.usage)).toBeGreaterThan(0);
+  });
+
+  test("tools, structured output, image input and reasoning", async () => {
+    const tools = [{ type: "function" as const, name: "weather", parameters, strict: false }];
+    const called = await client.responses.stream({ model: "demo-tools", input: "weather", tools }).finalResponse();
+    expect(called.output[0]).toMatchObject({ type: "function_call", name: "weather" });
+    const format = { type: "json_schema" as const, name: "city", schema: parameters };
+    const content = [
+      { type: "input_text" as const, text: "?" },
+      { type: "input_image" as const, image_url: `data:image/png;base64,${pixel}`, detail: "low" as const },
+    ];
+    const structured = await client.responses.create({
+      model: "demo-small",
+      input: [{ role: "user", content }],
+      text: { format },
+    });
+    expect(JSON.parse(structured.output_text)).toHaveProperty("city");
+    const thought = await client.responses.create({
+      model: "demo-reasoning",
+      input: "hm",
+      reasoning: { effort: "low" },
+    });
+    expect(thought.output[0]?.type).toBe("reasoning");
+    expect(thought.usage?.output_tokens_details.reasoning_tokens).toBeGreaterThan(0);
+  });
+});
+
+describe("the other routes", () => {
+  test("embeddings: the package asks for base64 and decodes it", async () => {
+    const { data, usage } = await client.embeddings.create({ model: "demo-embedding", input: "one", dimensions: 4 });
+    expect(data[0]?.embedding).toHaveLength(4);
+    expect(Math.hypot(...(data[0]?.embedding ?? []))).toBeCloseTo(1);
+    expect(usage.prompt_tokens).toBeGreaterThan(0);
+  });
+
+  test("completions, moderations, models", async () => {
+    const text = await client.completions.create({ model: "demo-small", prompt: "Once", max_tokens: 5 });
+    expect(text.choices[0]?.finish_reason).toBe("length");
+    expect((await client.moderations.create({ model: "demo-moderation", input: "violence" })).results[0]?.flagged).toBe(
+      true,
+    );
+    const names: string[] = [];
+    for await (const { id } of client.models.list()) names.push(id);
+    expect(names).toContain("demo-large");
+  });
+
+  test("pictures: made, edited from a file, streamed", async () => {
+    const small = { model: "demo-image", prompt: "a cat", size: "1024x1024" as const, quality: "low" as const };
+    expect((await client.images.generate(small)).data?.[0]?.b64_json).toBeTruthy();
+    const image = await toFile(Buffer.from(pixel, "base64"), "a.png", { type: "image/png" });
+    expect((await client.images.edit({ ...small, image })).data).toHaveLength(1);
+    const stream = await client.images.generate({ ...small, stream: true, partial_images: 1 });
+    const types: string[] = [];
+    for await (const event of stream) types.push(event.type);
+    expect(types).toEqual(["image_generation.partial_image", "image_generation.completed"]);
+  });
+
+  test("sound: spoken, and written down again", async () => {
+    const spoken = await client.audio.speech.create({
+      model: "demo-speech",
+      voice: "alloy",
+      input: "hello world",
+      response_format: "wav",
+    });
+    const file = await toFile(Buffer.from(await spoken.arrayBuffer()), "a.wav");
+    const heard = await client.audio.transcriptions.create({ model: "demo-transcribe", file });
+    expect(heard.text).toContain("seconds");
+  });
+});
+
+describe("errors: the right class, and no retry where a retry cannot help", () => {
+  function counting(apiKey: string): { client: OpenAI; count: () => number } {
+    const { fetch, count } = countingFetch();
+    const baseURL = `${world.gateway.httpUrl ?? ""}/v1`;
+    return { client: new OpenAI({ baseURL, apiKey, fetch, timeout: 20_000 }), count };
+  }
+
+  test("401 and 402 are sent once, with their codes", async () => {
+    const wrong = counting("sk-wrong");
+    await expect(wrong.client.chat.completions.create({ model: "demo-small", messages })).rejects.toThrow(
+      AuthenticationError,
+    );
+    expect(wrong.count()).toBe(1);
+    const poor = counting(world.customer(0n).apiKey);
+    const failure: unknown = await poor.client.responses
+      .create({ model: "demo-small", input: "x" })
+      .catch((error: unknown) => error);
+    expect(failure).toMatchObject({ status: 402, code: "insufficient_quota", type: "insufficient_quota" });
+    expect(poor.count()).toBe(1);
+  });
+
+  test("404 names the nearest model; 429 is tried again after the wait that we name", async () => {
+    const { client: asking, count } = counting(world.apiKey);
+    const unknown = asking.chat.completions.create({ model: "demo-smal", messages });
+    await expect(unknown).rejects.toThrow(NotFoundError);
+    await expect(unknown).rejects.toThrow("demo-small");
+    expect(count()).toBe(1);
+    const limited = counting(world.apiKey);
+    await expect(limited.client.chat.completions.create({ model: "demo-error-429-1", messages })).rejects.toThrow(
+      RateLimitError,
+    );
+    expect(limited.count()).toBe(3);
+  });
+});
