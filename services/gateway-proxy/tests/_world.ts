@@ -89,7 +89,11 @@ export function asOperator(auth: AuthStandIn, role: "user" | "support" | "admin"
 
 const models = ["demo-small", "demo-slow", "demo-length-9", "demo-length-11", "demo-malformed-200", "demo-error-500"];
 
-export async function startWorld(more: Readonly<Record<string, string>> = {}): Promise<World> {
+/** `priced`: names that have a price beside the usual ones. */
+export async function startWorld(
+  more: Readonly<Record<string, string>> = {},
+  priced: readonly string[] = [],
+): Promise<World> {
   const database = await createDatabase({ service: [{ schema: gatewaySchema, migrations: gatewayMigrations }] });
   const nats = await startNats();
   const folders: string[] = [];
@@ -109,7 +113,7 @@ export async function startWorld(more: Readonly<Record<string, string>> = {}): P
     version: newId("prc"),
     effectiveAt: new Date().toISOString(),
     groups: [],
-    models: models.map(priceOf),
+    models: [...models, ...priced].map(priceOf),
   });
   const auth = await AuthStandIn.start(nats.url, origin);
   const keys = await KeysStandIn.start(nats.url);
