@@ -3,8 +3,10 @@ import { idToUuid, newId, sealSecret, uuidToId } from "@codex/kernel";
 import { eventually, leakCheck } from "@codex/testkit";
 import { openDb } from "@codex/db";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
-import { createHash, randomUUID } from "node:crypto";
+import { createHash, randomBytes, randomUUID } from "node:crypto";
 import { gatewaySchema } from "../src/index.ts";
+import { canBePublished } from "../src/app/manage-channels.ts";
+import { channelStore } from "../src/store/channel-store.ts";
 import type { GatewayTables } from "../src/store/schema.ts";
 import { asOperator, channelBody, chat, send, startWorld, type World } from "./_world.ts";
 
@@ -143,3 +145,25 @@ test("given an envelope is moved to another channel's row, then that channel wor
     what: "the moved envelope not to open",
   });
 }, 30_000);
+
+test("given all channels together would be more than workers can be told, then a change that adds is refused whole, and one that takes away is not", async () => {
+  const database = db();
+  const full = channelStore(database, () => false);
+  const before = await full.all();
+  const act = { actorId: null, act: "channel.created", change: {} };
+  const { channelId, keys } = before.channels.find(({ name }) => name === "thief") ?? before.channels[0]!;
+  const draft = { ...before.channels[0]!, channelId: newId("chn"), name: "one more", key: null };
+  expect(await full.create(draft, act)).toEqual({ ok: false, refusal: "too_large" });
+  expect(await full.all()).toEqual(before);
+  expect(await full.removeKey(channelId, keys[0]!.keyId, act)).toMatchObject({ ok: true });
+  await database.close();
+  const random = (): string => randomBytes(48).toString("base64url");
+  const models = Object.fromEntries(Array.from({ length: 2_000 }, () => [random(), random()]));
+  expect(canBePublished({ version: 1, channels: [{ ...draft, models, keys: [] }] })).toBe(true);
+  const distinct = Array.from({ length: 8 }, () => ({
+    ...draft,
+    keys: [],
+    models: Object.fromEntries(Array.from({ length: 2_000 }, () => [random(), random()])),
+  }));
+  expect(canBePublished({ version: 1, channels: distinct })).toBe(false);
+}, 20_000);
