@@ -6,7 +6,7 @@ import type { Logger, ServiceContext } from "@codex/runtime";
 import type { Redis } from "ioredis";
 import type { RequestListener } from "node:http";
 import { exchangeCounts, finishDrains, healthOf, type RoundPorts } from "./app/channel-rounds.ts";
-import { republishChannels, type ChannelPorts } from "./app/manage-channels.ts";
+import { canBePublished, republishChannels, type ChannelPorts } from "./app/manage-channels.ts";
 import { channelPublisher } from "./bus/adapters.ts";
 import type { GatewayConfig } from "./config.ts";
 import type { InsightPorts } from "./http/operator/insight-routes.ts";
@@ -47,7 +47,7 @@ export async function startControlPlane(
   scope.defer("database", () => db.close());
   await assertMigrated(db, gatewaySchema, gatewayMigrations);
   const channels: ChannelPorts = {
-    store: channelStore(db),
+    store: channelStore(db, canBePublished),
     publisher: await channelPublisher(bus),
     seal: (secret, channelId, keyId) => envelopes.seal(secret, { channelId, keyId }),
     rewrap: (channelId, key) => envelopes.rewrap(key, { channelId, keyId: key.keyId }),
