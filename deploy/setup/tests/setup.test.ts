@@ -53,7 +53,10 @@ test("twice in a row it gives the same: roles that can migrate and run, streams 
   expect(await db.kysely.selectFrom("account").select("id").execute()).toEqual([]);
   await db.close();
 
-  const bus = await connectBus({ servers: [infra.natsUrl], name: "check" }, { logger: testLogger("setup"), source: "check" });
+  const bus = await connectBus(
+    { servers: [infra.natsUrl], name: "check" },
+    { logger: testLogger("setup"), source: "check" },
+  );
   // Creates nothing when everything is there; a difference would throw.
   await expect(bus.ensureTopology()).resolves.toBeUndefined();
   await bus.drain();
