@@ -50,7 +50,9 @@ export const streamHead = Buffer.from(
   "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-cache\r\ntransfer-encoding: chunked\r\n\r\n",
 );
 export const streamChunk = chunked(event(delta(" token")));
-export const floodChunk = chunked(event(delta(" token")).repeat(300));
+/** Events of a kilobyte without a word of answer in them: no bound on the cost may end the stream. */
+const padding = { ...head, object: "chat.completion.chunk", choices: [], system_fingerprint: "fp".repeat(500) };
+export const floodChunk = chunked(event(padding).repeat(60));
 /** The finish, the usage, the mark of the end, and the end of the body. */
 export const streamTail = Buffer.concat([
   chunked(event(delta("", "stop")) + event({ ...head, object: "chat.completion.chunk", choices: [], usage })),
