@@ -72,7 +72,7 @@ function contentIn<Part>(fields: Fields, read: (spot: Spot) => Part): (Part | Te
   const spot = fields.spot("content");
   if (spot === undefined) return [];
   if (typeof spot.value === "string") return [{ type: "text", text: spot.value, at: spot.path }];
-  if (!Array.isArray(spot.value)) throw malformed("invalid", spot.path, "a string or an array of parts");
+  if (!Array.isArray(spot.value)) throw malformed(fields.kind, spot.path, "a string or an array of parts");
   return (fields.list("content") ?? []).map(read);
 }
 

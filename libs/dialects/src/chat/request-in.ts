@@ -10,7 +10,7 @@ import {
   type Spot,
 } from "../model/fields.ts";
 import { cacheOf } from "../model/media.ts";
-import { joinTurns } from "../model/parts.ts";
+import { joinSealedTurns } from "../model/seal.ts";
 import { efforts, type ConversationRequest, type Tool, type ToolChoice, type ToolName } from "../model/request.ts";
 import { SettingsDraft, outputTokensMax, samplingIn } from "../model/settings-in.ts";
 import { messageIn } from "./message-in.ts";
@@ -34,7 +34,7 @@ export function chatRequestIn(context: ConversionContext, body: unknown): Conver
   if (fields.flag("store") === true) fields.hint("store", "store");
   for (const { value, path } of fields.list("modalities") ?? []) if (value !== "text") throw cannotSay(context, path);
   fields.done();
-  const turns = joinTurns(messages.map((spot) => messageIn(context, spot)));
+  const turns = joinSealedTurns(messages.map((spot) => messageIn(context, spot)));
   return { model, stream, streamUsage, turns, tools, settings: draft.settings, paths: draft.paths };
 }
 

@@ -1,5 +1,6 @@
 import { Fields, cannotSay, malformed, spotOf, type ConversionContext, type Spot } from "../model/fields.ts";
-import { joinTurns, type Turn } from "../model/parts.ts";
+import type { Turn } from "../model/parts.ts";
+import { joinSealedTurns } from "../model/seal.ts";
 import type { ConversationRequest, Effort, Reasoning, Tool, ToolChoice } from "../model/request.ts";
 import { SettingsDraft, outputTokensMax, samplingIn } from "../model/settings-in.ts";
 import { camelCase } from "./camel-case.ts";
@@ -28,7 +29,14 @@ export function geminiRequestIn(context: ConversionContext, body: unknown, targe
   if (fields.has("cachedContent")) throw cannotSay(context, fields.at("cachedContent"), "no content is stored here");
   fields.value("model");
   fields.done();
-  return { ...target, streamUsage: true, turns: joinTurns(turns), tools, settings: draft.settings, paths: draft.paths };
+  return {
+    ...target,
+    streamUsage: true,
+    turns: joinSealedTurns(turns),
+    tools,
+    settings: draft.settings,
+    paths: draft.paths,
+  };
 }
 
 function systemIn(context: ConversionContext, fields: Fields): Turn[] {

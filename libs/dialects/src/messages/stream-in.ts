@@ -83,10 +83,11 @@ function createReader(): { event: (event: JsonObject) => StreamEvent[]; finished
     if (finished || delta["stop_reason"] == null) return [];
     if (stop === undefined) throw new MalformedStreamError("the reason to stop is not known");
     finished = true;
-    const refusal = parts.text("refusal", refusalText(delta["stop_details"]));
     const sequence = delta["stop_sequence"];
     const met = typeof sequence === "string" ? { stopSequence: sequence } : {};
-    return [...stopBlock(), ...refusal, ...parts.end(), { type: "finish", candidate: 0, stop, ...met }, ...counted];
+    const closed = stopBlock();
+    const refusal = parts.text("refusal", refusalText(delta["stop_details"]));
+    return [...closed, ...refusal, ...parts.end(), { type: "finish", candidate: 0, stop, ...met }, ...counted];
   };
   const read = (event: JsonObject): StreamEvent[] => {
     if (event["type"] === "message_start") return start(objectOr(event["message"]));

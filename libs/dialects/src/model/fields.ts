@@ -33,8 +33,9 @@ export function below(path: string, name: string | number): string {
  */
 export class Fields {
   readonly path: string;
+  /** Of the refusals of this object's fields. */
+  readonly kind: RefusalKind;
   private readonly object: JsonObject;
-  private readonly kind: RefusalKind;
   private readonly context: ConversionContext;
   private readonly read = new Set<string>();
 

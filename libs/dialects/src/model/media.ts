@@ -59,7 +59,7 @@ export function cacheOf(fields: Fields): { cache?: CacheLifetime } {
   const control = fields.fields("cache_control");
   if (control === undefined) return {};
   if (control.needText("type") !== "ephemeral") {
-    throw malformed("invalid", below(control.path, "type"), "ephemeral");
+    throw malformed(control.kind, below(control.path, "type"), "ephemeral");
   }
   const lifetime = control.oneOf("ttl", ["5m", "1h"]) ?? "5m";
   control.done();

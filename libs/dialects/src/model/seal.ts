@@ -1,4 +1,4 @@
-import type { AssistantPart, ReasoningPart } from "./parts.ts";
+import { joinTurns, type AssistantPart, type ReasoningPart, type Turn } from "./parts.ts";
 
 /**
  * Messages tells a signature (of reasoning that is shown) from redacted reasoning; the others have one opaque field for
@@ -32,4 +32,9 @@ export function joinSeals(parts: readonly AssistantPart[]): AssistantPart[] {
     } else joined.push(part);
   }
   return joined;
+}
+
+/** {@link joinTurns} for dialects whose seals may stand apart from their reasoning, even in another message. */
+export function joinSealedTurns(turns: readonly Turn[]): Turn[] {
+  return joinTurns(turns).map((turn) => (turn.role === "assistant" ? { ...turn, parts: joinSeals(turn.parts) } : turn));
 }
