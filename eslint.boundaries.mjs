@@ -8,6 +8,7 @@ const elements = [
   { type: "kernel", pattern: "libs/kernel" },
   { type: "contracts", pattern: "libs/contracts" },
   { type: "testkit", pattern: "libs/testkit" },
+  { type: "dialects", pattern: "libs/dialects" },
   { type: "lib", pattern: "libs/*", capture: ["lib"] },
   { type: "ui-app", pattern: "services/dashboard/src/app" },
   { type: "domain", pattern: "services/*/src/domain", capture: ["service"] },
@@ -30,13 +31,16 @@ const policies = [
   { from: { element: { type: "domain" } }, disallow: { to: { module: { origin: "external" } } } },
   { from: { element: { type: "contracts" } }, allow: any("kernel", "contracts") },
   { from: { element: { type: "kernel" } }, allow: any("kernel") },
+  // Conversion is pure: no library at all, and no sibling but the kernel.
+  { from: { element: { type: "dialects" } }, disallow: { to: { module: { origin: "external" } } } },
+  { from: { element: { type: "dialects" } }, allow: any("kernel", "dialects") },
   { from: { element: { type: "lib" } }, allow: any("kernel", "contracts", "lib") },
   { from: { element: { type: "testkit" } }, allow: any("kernel", "contracts", "lib", "testkit") },
   { from: { element: { type: "domain" } }, allow: any("kernel", "contracts") },
   { from: { element: { type: "domain" } }, allow: own("domain") },
   { from: { element: { type: "app" } }, allow: any("kernel", "contracts") },
   { from: { element: { type: "app" } }, allow: own("domain", "app") },
-  { from: { element: { type: "edge" } }, allow: any("kernel", "contracts", "lib") },
+  { from: { element: { type: "edge" } }, allow: any("kernel", "contracts", "dialects", "lib") },
   { from: { element: { type: "edge" } }, allow: own("domain", "app", "edge", "service") },
   { from: { element: { type: "feature" } }, allow: any("kernel", "contracts", "shared-ui") },
   {
@@ -45,9 +49,12 @@ const policies = [
   },
   { from: { element: { type: "shared-ui" } }, allow: any("kernel", "contracts", "shared-ui") },
   { from: { element: { type: "ui-app" } }, allow: any("kernel", "contracts", "feature", "shared-ui", "ui-app") },
-  { from: { element: { type: "service" } }, allow: any("kernel", "contracts", "lib") },
+  { from: { element: { type: "service" } }, allow: any("kernel", "contracts", "dialects", "lib") },
   { from: { element: { type: "service" } }, allow: own("domain", "app", "edge", "service") },
-  { from: { element: { type: "tooling" } }, allow: any("kernel", "contracts", "lib", "testkit", "service", "tooling") },
+  {
+    from: { element: { type: "tooling" } },
+    allow: any("kernel", "contracts", "dialects", "lib", "testkit", "service", "tooling"),
+  },
 ];
 
 export const boundarySettings = {

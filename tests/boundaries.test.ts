@@ -45,6 +45,8 @@ test.each([
   ],
   ["kernel imports contracts", "libs/kernel/src/planted.ts", "../../contracts/src/index.ts"],
   ["contracts imports a lib", "libs/contracts/src/planted.ts", "../../bus/src/index.ts"],
+  ["dialects imports contracts", "libs/dialects/src/planted.ts", "../../contracts/src/index.ts"],
+  ["dialects imports a library", "libs/dialects/src/planted.ts", "zod"],
   ["a lib imports a service", "libs/http/src/planted.ts", "../../../services/auth/src/service.ts"],
   ["a feature imports another feature", "services/dashboard/src/features/keys/planted.ts", "../usage/api/usage.ts"],
   ["a lib imports the testkit", "libs/http/src/planted.ts", "../../testkit/src/index.ts"],
@@ -53,6 +55,11 @@ test.each([
 });
 
 test.each([
+  [
+    "the gateway's edge imports the dialects",
+    "services/gateway-proxy/src/http/planted.ts",
+    "../../../../libs/dialects/src/index.ts",
+  ],
   ["domain imports the kernel", "services/billing-ledger/src/domain/planted.ts", kernel],
   ["app imports its own domain", "services/auth/src/app/planted.ts", "../domain/password.ts"],
   [
