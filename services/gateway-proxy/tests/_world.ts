@@ -177,7 +177,7 @@ export async function startWorld(
   );
   // A refusal may make the channel's key rest, and the others must not suffer for it.
   for (const model of alone)
-    await create({ ...channelBody(model, upstream, []), models: { [model]: upstreamModelOf(model) } });
+    await create({ ...channelBody(model, upstream, []), models: { [model]: upstreamModelOf(model) }, priority: 10 });
   return {
     database,
     nats,
