@@ -32,14 +32,14 @@ export const gatewayConfig = defineConfig({
     NATS_URL: env.urls({ protocols: ["nats", "tls"] }).describe("NATS servers, comma separated"),
     REDIS_URL: env
       .url({ protocols: ["redis", "rediss"] })
-      .describe("Redis for rate limits; without it each worker counts alone"),
+      .describe("Redis for rate limits and channels' bounds; without it each worker counts alone"),
     PUBLIC_ORIGIN: env.url({ protocols: ["http", "https"] }).describe("Origin of the dashboard, for sessions and CSRF"),
     TRUSTED_PROXY_COUNT: env
       .integer({ min: 0, max: 5, default: 0 })
       .describe("Proxies in front that set x-forwarded-for"),
     GATEWAY_CHANNEL_KEY: env
       .secret({ bytesMin: 32 })
-      .describe("Master key: wraps the keys that seal upstream secrets; see Rotation"),
+      .describe("Master key: wraps the keys that seal upstream secrets; see docs/channels.md"),
     GATEWAY_CHANNEL_KEY_VERSION: env
       .integer({ min: 1, max: 1_000_000, default: 1 })
       .describe("Version of the master key; one more with each change of it"),

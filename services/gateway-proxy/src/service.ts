@@ -8,7 +8,7 @@ import { Catalogue } from "./app/catalogue.ts";
 import { exchangeCounts, finishDrains, healthOf, type RoundPorts } from "./app/channel-rounds.ts";
 import { KeyCache } from "./app/key-cache.ts";
 import { Lender } from "./app/lender.ts";
-import { republishChannels, type ChannelPorts } from "./app/manage-channels.ts";
+import { canBePublished, republishChannels, type ChannelPorts } from "./app/manage-channels.ts";
 import { RequestLimiter } from "./app/request-limiter.ts";
 import {
   bookReader,
@@ -63,7 +63,7 @@ export async function start(context: ServiceContext<GatewayConfig>): Promise<Run
     previous: config.channelKeyPrevious?.reveal(),
   });
   const channels: ChannelPorts = {
-    store: channelStore(db),
+    store: channelStore(db, canBePublished),
     publisher: await channelPublisher(bus),
     seal: (secret, channelId, keyId) => envelopes.seal(secret, { channelId, keyId }),
     rewrap: (channelId, key) => envelopes.rewrap(key, { channelId, keyId: key.keyId }),

@@ -94,10 +94,11 @@ function upstreamModelOf(model: string): string {
   return model.replace(/^\S+ /, "");
 }
 
-/** `extra`: models besides the usual ones, on the first channel; a text is a model at the usual price. */
+/** `extra`: models besides the usual ones, on the first channel; a text is a model at the usual price. `priced`: without a channel. */
 export async function startWorld(
   more: Readonly<Record<string, string>> = {},
   extra: readonly (string | ModelPrice)[] = [],
+  priced: readonly string[] = [],
 ): Promise<World> {
   const extraPrices = extra.map((one) => (typeof one === "string" ? priceOf(one) : one));
   const database = await createDatabase({ service: [{ schema: gatewaySchema, migrations: gatewayMigrations }] });
@@ -119,7 +120,7 @@ export async function startWorld(
     version: newId("prc"),
     effectiveAt: new Date().toISOString(),
     groups: [],
-    models: [...models.map((model) => priceOf(model)), ...extraPrices],
+    models: [...[...models, ...priced].map((model) => priceOf(model)), ...extraPrices],
   });
   const auth = await AuthStandIn.start(nats.url, origin);
   const keys = await KeysStandIn.start(nats.url);

@@ -2,7 +2,7 @@ import { AppError, type Clock, type MicroTokens } from "@codex/kernel";
 import type { AttemptOutcome } from "../domain/breaker.ts";
 import { scoreOf } from "../domain/rendezvous.ts";
 import type { Route } from "./catalogue.ts";
-import type { UpstreamKey } from "./channel-state.ts";
+import type { ChannelState, UpstreamKey } from "./channel-state.ts";
 
 /**
  * The choice among the channels of a model, for one request: the highest priority that can serve; within it the session's own
@@ -112,12 +112,12 @@ export class RouteChoice {
 }
 
 function canServe({ channel, breaker }: Route, nowMs: number): boolean {
-  return (
-    channel.snapshot.state === "enabled" &&
-    channel.hasRoom &&
-    breaker.allows(nowMs) &&
-    channel.keys.some((key) => key.restUntilMs <= nowMs)
-  );
+  return channel.snapshot.state === "enabled" && channel.hasRoom && breaker.allows(nowMs) && hasKey(channel, nowMs);
+}
+
+function hasKey({ keys }: ChannelState, nowMs: number): boolean {
+  for (const key of keys) if (key.restUntilMs <= nowMs) return true;
+  return false;
 }
 
 /** One request to one channel, from its beginning to its outcome. */

@@ -1,13 +1,16 @@
-import type { ChannelSnapshot, ChannelState } from "@codex/contracts";
+import { channelsKv, type ChannelSnapshot, type ChannelState } from "@codex/contracts";
 import { newId, ok, refuse, type AccountId, type ChannelId, type Result, type UpstreamKeyId } from "@codex/kernel";
+import { gzipSync } from "node:zlib";
 import type {
   Act,
   Changed,
   ChannelPublisher,
+  ChannelSet,
   ChannelSettings,
   ChannelStore,
   NewChannel,
   NewKey,
+  StoreRefusal,
   StoredChannel,
 } from "./ports.ts";
 
@@ -147,6 +150,17 @@ export async function rewrapKeys(
   return { keyVersion, rewrapped, current };
 }
 
+/** Whether the set can be brought to the workers; asked before a change is committed. */
+export function canBePublished(set: ChannelSet): boolean {
+  const text = JSON.stringify(set.channels.map(toSnapshot), (_name, value: unknown) =>
+    typeof value === "bigint" ? value.toString() : value,
+  );
+  return gzipSync(text).length <= publishedBytesMax;
+}
+
+/** Below the bucket's own bound, for what the envelope adds. */
+const publishedBytesMax = channelsKv.maxValueBytes - 10_000;
+
 /** What the database holds is what the workers get, whatever the bucket says. At start, and when a publication was lost. */
 export async function republishChannels(ports: Pick<ChannelPorts, "store" | "publisher">): Promise<void> {
   const [stored, published] = await Promise.all([ports.store.version(), ports.publisher.published()]);
@@ -161,11 +175,16 @@ export async function findChannel(
   return channels.find((channel) => channel.channelId === channelId);
 }
 
+const refusals = {
+  not_found: ["not_found", "There is no such channel or key."],
+  conflict: ["conflict", "The name is taken, the bound is reached, or somebody else changed the channel meanwhile."],
+  too_large: ["conflict", "All channels together would be more than workers can be told: remove some, or model names."],
+} as const satisfies Record<StoreRefusal, readonly [Refusal, string]>;
+
 async function finish(ports: ChannelPorts, channelId: ChannelId, changed: Changed): Answer {
   if (!changed.ok) {
-    return changed.refusal === "not_found"
-      ? refuse("not_found", "There is no such channel or key.")
-      : refuse("conflict", "The name is taken, the bound is reached, or somebody else changed the channel meanwhile.");
+    const [code, message] = refusals[changed.refusal];
+    return refuse(code, message);
   }
   await publish(ports, changed.set);
   const channel = changed.set.channels.find((candidate) => candidate.channelId === channelId);

@@ -65,7 +65,8 @@ export interface ChannelSet {
   readonly channels: readonly StoredChannel[];
 }
 
-export type StoreRefusal = "not_found" | "conflict";
+/** `too_large`: all channels together would be more than workers can be told. */
+export type StoreRefusal = "not_found" | "conflict" | "too_large";
 /** The set after the change, or why nothing was changed. */
 export type Changed =
   { readonly ok: true; readonly set: ChannelSet } | { readonly ok: false; readonly refusal: StoreRefusal };

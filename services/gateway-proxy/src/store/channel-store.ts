@@ -19,24 +19,25 @@ type Trx = Transaction<GatewayTables>;
 const channelsMax = 500;
 const keysMax = 50;
 
-export function channelStore(db: Db<GatewayTables>): ChannelStore {
+/** `fits`: a change that adds is not committed when workers could not be told of the set. */
+export function channelStore(db: Db<GatewayTables>, fits: (set: ChannelSet) => boolean): ChannelStore {
+  const change = changing(db, fits);
   return {
     all: () => db.transaction(readAll, { isolation: "repeatable read" }),
     async version() {
       const row = await db.kysely.selectFrom("channel_version").select("version").executeTakeFirstOrThrow();
       return Number(row.version);
     },
-    create: (channel, act) => changeSet(db, channel.channelId, act, (trx) => insertChannel(trx, channel)),
+    create: (channel, act) => change(channel.channelId, act, (trx) => insertChannel(trx, channel), "grows"),
     update: (channelId, version, settings, act) =>
-      changeSet(db, channelId, act, (trx, id) => updateChannel(trx, id, version, settings)),
-    setState: (channelId, from, to, act) => changeSet(db, channelId, act, (trx, id) => setState(trx, id, from, to)),
-    remove: (channelId, act) => changeSet(db, channelId, act, removeChannel),
+      change(channelId, act, (trx, id) => updateChannel(trx, id, version, settings), "grows"),
+    setState: (channelId, from, to, act) => change(channelId, act, (trx, id) => setState(trx, id, from, to)),
+    remove: (channelId, act) => change(channelId, act, removeChannel),
     addKey: (channelId, key, act) =>
-      changeSet(db, channelId, act, (trx, id) => insertKey(trx, id, toDbKey(channelId, key))),
-    removeKey: (channelId, keyId, act) =>
-      changeSet(db, channelId, act, (trx, id) => removeKey(trx, id, idToUuid(keyId))),
+      change(channelId, act, (trx, id) => insertKey(trx, id, toDbKey(channelId, key)), "grows"),
+    removeKey: (channelId, keyId, act) => change(channelId, act, (trx, id) => removeKey(trx, id, idToUuid(keyId))),
     setKeyEnabled: (channelId, keyId, enabled, act) =>
-      changeSet(db, channelId, act, (trx, id) => setKeyEnabled(trx, id, idToUuid(keyId), enabled)),
+      change(channelId, act, (trx, id) => setKeyEnabled(trx, id, idToUuid(keyId), enabled)),
     rewrap: (changeKey, act) => db.transaction((trx) => rewrapAll(trx, changeKey, act)),
     async acts(channelId, limit) {
       const newest = db.kysely
@@ -61,30 +62,36 @@ class Refused extends Error {
   }
 }
 
-/** The change, its act, and the growing version that orders snapshots, together or not at all. */
-async function changeSet(
-  db: Db<GatewayTables>,
+type Change = (
   channelId: ChannelId,
   act: Act,
   work: (trx: Trx, id: string) => Promise<StoreRefusal | undefined>,
-): Promise<Changed> {
-  const id = idToUuid(channelId);
-  try {
-    const set = await db.transaction(async (trx) => {
-      // First of all, so that changes queue here and none reads what another is about to change.
-      await grow(trx);
-      const named = await nameOf(trx, id);
-      const refusal = await work(trx, id);
-      if (refusal !== undefined) throw new Refused(refusal);
-      await insertAct(trx, act, id, (await nameOf(trx, id)) ?? named);
-      return readAll(trx);
-    });
-    return { ok: true, set };
-  } catch (error) {
-    if (error instanceof Refused) return { ok: false, refusal: error.refusal };
-    if (isUniqueViolation(error)) return { ok: false, refusal: "conflict" };
-    throw error;
-  }
+  grows?: "grows",
+) => Promise<Changed>;
+
+/** The change, its act, and the growing version that orders snapshots, together or not at all. */
+function changing(db: Db<GatewayTables>, fits: (set: ChannelSet) => boolean): Change {
+  return async (channelId, act, work, grows) => {
+    const id = idToUuid(channelId);
+    try {
+      const set = await db.transaction(async (trx) => {
+        // First of all, so that changes queue here and none reads what another is about to change.
+        await grow(trx);
+        const named = await nameOf(trx, id);
+        const refusal = await work(trx, id);
+        if (refusal !== undefined) throw new Refused(refusal);
+        await insertAct(trx, act, id, (await nameOf(trx, id)) ?? named);
+        const changed = await readAll(trx);
+        if (grows && !fits(changed)) throw new Refused("too_large");
+        return changed;
+      });
+      return { ok: true, set };
+    } catch (error) {
+      if (error instanceof Refused) return { ok: false, refusal: error.refusal };
+      if (isUniqueViolation(error)) return { ok: false, refusal: "conflict" };
+      throw error;
+    }
+  };
 }
 
 async function grow(trx: Trx): Promise<void> {

@@ -121,12 +121,19 @@ function boundedWait(seconds: number | undefined): number {
   return Math.max(1, Math.min(seconds ?? 1, 60));
 }
 
+/** "ECONNRESET", "UND_ERR_SOCKET"; empty when there is none. */
+export function systemCodeOf(error: unknown): string {
+  const code = typeof error === "object" && error !== null && "code" in error ? error.code : undefined;
+  return typeof code === "string" ? code : "";
+}
+
 /**
  * The client's error for what the connection to an upstream throws, also in the middle of an answer of which nothing was
  * passed on; undefined for any other error, which is a defect of ours.
  */
 export function transportFailure(error: unknown): AppError | undefined {
-  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  // An AppError's own code is a word of ours.
+  const code = error instanceof AppError ? "" : systemCodeOf(error);
   if (code === "UND_ERR_HEADERS_TIMEOUT" || code === "UND_ERR_BODY_TIMEOUT") {
     return new AppError({
       kind: "timeout",

@@ -2,7 +2,7 @@ import type { ChannelTestResult } from "@codex/contracts";
 import { AppError, type Clock, type RequestId, type UpstreamKeyId } from "@codex/kernel";
 import type { ChannelState, UpstreamKey } from "../app/channel-state.ts";
 import type { TextDialect } from "../domain/operation.ts";
-import { transportFailure } from "./faults.ts";
+import { systemCodeOf, transportFailure } from "./faults.ts";
 import { dialectFor } from "./kinds/index.ts";
 import { outgoing, type OutgoingCall } from "./outgoing.ts";
 import { readRefusal, type Refusal } from "./refusal.ts";
@@ -127,7 +127,7 @@ function refusedFor({ scope, status }: Refusal): Outcome {
 
 function plainReason(error: unknown, timedOut: boolean): string {
   const cause = error instanceof AppError ? error.cause : error;
-  const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
+  const code = systemCodeOf(cause);
   if (code === "EADDRREFUSED") return "The address is not one that this channel may connect to (see its egress).";
   if (code === "ENOTFOUND" || code === "EAI_AGAIN") return "The host name cannot be resolved.";
   if (code === "ECONNREFUSED") return "Nothing listens at this address and port.";

@@ -19,9 +19,33 @@ export const kinds = {
   demo,
 } satisfies Record<ChannelKind, KindRecord> as Readonly<Record<ChannelKind, KindRecord>>;
 
+const operations: readonly Operation[] = [
+  "chat",
+  "messages",
+  "countTokens",
+  "responses",
+  "generateContent",
+  "completions",
+  "embeddings",
+  "images",
+  "imageEdits",
+  "speech",
+  "transcriptions",
+  "translations",
+  "moderations",
+  "rerank",
+];
+
+const spoken = new Map<string, ReadonlySet<Operation>>(
+  Object.entries(kinds).map(([kind, { path }]) => [
+    kind,
+    new Set(operations.filter((operation) => path({ operation, model: "", stream: false, apiVersion: null }))),
+  ]),
+);
+
 /** Whether a channel of this kind takes the operation as it is. */
 export function speaks(kind: ChannelKind, operation: Operation): boolean {
-  return kinds[kind].path({ operation, model: "", stream: false, apiVersion: null }) !== undefined;
+  return spoken.get(kind)?.has(operation) === true;
 }
 
 /** The form in which a conversation goes to a channel of this kind: the client's own where it can, else the kind's first. */
