@@ -102,10 +102,7 @@ function upstreamModelOf(model: string): string {
   return model.replace(/^\S+ /, "");
 }
 
-/**
- * `extra`: models besides the usual ones, on the first channel; a text is a model at the usual price. `priced`: names that have a
- * price and no channel.
- */
+/** `extra`: models besides the usual ones, on the first channel; a text is a model at the usual price. `priced`: without a channel. */
 export async function startWorld(
   more: Readonly<Record<string, string>> = {},
   extra: readonly (string | ModelPrice)[] = [],
@@ -190,7 +187,7 @@ export async function startWorld(
   );
   // A refusal may make the channel's key rest, and the others must not suffer for it.
   for (const model of alone)
-    await create({ ...channelBody(model, upstream, []), models: { [model]: upstreamModelOf(model) } });
+    await create({ ...channelBody(model, upstream, []), models: { [model]: upstreamModelOf(model) }, priority: 10 });
   return {
     database,
     nats,
