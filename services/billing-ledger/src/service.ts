@@ -21,6 +21,7 @@ import { readBalance } from "./app/read-balance.ts";
 import { refundUsage } from "./app/refund-usage.ts";
 import { startAuditor } from "./auditor.ts";
 import { toBusBalanceChanged } from "./bus/balance-changed.ts";
+import { verdictRpc, withVerdict } from "./bus/command-verdicts.ts";
 import { grantDurable, grantHandler } from "./bus/grant-consumer.ts";
 import { startPricePublisher } from "./bus/price-publisher.ts";
 import { leaseRpcs } from "./bus/lease-rpc.ts";
@@ -46,6 +47,7 @@ import { createRefundScanStore, withRefunds } from "./store/refund-store.ts";
 import { schema, type Tables } from "./store/schema.ts";
 import { createUsageScan } from "./store/usage-scan.ts";
 import { createUsageStore } from "./store/usage-store.ts";
+import { createVerdictStore } from "./store/verdict-store.ts";
 import { openWriterSession } from "./store/writer-session.ts";
 
 /** Connections for questions and grants; the writers have theirs beside. */
@@ -126,6 +128,7 @@ async function startLedger(parts: Parts): Promise<void> {
   const { config, scope, db, bus, prices, events, encode } = parts;
   const ledger = createLedgerStore(db, encode);
   const leases = createLeaseStore(db, encode);
+  const verdicts = createVerdictStore(db);
   const { leaseTtlMs, leaseReclaimEveryMs } = config;
   const recall = (accountId: AccountId): void =>
     bus.signal(leaseRecall, { params: { accountId }, data: { accountId } });
@@ -147,7 +150,12 @@ async function startLedger(parts: Parts): Promise<void> {
   const grants = await bus.consume({
     stream: "COMMANDS",
     durable: grantDurable,
-    events: [grantHandler((request) => creditAccount({ ledger, events }, request))],
+    events: [
+      withVerdict(
+        verdicts,
+        grantHandler((request) => creditAccount({ ledger, events }, request)),
+      ),
+    ],
   });
   scope.defer("grant consumer", () => grants.stop());
   await startRefundCommands(parts);
@@ -160,6 +168,7 @@ async function startLedger(parts: Parts): Promise<void> {
       concurrencyMax: 512,
     },
     [
+      verdictRpc(verdicts),
       ...ledgerRpcs({ ledger, readBalance: (accountId) => readBalance({ ledger, clock: systemClock }, accountId) }),
       ...leaseRpcs({
         ledger,
@@ -190,6 +199,7 @@ const balancesMax = 1_000;
 function startUsageRounds({ config, scope, db, bus, events, encode }: Omit<Parts, "prices" | "customers">): void {
   const dirty = createDirtyBalances(db);
   const { positions } = createLeaseStore(db, encode);
+  const verdicts = createVerdictStore(db);
   const jobs = {
     "balance publisher": {
       everyMs: config.balanceRoundMs,
@@ -206,6 +216,12 @@ function startUsageRounds({ config, scope, db, bus, events, encode }: Omit<Parts
       },
     },
     "usage days": { everyMs: dayRoundMs, round: () => ensureUsageDays(db) },
+    "command verdicts": {
+      everyMs: dayRoundMs,
+      round: async () => {
+        await verdicts.prune();
+      },
+    },
   };
   for (const [name, job] of Object.entries(jobs)) {
     const rounds = startRounds({ ...job, onFailure: (error) => events.usageRoundFailed(name, error) });
