@@ -3,7 +3,7 @@ import type { Db } from "@codex/db";
 import { systemClock, type AccountId, type RequestId, type Scope } from "@codex/kernel";
 import { expireBonuses } from "./app/expire-bonuses.ts";
 import { lookForLowBalances, setAlerts } from "./app/low-balance-alerts.ts";
-import { createVoucherBatch, revokeVoucherBatch } from "./app/manage-vouchers.ts";
+import { approveVoucherBatch, createVoucherBatch, revokeVoucherBatch } from "./app/manage-vouchers.ts";
 import { readMonthlyStatement } from "./app/read-monthly-statement.ts";
 import { readReceipt } from "./app/read-receipt.ts";
 import { redeemVoucher } from "./app/redeem-voucher.ts";
@@ -98,11 +98,13 @@ function statementParts({ db }: CustomerParts): StatementRouteDeps {
   };
 }
 
-function voucherParts({ db, encode, customers }: CustomerParts): VoucherRouteDeps {
+function voucherParts({ config, db, encode, customers }: CustomerParts): VoucherRouteDeps {
   const deps = { vouchers: createVoucherStore(db, encode), events: customers };
   return {
     voucherStore: deps.vouchers,
-    createVoucherBatch: (ask) => createVoucherBatch(deps, ask),
+    createVoucherBatch: (ask) =>
+      createVoucherBatch({ ...deps, fourEyesAbove: config.operations.voucherFourEyesAbove }, ask),
+    approveVoucherBatch: (ask) => approveVoucherBatch(deps, ask),
     revokeVoucherBatch: (ask) => revokeVoucherBatch(deps, ask),
     redeemVoucher: (accountId, code) => redeemVoucher(deps, accountId, code),
   };

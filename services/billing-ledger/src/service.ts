@@ -9,7 +9,14 @@ import { applyUsage } from "./app/apply-usage.ts";
 import { refundByRule } from "./app/auto-refund.ts";
 import { creditAccount } from "./app/credit-account.ts";
 import { decideProposal } from "./app/decide-proposal.ts";
-import { assignDispute, messageDispute, openDispute, resolveDispute, withdrawDispute } from "./app/dispute.ts";
+import {
+  assignDispute,
+  messageDispute,
+  openDispute,
+  replyToDispute,
+  resolveDispute,
+  withdrawDispute,
+} from "./app/dispute.ts";
 import { grantLease } from "./app/grant-lease.ts";
 import { importPrices } from "./app/import-prices.ts";
 import type { PriceGroupStore, PriceVersionStore } from "./app/price-ports.ts";
@@ -262,6 +269,7 @@ function startOperations(
     refundUsage: (...ask) => refundUsage(deps, ...ask),
     decideProposal: (...ask) => decideProposal(deps, ...ask),
     openDispute: (...ask) => openDispute(deps, ...ask),
+    replyToDispute: (...ask) => replyToDispute(deps, ...ask),
     withdrawDispute: (...ask) => withdrawDispute(deps, ...ask),
     assignDispute: (...ask) => assignDispute(deps, ...ask),
     messageDispute: (...ask) => messageDispute(deps, ...ask),
