@@ -1,4 +1,3 @@
-export type { BatchMessage, FetchBatchesOptions } from "./batches.ts";
 export { connectBus, type Bus, type BusDeps } from "./bus.ts";
 export {
   startCommandRelay,
