@@ -96,7 +96,7 @@ async function startHotPath(
     firstByteTimeoutMs: config.firstByteTimeoutMs,
     betweenBytesTimeoutMs: config.betweenBytesTimeoutMs,
     connectTimeoutMs: 5_000,
-    connectionsMax: 1_024,
+    connectionsMax: config.upstreamConnectionsMax,
   });
   scope.defer("upstream connections", () => upstream.close());
   const limiter = new RequestLimiter(
