@@ -38,25 +38,21 @@ const params = z.strictObject({ disputeId: idOf("dsp") });
 
 /** The account's own disputes, under /api/billing/disputes. */
 export function disputeRoutes(deps: DisputeRouteDeps): readonly Route[] {
-  const tell = async (accountId: AccountId, disputeId: DisputeId): Promise<{ dispute: ApiDispute }> => {
-    const found = await deps.disputes.find(disputeId, accountId);
-    if (!found) throw notFound();
-    return { dispute: toApiDispute(found) };
-  };
+  return [...readRoutes(deps), ...commandRoutes(deps)];
+}
+
+async function tell(
+  { disputes }: DisputeRouteDeps,
+  accountId: AccountId,
+  disputeId: DisputeId,
+): Promise<{ dispute: ApiDispute }> {
+  const found = await disputes.find(disputeId, accountId);
+  if (!found) throw notFound();
+  return { dispute: toApiDispute(found) };
+}
+
+function readRoutes(deps: DisputeRouteDeps): readonly Route[] {
   return [
-    defineRoute({
-      ...command,
-      operationId: "openDispute",
-      path: "/api/billing/disputes",
-      summary: "Dispute one own request; one dispute a request may be open",
-      request: { body: disputeBody },
-      responses: { 201: disputeResponse },
-      errors: ["not_found", "dispute_open", "dispute_window_closed", "dispute_limit_reached"],
-      handler: async ({ principal, body, idempotencyKey }) => {
-        const { value, headers } = accepted(await deps.openDispute(principal.accountId, body, idempotencyKey));
-        return { status: 201, headers, body: await tell(principal.accountId, value) };
-      },
-    }),
     defineRoute({
       ...read,
       operationId: "listDisputes",
@@ -81,9 +77,27 @@ export function disputeRoutes(deps: DisputeRouteDeps): readonly Route[] {
       responses: { 200: disputeDetail },
       errors: [],
       handler: async ({ principal, params: { disputeId } }) => {
-        const told = await tell(principal.accountId, disputeId);
+        const told = await tell(deps, principal.accountId, disputeId);
         const events = await deps.disputes.events(disputeId);
         return { status: 200, body: { ...told, events: events.map(toApiEvent) } };
+      },
+    }),
+  ];
+}
+
+function commandRoutes(deps: DisputeRouteDeps): readonly Route[] {
+  return [
+    defineRoute({
+      ...command,
+      operationId: "openDispute",
+      path: "/api/billing/disputes",
+      summary: "Dispute one own request; one dispute a request may be open",
+      request: { body: disputeBody },
+      responses: { 201: disputeResponse },
+      errors: ["not_found", "dispute_open", "dispute_window_closed", "dispute_limit_reached"],
+      handler: async ({ principal, body, idempotencyKey }) => {
+        const { value, headers } = accepted(await deps.openDispute(principal.accountId, body, idempotencyKey));
+        return { status: 201, headers, body: await tell(deps, principal.accountId, value) };
       },
     }),
     defineRoute({
@@ -97,7 +111,7 @@ export function disputeRoutes(deps: DisputeRouteDeps): readonly Route[] {
       handler: async ({ principal, params: { disputeId }, body, idempotencyKey }) => {
         const ask = { disputeId, text: body.text };
         const { value, headers } = accepted(await deps.replyToDispute(principal.accountId, ask, idempotencyKey));
-        return { status: 200, headers, body: await tell(principal.accountId, value) };
+        return { status: 200, headers, body: await tell(deps, principal.accountId, value) };
       },
     }),
     defineRoute({
@@ -110,7 +124,7 @@ export function disputeRoutes(deps: DisputeRouteDeps): readonly Route[] {
       errors: ["dispute_closed"],
       handler: async ({ principal, params: { disputeId }, idempotencyKey }) => {
         const { value, headers } = accepted(await deps.withdrawDispute(principal.accountId, disputeId, idempotencyKey));
-        return { status: 200, headers, body: await tell(principal.accountId, value) };
+        return { status: 200, headers, body: await tell(deps, principal.accountId, value) };
       },
     }),
   ];
