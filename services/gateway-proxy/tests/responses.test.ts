@@ -235,7 +235,12 @@ describe("400", () => {
     ["input", { input: [] }, "invalid_request"],
     [
       "input[1]",
-      { input: [{ role: "user", content: "hi" }, { type: "item_reference", id: "msg_1" }] },
+      {
+        input: [
+          { role: "user", content: "hi" },
+          { type: "item_reference", id: "msg_1" },
+        ],
+      },
       "unsupported_parameter",
     ],
     ["temprature", { temprature: 1 }, "unknown_parameter"],
