@@ -4,7 +4,6 @@ import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { Kvm } from "@nats-io/kv";
 import type { NatsConnection } from "@nats-io/nats-core";
 import type { z } from "zod";
-import { fetchBatches, type FetchBatchesOptions } from "./batches.ts";
 import { ConnectionState, openConnection, serverUrl, type BusConfig, type BusStatus } from "./connection.ts";
 import { EventConsumer, type ConsumeOptions, type ConsumerStats } from "./consumer.ts";
 import type { EncodedEvent, EventMessage } from "./envelope.ts";
@@ -40,7 +39,6 @@ export interface Bus {
   ): Promise<Result<z.output<Res>, C>>;
   serve(service: ServiceDescription, handlers: readonly RpcHandler[]): Promise<{ stop(): Promise<void> }>;
   consume(options: ConsumeOptions): Promise<{ stop(): Promise<void>; stats(): ConsumerStats }>;
-  fetchBatches(options: FetchBatchesOptions): Promise<{ stop(): Promise<void> }>;
   /** Tells whoever listens just now; may be lost. Throws on data or parameters that the contract forbids, never on a lost connection. */
   signal<P extends string, S extends z.ZodType>(
     signal: SignalDef<P, S>,
@@ -133,10 +131,6 @@ class NatsBus implements Bus {
 
   consume(options: ConsumeOptions): Promise<{ stop(): Promise<void>; stats(): ConsumerStats }> {
     return EventConsumer.start(this.deps, this.publisher, options);
-  }
-
-  fetchBatches(options: FetchBatchesOptions): Promise<{ stop(): Promise<void> }> {
-    return fetchBatches(this.deps, options);
   }
 
   signal<P extends string, S extends z.ZodType>(

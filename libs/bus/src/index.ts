@@ -1,5 +1,11 @@
-export type { BatchMessage, FetchBatchesOptions } from "./batches.ts";
 export { connectBus, type Bus, type BusDeps } from "./bus.ts";
+export {
+  startCommandRelay,
+  type CommandRelay,
+  type CommandRelayOptions,
+  type CommandSource,
+  type Verdict,
+} from "./command-relay.ts";
 export type { BusConfig, BusStatus } from "./connection.ts";
 export {
   eventHandler,

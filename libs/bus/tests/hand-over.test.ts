@@ -1,5 +1,4 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "@jest/globals";
-import { wildcardOf } from "@codex/contracts";
 import { jetstreamManager, type JetStreamManager } from "@nats-io/jetstream";
 import { eventually } from "@codex/testkit";
 import { eventHandler, type Bus } from "../src/index.ts";
@@ -40,27 +39,6 @@ interface Receiver {
   stop(): Promise<void>;
 }
 
-const fetching = async (bus: Bus): Promise<Receiver> => {
-  const seen: string[] = [];
-  const loop = await bus.fetchBatches({
-    stream: "EVENTS",
-    subject: wildcardOf(happened.pattern),
-    durable: "shared",
-    batchMax: 16,
-    // The request of the first receiver is open for the whole test.
-    expiresMs: 30_000,
-    ackWaitMs,
-    maxAckPending: 64,
-    onBatch: async (messages) => {
-      for (const message of messages) {
-        seen.push(message.subject.split(".").at(-1) ?? "");
-        message.ack();
-      }
-    },
-  });
-  return { seen, stop: () => loop.stop() };
-};
-
 const consuming = async (bus: Bus): Promise<Receiver> => {
   const seen: string[] = [];
   const consumer = await bus.consume({
@@ -86,17 +64,14 @@ const withThreeOnTheirWay = async (first: Receiver): Promise<void> => {
   });
 };
 
-describe.each([
-  ["fetchBatches", fetching],
-  ["consume", consuming],
-])("%s", (_name, receive) => {
+describe("a receiver with messages on their way", () => {
   test("given messages on their way, when their receiver stops, then it takes none and another has them within a second or so", async () => {
-    const first = await receive(distant);
+    const first = await consuming(distant);
     await withThreeOnTheirWay(first);
     const stopped = first.stop();
     link.letGo();
     await stopped;
-    const second = await receive(direct);
+    const second = await consuming(direct);
     await eventually(() => second.seen.length === 3, { what: "the three messages", timeoutMs: 3_000 });
     expect(second.seen.toSorted()).toEqual(["a", "b", "c"]);
     expect(first.seen).toEqual(["early"]);
@@ -104,7 +79,7 @@ describe.each([
   }, 15_000);
 
   test("given a connection that says nothing any more, when the receiver stops, then it waits for a second, not for ever", async () => {
-    const first = await receive(distant);
+    const first = await consuming(distant);
     await withThreeOnTheirWay(first);
     const startedMs = performance.now();
     await first.stop();
@@ -113,11 +88,11 @@ describe.each([
 });
 
 test("given a receiver with an open request, when it stops, then the next message goes to another at once", async () => {
-  const first = await fetching(distant);
+  const first = await consuming(distant);
   await publish("early");
   await eventually(() => first.seen.includes("early"), { what: "the first event" });
   await first.stop();
-  const second = await fetching(direct);
+  const second = await consuming(direct);
   await publish("late");
   await eventually(() => second.seen.includes("late"), { what: "the next event", timeoutMs: 3_000 });
   await second.stop();

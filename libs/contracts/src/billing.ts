@@ -242,3 +242,19 @@ export const refundCommand = defineEvent({
     idempotencyKey: z.string().min(8).max(128),
   }),
 });
+
+export const commandVerdictsMax = 200;
+
+export const commandVerdicts = defineRpc({
+  subject: "rpc.billing.command.verdicts.v1",
+  description:
+    "What became of commands, by the event id of their envelope. `waiting`: billing holds it and tries it again by itself. One that is absent has not arrived, or more than 90 days ago: send it again, the command's key keeps it from being done twice.",
+  timeoutMs: 2_000,
+  req: z.strictObject({ eventIds: z.array(z.string().min(1).max(256)).min(1).max(commandVerdictsMax) }),
+  res: z.strictObject({
+    verdicts: z
+      .array(z.strictObject({ eventId: z.string(), verdict: z.enum(["applied", "refused", "waiting"]) }))
+      .max(commandVerdictsMax),
+  }),
+  errors: [],
+});

@@ -1,3 +1,12 @@
+export {
+  commandOutboxMigration,
+  commandOutboxSource,
+  insertCommands,
+  type CommandDecision,
+  type CommandOutboxSource,
+  type CommandOutboxTable,
+  type CommandRow,
+} from "./command-outbox.ts";
 export { type PoolConfig } from "./connection.ts";
 export { describeSchema } from "./describe-schema.ts";
 export { isRetryable, isUniqueViolation, sqlState } from "./errors.ts";

@@ -39,16 +39,17 @@ function turnsMeaning(turns: readonly Turn[], has: Has): unknown {
   const system = ranked.filter(({ role }) => role === "system");
   const ordered = has("gemini") ? [...system, ...ranked.filter(({ role }) => role !== "system")] : ranked;
   const plain = joinTurns(ordered).map((turn): Turn => {
-    // The first system turn is one text in responses: its instructions.
-    if (turn.role === "system") {
-      const whole = turn.parts.map(({ text }) => text).join("\n\n");
-      return has("responses") ? { ...turn, parts: [{ type: "text", text: whole }] } : turn;
-    }
+    if (turn.role === "system") return turn;
     if (turn.role === "user") return { ...turn, parts: userMeaning(turn.parts, has) };
     return { ...turn, parts: assistantMeaning(turn.parts, has) };
   });
   // A turn that lost all its parts may make neighbours of two others.
-  return stripPlaces(joinTurns(joinTurns(plain)));
+  const whole = joinTurns(joinTurns(plain)).map((turn): Turn => {
+    if (turn.role !== "system" || !has("responses")) return turn;
+    // The first system turn is one text there: the instructions.
+    return { ...turn, parts: [{ type: "text", text: turn.parts.map(({ text }) => text).join("\n\n") }] };
+  });
+  return stripPlaces(whole);
 }
 
 /** Results come first; their texts are one, as gemini has one text a result. */

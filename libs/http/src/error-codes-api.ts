@@ -204,6 +204,14 @@ export const apiErrors = [
     fix: "Wait until some are resolved, or withdraw some.",
   },
   {
+    code: "dispute_message_limit",
+    kind: "conflict",
+    surfaces: ["api"],
+    title: "Too many messages in the dispute",
+    cause: "The number of messages that one side writes in one dispute is bounded.",
+    fix: "Wait for the operator's answer, or withdraw the dispute and write to support.",
+  },
+  {
     code: "dispute_assigned",
     kind: "conflict",
     surfaces: ["api"],

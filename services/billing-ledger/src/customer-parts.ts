@@ -3,12 +3,13 @@ import type { Db } from "@codex/db";
 import { systemClock, type AccountId, type RequestId, type Scope } from "@codex/kernel";
 import { expireBonuses } from "./app/expire-bonuses.ts";
 import { lookForLowBalances, setAlerts } from "./app/low-balance-alerts.ts";
-import { createVoucherBatch, revokeVoucherBatch } from "./app/manage-vouchers.ts";
+import { approveVoucherBatch, createVoucherBatch, revokeVoucherBatch } from "./app/manage-vouchers.ts";
 import { readMonthlyStatement } from "./app/read-monthly-statement.ts";
 import { readReceipt } from "./app/read-receipt.ts";
 import { redeemVoucher } from "./app/redeem-voucher.ts";
 import { refundByCommand } from "./app/refund-by-command.ts";
 import { toBusBalanceLow } from "./bus/balance-low.ts";
+import { withVerdict } from "./bus/command-verdicts.ts";
 import { refundDurable, refundHandler } from "./bus/refund-consumer.ts";
 import { createReceiptKeys } from "./crypto/receipt-signer.ts";
 import type { AlertRouteDeps } from "./http/alert-routes.ts";
@@ -28,6 +29,7 @@ import type { BillingConfig } from "./config.ts";
 import type { CustomerEvents } from "./customer-events.ts";
 import { startRounds } from "./rounds.ts";
 import type { EncodeBalanceChanged } from "./store/ledger-store.ts";
+import { createVerdictStore } from "./store/verdict-store.ts";
 import { withRefunds } from "./store/refund-store.ts";
 import type { Tables } from "./store/schema.ts";
 import { createUsageStore } from "./store/usage-store.ts";
@@ -96,11 +98,13 @@ function statementParts({ db }: CustomerParts): StatementRouteDeps {
   };
 }
 
-function voucherParts({ db, encode, customers }: CustomerParts): VoucherRouteDeps {
+function voucherParts({ config, db, encode, customers }: CustomerParts): VoucherRouteDeps {
   const deps = { vouchers: createVoucherStore(db, encode), events: customers };
   return {
     voucherStore: deps.vouchers,
-    createVoucherBatch: (ask) => createVoucherBatch(deps, ask),
+    createVoucherBatch: (ask) =>
+      createVoucherBatch({ ...deps, fourEyesAbove: config.operations.voucherFourEyesAbove }, ask),
+    approveVoucherBatch: (ask) => approveVoucherBatch(deps, ask),
     revokeVoucherBatch: (ask) => revokeVoucherBatch(deps, ask),
     redeemVoucher: (accountId, code) => redeemVoucher(deps, accountId, code),
   };
@@ -138,7 +142,12 @@ export async function startRefundCommands({ scope, db, bus, encode, customers }:
   const consumer = await bus.consume({
     stream: "COMMANDS",
     durable: refundDurable,
-    events: [refundHandler((ask) => refundByCommand({ refunds, onRefund }, ask))],
+    events: [
+      withVerdict(
+        createVerdictStore(db),
+        refundHandler((ask) => refundByCommand({ refunds, onRefund }, ask)),
+      ),
+    ],
   });
   scope.defer("refund consumer", () => consumer.stop());
 }

@@ -6,6 +6,8 @@ import type { RefundRules } from "./domain/auto-refund.ts";
 /** Settings of operators' money, refunds and disputes. */
 export interface OperationConfig {
   readonly fourEyes: FourEyes;
+  /** Micro-tokens that one operator may give away by vouchers within 24 hours. */
+  readonly voucherFourEyesAbove: bigint;
   readonly disputeRules: DisputeRules;
   readonly refundRules: RefundRules;
   readonly autoRefundPollMs: number;
@@ -16,6 +18,9 @@ export const operationFields = {
   ADJUSTMENT_FOUR_EYES_ABOVE_MICRO_TOKENS: env
     .integer({ min: 0, max: 1_000_000_000_000_000, default: 1_000_000_000 })
     .describe("what one operator may move alone on one account in 24 hours; above it a second one must approve"),
+  VOUCHER_FOUR_EYES_ABOVE_MICRO_TOKENS: env
+    .integer({ min: 0, max: 1_000_000_000_000_000, default: 10_000_000_000 })
+    .describe("what the vouchers that one operator makes in 24 hours may be worth; above it a second one must approve"),
   PROPOSAL_TTL_MS: env
     .integer({ min: 60_000, max: 2_592_000_000, default: 259_200_000 })
     .describe("after which a proposal that nobody decided ends by itself"),
@@ -52,6 +57,7 @@ export function operationConfig(values: Values): OperationConfig {
       aboveMicroTokens: BigInt(values.ADJUSTMENT_FOUR_EYES_ABOVE_MICRO_TOKENS),
       proposalTtlMs: values.PROPOSAL_TTL_MS,
     },
+    voucherFourEyesAbove: BigInt(values.VOUCHER_FOUR_EYES_ABOVE_MICRO_TOKENS),
     disputeRules: { windowDays: values.DISPUTE_WINDOW_DAYS, dueDays: values.DISPUTE_DUE_DAYS },
     refundRules: {
       upstream_error: values.AUTO_REFUND_UPSTREAM_ERROR,

@@ -9,7 +9,14 @@ import { applyUsage } from "./app/apply-usage.ts";
 import { refundByRule } from "./app/auto-refund.ts";
 import { creditAccount } from "./app/credit-account.ts";
 import { decideProposal } from "./app/decide-proposal.ts";
-import { assignDispute, messageDispute, openDispute, resolveDispute, withdrawDispute } from "./app/dispute.ts";
+import {
+  assignDispute,
+  messageDispute,
+  openDispute,
+  replyToDispute,
+  resolveDispute,
+  withdrawDispute,
+} from "./app/dispute.ts";
 import { grantLease } from "./app/grant-lease.ts";
 import { importPrices } from "./app/import-prices.ts";
 import type { PriceGroupStore, PriceVersionStore } from "./app/price-ports.ts";
@@ -21,6 +28,7 @@ import { readBalance } from "./app/read-balance.ts";
 import { refundUsage } from "./app/refund-usage.ts";
 import { startAuditor } from "./auditor.ts";
 import { toBusBalanceChanged } from "./bus/balance-changed.ts";
+import { verdictRpc, withVerdict } from "./bus/command-verdicts.ts";
 import { grantDurable, grantHandler } from "./bus/grant-consumer.ts";
 import { startPricePublisher } from "./bus/price-publisher.ts";
 import { leaseRpcs } from "./bus/lease-rpc.ts";
@@ -47,6 +55,7 @@ import { schema, type Tables } from "./store/schema.ts";
 import { createUsageScan } from "./store/usage-scan.ts";
 import { readKeySpend } from "./store/key-spend.ts";
 import { createUsageStore } from "./store/usage-store.ts";
+import { createVerdictStore } from "./store/verdict-store.ts";
 import { openWriterSession } from "./store/writer-session.ts";
 
 /** Connections for questions and grants; the writers have theirs beside. */
@@ -127,6 +136,7 @@ async function startLedger(parts: Parts): Promise<void> {
   const { config, scope, db, bus, prices, events, encode } = parts;
   const ledger = createLedgerStore(db, encode);
   const leases = createLeaseStore(db, encode);
+  const verdicts = createVerdictStore(db);
   const { leaseTtlMs, leaseReclaimEveryMs } = config;
   const recall = (accountId: AccountId): void =>
     bus.signal(leaseRecall, { params: { accountId }, data: { accountId } });
@@ -148,7 +158,12 @@ async function startLedger(parts: Parts): Promise<void> {
   const grants = await bus.consume({
     stream: "COMMANDS",
     durable: grantDurable,
-    events: [grantHandler((request) => creditAccount({ ledger, events }, request))],
+    events: [
+      withVerdict(
+        verdicts,
+        grantHandler((request) => creditAccount({ ledger, events }, request)),
+      ),
+    ],
   });
   scope.defer("grant consumer", () => grants.stop());
   await startRefundCommands(parts);
@@ -161,6 +176,7 @@ async function startLedger(parts: Parts): Promise<void> {
       concurrencyMax: 512,
     },
     [
+      verdictRpc(verdicts),
       ...ledgerRpcs({
         ledger,
         readBalance: (accountId) => readBalance({ ledger, clock: systemClock }, accountId),
@@ -196,6 +212,7 @@ const balancesMax = 1_000;
 function startUsageRounds({ config, scope, db, bus, events, encode }: Omit<Parts, "prices" | "customers">): void {
   const dirty = createDirtyBalances(db);
   const { positions } = createLeaseStore(db, encode);
+  const verdicts = createVerdictStore(db);
   const jobs = {
     "balance publisher": {
       everyMs: config.balanceRoundMs,
@@ -212,6 +229,12 @@ function startUsageRounds({ config, scope, db, bus, events, encode }: Omit<Parts
       },
     },
     "usage days": { everyMs: dayRoundMs, round: () => ensureUsageDays(db) },
+    "command verdicts": {
+      everyMs: dayRoundMs,
+      round: async () => {
+        await verdicts.prune();
+      },
+    },
   };
   for (const [name, job] of Object.entries(jobs)) {
     const rounds = startRounds({ ...job, onFailure: (error) => events.usageRoundFailed(name, error) });
@@ -252,6 +275,7 @@ function startOperations(
     refundUsage: (...ask) => refundUsage(deps, ...ask),
     decideProposal: (...ask) => decideProposal(deps, ...ask),
     openDispute: (...ask) => openDispute(deps, ...ask),
+    replyToDispute: (...ask) => replyToDispute(deps, ...ask),
     withdrawDispute: (...ask) => withdrawDispute(deps, ...ask),
     assignDispute: (...ask) => assignDispute(deps, ...ask),
     messageDispute: (...ask) => messageDispute(deps, ...ask),

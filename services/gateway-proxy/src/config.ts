@@ -18,6 +18,7 @@ export interface GatewayConfig {
   readonly requestsPerMinute: number;
   readonly firstByteTimeoutMs: number;
   readonly betweenBytesTimeoutMs: number;
+  readonly upstreamConnectionsMax: number;
   readonly keepAliveMs: number;
   readonly bodyMemoryBytes: number;
 }
@@ -65,6 +66,9 @@ export const gatewayConfig = defineConfig({
     GATEWAY_BETWEEN_BYTES_TIMEOUT_MS: env
       .integer({ min: 100, max: 900_000, default: 120_000 })
       .describe("Silence of a running upstream that counts as a cut"),
+    GATEWAY_UPSTREAM_CONNECTIONS_MAX: env
+      .integer({ min: 1, max: 65_536, default: 8_192 })
+      .describe("Connections of a worker to one upstream: as many answers at a time; further ones wait"),
     GATEWAY_KEEP_ALIVE_MS: env
       .integer({ min: 100, max: 120_000, default: 10_000 })
       .describe("Silence after which a stream shows its client a sign of life"),
@@ -89,6 +93,7 @@ export const gatewayConfig = defineConfig({
     requestsPerMinute: values.GATEWAY_REQUESTS_PER_MINUTE,
     firstByteTimeoutMs: values.GATEWAY_FIRST_BYTE_TIMEOUT_MS,
     betweenBytesTimeoutMs: values.GATEWAY_BETWEEN_BYTES_TIMEOUT_MS,
+    upstreamConnectionsMax: values.GATEWAY_UPSTREAM_CONNECTIONS_MAX,
     keepAliveMs: values.GATEWAY_KEEP_ALIVE_MS,
     bodyMemoryBytes: values.GATEWAY_BODY_MEMORY_BYTES,
   }),

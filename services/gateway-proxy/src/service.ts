@@ -8,14 +8,7 @@ import { Catalogue } from "./app/catalogue.ts";
 import { KeyCache } from "./app/key-cache.ts";
 import { Lender } from "./app/lender.ts";
 import { RequestLimiter } from "./app/request-limiter.ts";
-import {
-  bookReader,
-  hearRecalls,
-  keyResolver,
-  leaseGranter,
-  leaseReturner,
-  watchBuckets,
-} from "./bus/adapters.ts";
+import { bookReader, hearRecalls, keyResolver, leaseGranter, leaseReturner, watchBuckets } from "./bus/adapters.ts";
 import type { GatewayConfig } from "./config.ts";
 import { gatewayEvents, type GatewayEvents } from "./events.ts";
 import { BodyMemory } from "./http/v1/body-memory.ts";
@@ -96,7 +89,7 @@ async function startHotPath(
     firstByteTimeoutMs: config.firstByteTimeoutMs,
     betweenBytesTimeoutMs: config.betweenBytesTimeoutMs,
     connectTimeoutMs: 5_000,
-    connectionsMax: 1_024,
+    connectionsMax: config.upstreamConnectionsMax,
   });
   scope.defer("upstream connections", () => upstream.close());
   const limiter = new RequestLimiter(

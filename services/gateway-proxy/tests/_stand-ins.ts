@@ -194,6 +194,8 @@ export class BillingStandIn extends Switchable {
   private readonly leases = new Map<string, StandInLease>();
   private readonly records = new Map<string, SpoolRecord>();
   private readonly contiguous = new Map<string, number>();
+  /** In the stream: what was read is in the books above. */
+  private position = 0;
   /** Records that came again, as they may; and those that came again as something else, as they must not. */
   duplicates = 0;
   readonly conflicts: string[] = [];
@@ -263,25 +265,29 @@ export class BillingStandIn extends Switchable {
         }),
       ),
     ]);
-    const consumer = await this.bus.fetchBatches({
+    const reader = this.bus.readStream({
       stream: usageEnvelope.stream,
-      durable: "stand-in",
+      name: "stand-in",
       subject: "usage.v1.*",
       batchMax: 64,
       expiresMs: 1_000,
-      ackWaitMs: 2_000,
-      maxAckPending: 256,
-      onBatch: async (messages) => {
+      lingerMs: 10,
+      position: ({ lastSeq }) => {
+        if (lastSeq < this.position) this.position = 0;
+        return Promise.resolve(this.position);
+      },
+      onBatch: (messages) => {
         for (const message of messages) {
           const decoded = decodeEvent(usageEnvelope, message.data);
           if (!decoded.ok) throw new Error(`unreadable envelope: ${decoded.problem}`);
           const { epoch, partition, records } = decoded.value.data;
           for (const record of records) this.apply(epoch, partition, record);
-          message.ack();
+          this.position = message.seq;
         }
+        return Promise.resolve();
       },
     });
-    return [consumer, service];
+    return [reader, service];
   }
 
   private async grantOrRecall(ask: Ask) {

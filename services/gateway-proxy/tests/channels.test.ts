@@ -430,6 +430,12 @@ test("given a drain, then nothing new is taken, what runs ends well, and then th
 }, 60_000);
 
 describe("the test button", () => {
+  const breakOff: Script = (_call, res) => {
+    res.destroy();
+  };
+  const answerWithHtml: Script = (_call, res) => {
+    res.end("<html>");
+  };
   const tried = async (channel: Channel, body: unknown = {}): Promise<Answer["body"]> => {
     const at = `${path}/${channel.channelId}/test`;
     await live(async () => (await operate("POST", at, body)).status === 200, "the channel to be known");
@@ -449,8 +455,8 @@ describe("the test button", () => {
       [refuse(404), 404, /model/],
       [refuse(301, { location: "http://127.0.0.1:1/" }), 301, /redirects/],
       [refuse(500), 500, /failed/],
-      [(_call: unknown, res: { destroy(): void }) => void res.destroy(), null, /broke off/],
-      [(_call: unknown, res: { end(text: string): void }) => void res.end("<html>"), 200, /no answer/],
+      [breakOff, null, /broke off/],
+      [answerWithHtml, 200, /no answer/],
     ] as const) {
       only.script = script;
       const result = await tried(channel);

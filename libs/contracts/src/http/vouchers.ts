@@ -37,12 +37,15 @@ export const voucherBatch = z.strictObject({
   redeemed: count,
   maxPerAccount: count,
   expiresAt: instant.nullable(),
-  /** `expired` and `revoked` batches pay no more codes. */
-  state: z.enum(["open", "expired", "revoked"]),
+  /** `proposed`: no code is paid before another operator approves. `expired` and `revoked` batches pay no more codes. */
+  state: z.enum(["proposed", "open", "expired", "revoked"]),
   note: z.string(),
   createdBy: idOf("acc"),
   createdAt: instant,
   revokedAt: instant.nullable(),
+  /** Null where none was needed, or as long as it is `proposed`. */
+  approvedBy: idOf("acc").nullable(),
+  approvedAt: instant.nullable(),
 });
 
 /** `codes` stand in the first answer only: they are not stored. A repeat of the same command has null. */
@@ -61,6 +64,7 @@ export const voucherBatchQuery = z.strictObject({
 });
 
 export const voucherRevokeBody = z.strictObject({ reason });
+export const voucherApproveBody = z.strictObject({ reason });
 export const voucherBatchResponse = z.strictObject({ batch: voucherBatch });
 
 /** Any text is taken: what is no code gets the same answer as a code that nobody issued. */

@@ -73,6 +73,11 @@ export interface QueueQuery {
 export interface DisputeStore {
   open(command: Command, ask: OpenAsk): Promise<Outcome<DisputeId>>;
   withdraw(command: Command, accountId: AccountId, disputeId: DisputeId): Promise<Outcome<DisputeId>>;
+  reply(
+    command: Command,
+    accountId: AccountId,
+    ask: { readonly disputeId: DisputeId; readonly text: string; readonly repliesMax: number },
+  ): Promise<Outcome<DisputeId>>;
   assign(command: Command, ask: AssignAsk): Promise<Outcome<DisputeId>>;
   message(command: Command, actor: AccountId, disputeId: DisputeId, text: string): Promise<Outcome<DisputeId>>;
   resolve(command: Command, ask: ResolveAsk): Promise<Outcome<Refunded | Proposed | { readonly outcome: "rejected" }>>;

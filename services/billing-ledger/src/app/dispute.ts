@@ -13,6 +13,8 @@ export interface DisputeRules {
 
 /** Disputes of one account that may be open at once: more than a person writes, fewer than fill the queue. */
 const openMax = 100;
+/** Messages of the user in one dispute: a conversation, and far below what the timeline shows. */
+export const repliesMax = 20;
 
 interface UserDeps {
   readonly disputes: DisputeStore;
@@ -47,6 +49,19 @@ export async function withdrawDispute(
   const command = commandOf("dispute_withdraw", accountId, idempotencyKey, [disputeId]);
   const outcome = await deps.disputes.withdraw(command, accountId, disputeId);
   deps.events.operated("dispute_withdraw", outcomeName(outcome));
+  return outcome;
+}
+
+/** The account's own words in an open dispute; both sides see them in the timeline. At most {@link repliesMax} a dispute. */
+export async function replyToDispute(
+  deps: UserDeps,
+  accountId: AccountId,
+  ask: { readonly disputeId: DisputeId; readonly text: string },
+  idempotencyKey: string,
+): Promise<Outcome<DisputeId>> {
+  const command = commandOf("dispute_reply", accountId, idempotencyKey, [ask.disputeId, ask.text]);
+  const outcome = await deps.disputes.reply(command, accountId, { ...ask, repliesMax });
+  deps.events.operated("dispute_reply", outcomeName(outcome));
   return outcome;
 }
 

@@ -17,6 +17,13 @@ export interface VoucherBatchAsk {
   readonly reason: string;
 }
 
+interface BatchAct {
+  readonly actor: AccountId;
+  readonly idempotencyKey: string;
+  readonly batchId: VoucherBatchId;
+  readonly reason: string;
+}
+
 interface Deps {
   readonly vouchers: VoucherStore;
   readonly events: VoucherEvents;
@@ -32,9 +39,10 @@ function commandOf(act: string, actor: AccountId, idempotencyKey: string, input:
 /**
  * Makes a batch once a key and answers its codes, which exist nowhere afterwards. A repeat of the same command answers the batch
  * without codes: whoever lost the first answer revokes the batch and makes another. `conflict`: the key was used for other input.
+ * Above the limit of one operator the codes are worth nothing until {@link approveVoucherBatch}.
  */
 export async function createVoucherBatch(
-  { vouchers, events }: Deps,
+  { vouchers, events, fourEyesAbove }: Deps & { readonly fourEyesAbove: MicroTokens },
   ask: VoucherBatchAsk,
 ): Promise<{ readonly batch: VoucherBatch; readonly codes: readonly string[] | null } | "conflict"> {
   const { actor, idempotencyKey, count, expiresAt, ...rest } = ask;
@@ -42,7 +50,7 @@ export async function createVoucherBatch(
   const input = [count, rest.amount.toString(), rest.bucket, expiresAt?.toISOString() ?? null];
   const outcome = await vouchers.create(
     commandOf("voucher-batch", actor, idempotencyKey, [...input, rest.maxPerAccount, rest.note, rest.reason]),
-    { ...rest, actor, expiresAt, batchId: newId("vcb"), codeHashes: codes.map(codeHashOf) },
+    { ...rest, actor, expiresAt, fourEyesAbove, batchId: newId("vcb"), codeHashes: codes.map(codeHashOf) },
   );
   if (outcome.outcome === "conflict") return "conflict";
   const batch = await known(vouchers, outcome.batchId);
@@ -54,17 +62,24 @@ export async function createVoucherBatch(
 /** From its answer on no code of the batch is paid any more; what was redeemed stays with who has it. */
 export async function revokeVoucherBatch(
   { vouchers, events }: Deps,
-  ask: {
-    readonly actor: AccountId;
-    readonly idempotencyKey: string;
-    readonly batchId: VoucherBatchId;
-    readonly reason: string;
-  },
+  ask: BatchAct,
 ): Promise<VoucherBatch | "conflict" | "not_found" | "already_revoked"> {
   const command = commandOf("voucher-revoke", ask.actor, ask.idempotencyKey, [ask.batchId, ask.reason]);
   const outcome = await vouchers.revoke(command, ask);
   if (!("batchId" in outcome)) return outcome.outcome;
   if (outcome.outcome === "revoked") events.voucherBatchChanged("revoked", outcome.batchId);
+  return known(vouchers, outcome.batchId);
+}
+
+/** The second pair of eyes: from its answer on the codes are paid. Never the maker. */
+export async function approveVoucherBatch(
+  { vouchers, events }: Deps,
+  ask: BatchAct,
+): Promise<VoucherBatch | "conflict" | "not_found" | "own_batch" | "already_revoked" | "already_approved"> {
+  const command = commandOf("voucher-approve", ask.actor, ask.idempotencyKey, [ask.batchId, ask.reason]);
+  const outcome = await vouchers.approve(command, ask);
+  if (!("batchId" in outcome)) return outcome.outcome;
+  if (outcome.outcome === "approved") events.voucherBatchChanged("approved", outcome.batchId);
   return known(vouchers, outcome.batchId);
 }
 

@@ -25,6 +25,7 @@ export type Refusal =
         | "under_review"
         | "assigned_to_other"
         | "window_closed"
+        | "too_many_messages"
         | "too_many_open";
     }
   | { readonly refused: "insufficient_balance"; readonly debitable: MicroTokens }

@@ -12,6 +12,10 @@ export interface VoucherBatch {
   readonly maxPerAccount: number;
   readonly expiresAt: Date | null;
   readonly revokedAt: Date | null;
+  /** Above the limit of its maker: no code is paid before another operator has approved it. */
+  readonly approvalNeeded: boolean;
+  readonly approvedBy: AccountId | null;
+  readonly approvedAt: Date | null;
   readonly note: string;
   readonly createdBy: AccountId;
   readonly createdAt: Date;
@@ -26,6 +30,8 @@ export interface NewVoucherBatch {
   readonly expiresAt: Date | null;
   readonly note: string;
   readonly reason: string;
+  /** What one operator may give away alone within 24 hours, all batches together. */
+  readonly fourEyesAbove: MicroTokens;
   /** SHA-256 of each code. */
   readonly codeHashes: readonly Uint8Array[];
 }
@@ -64,6 +70,13 @@ export interface VoucherStore {
     command: CommandKey,
     batch: { readonly batchId: VoucherBatchId; readonly actor: AccountId; readonly reason: string },
   ): Promise<BatchOutcome<"revoked"> | { readonly outcome: "not_found" | "already_revoked" }>;
+  /** `own_batch`: the maker may not. `already_approved`: also where none is needed. */
+  approve(
+    command: CommandKey,
+    batch: { readonly batchId: VoucherBatchId; readonly actor: AccountId; readonly reason: string },
+  ): Promise<
+    BatchOutcome<"approved"> | { readonly outcome: "not_found" | "own_batch" | "already_revoked" | "already_approved" }
+  >;
   find(batchId: VoucherBatchId): Promise<VoucherBatch | undefined>;
   /** Newest first; at most `limit`. */
   list(limit: number, before: VoucherBatchId | undefined): Promise<readonly VoucherBatch[]>;
@@ -73,5 +86,5 @@ export interface VoucherStore {
 
 export interface VoucherEvents {
   voucherTried(outcome: RedeemOutcome["outcome"]): void;
-  voucherBatchChanged(act: "created" | "revoked", batchId: VoucherBatchId): void;
+  voucherBatchChanged(act: "created" | "revoked" | "approved", batchId: VoucherBatchId): void;
 }

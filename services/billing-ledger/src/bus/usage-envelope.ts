@@ -3,6 +3,7 @@ import { decodeEvent, type ReadMessage } from "@codex/bus";
 import { spoolRecord, usageEnvelope, usageEnvelopeRecordsMax, usagePartitionOf } from "@codex/contracts";
 import { z } from "zod";
 import { storable } from "../app/apply-usage.ts";
+import { canonicalUsage } from "./canonical-record.ts";
 import type { AsideRecord, SpooledRecord } from "../app/ports.ts";
 import { quickUsageRecord } from "./quick-record.ts";
 
@@ -46,11 +47,11 @@ export function fromBusUsage(message: Pick<ReadMessage, "data" | "seq">, partiti
 }
 
 function readRecord(envelope: Envelope, wire: unknown, index: number, streamSeq: number): SpooledRecord | AsideRecord {
-  // The sender keeps its spool's bytes, so a resend has the same text and the same hash.
   const raw = storable(JSON.stringify(wire));
-  const payloadHash = hashOf(raw);
   const quick = quickUsageRecord(wire);
   const parsed = quick ? { success: true as const, data: quick } : spoolRecord.safeParse(wire);
+  const isUsage = parsed.success && parsed.data.type === "usage";
+  const payloadHash = hashOf(isUsage ? canonicalUsage(wire as Record<string, unknown>, raw) : raw);
   const at = { partition: envelope.partition, payloadHash, raw, streamSeq };
   if (!parsed.success) {
     const seq = seqOf(envelope, wire, index);

@@ -2,6 +2,7 @@ import {
   disputeBody,
   disputeDetail,
   disputeList,
+  disputeMessageBody,
   disputeQuery,
   disputeResponse,
   idOf,
@@ -22,6 +23,11 @@ export interface DisputeRouteDeps {
     key: string,
   ) => Promise<Outcome<DisputeId>>;
   readonly withdrawDispute: (accountId: AccountId, disputeId: DisputeId, key: string) => Promise<Outcome<DisputeId>>;
+  readonly replyToDispute: (
+    accountId: AccountId,
+    ask: { readonly disputeId: DisputeId; readonly text: string },
+    key: string,
+  ) => Promise<Outcome<DisputeId>>;
   readonly disputes: Pick<DisputeStore, "find" | "events" | "ofAccount" | "queue">;
 }
 
@@ -78,6 +84,20 @@ export function disputeRoutes(deps: DisputeRouteDeps): readonly Route[] {
         const told = await tell(principal.accountId, disputeId);
         const events = await deps.disputes.events(disputeId);
         return { status: 200, body: { ...told, events: events.map(toApiEvent) } };
+      },
+    }),
+    defineRoute({
+      ...command,
+      operationId: "replyToDispute",
+      path: "/api/billing/disputes/:disputeId/messages",
+      summary: "Write to the operator in an own, open dispute; at most 20 messages of 2,000 characters",
+      request: { params, body: disputeMessageBody },
+      responses: { 200: disputeResponse },
+      errors: ["dispute_closed", "dispute_message_limit"],
+      handler: async ({ principal, params: { disputeId }, body, idempotencyKey }) => {
+        const ask = { disputeId, text: body.text };
+        const { value, headers } = accepted(await deps.replyToDispute(principal.accountId, ask, idempotencyKey));
+        return { status: 200, headers, body: await tell(principal.accountId, value) };
       },
     }),
     defineRoute({

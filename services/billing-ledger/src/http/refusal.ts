@@ -37,6 +37,8 @@ export function toApiError(refusal: Refusal): AppError {
       return appError("dispute_assigned", "Another operator has this dispute.");
     case "window_closed":
       return appError("dispute_window_closed", "The request is too old to be disputed.");
+    case "too_many_messages":
+      return appError("dispute_message_limit", "You have written as many messages in this dispute as it takes.");
     case "too_many_open":
       return appError("dispute_limit_reached", "Too many disputes of this account are open.");
   }

@@ -1,5 +1,6 @@
 import {
   idOf,
+  voucherApproveBody,
   voucherBatchBody,
   voucherBatchCreated,
   voucherBatchList,
@@ -27,6 +28,12 @@ export interface VoucherRouteDeps {
     readonly batchId: VoucherBatchId;
     readonly reason: string;
   }) => Promise<VoucherBatch | "conflict" | "not_found" | "already_revoked">;
+  readonly approveVoucherBatch: (ask: {
+    readonly actor: AccountId;
+    readonly idempotencyKey: string;
+    readonly batchId: VoucherBatchId;
+    readonly reason: string;
+  }) => Promise<VoucherBatch | "conflict" | "not_found" | "own_batch" | "already_revoked" | "already_approved">;
   readonly redeemVoucher: (accountId: AccountId, code: string) => Promise<RedeemOutcome>;
 }
 
@@ -38,7 +45,7 @@ const operator = {
 } as const;
 
 export function voucherRoutes(deps: VoucherRouteDeps): readonly Route[] {
-  return [redeemRoute(deps), createRoute(deps), listRoute(deps), revokeRoute(deps)];
+  return [redeemRoute(deps), createRoute(deps), listRoute(deps), approveRoute(deps), revokeRoute(deps)];
 }
 
 function redeemRoute(deps: VoucherRouteDeps): Route {
@@ -83,7 +90,8 @@ function createRoute(deps: VoucherRouteDeps): Route {
     operationId: "createVoucherBatch",
     method: "POST",
     path: "/api/billing/operator/voucher-batches",
-    summary: "Make a batch of vouchers; the codes are in this answer and nowhere else",
+    summary:
+      "Make a batch of vouchers; the codes are in this answer and nowhere else. Above the limit they wait for an approval",
     rateClass: "write",
     idempotent: true,
     bodyLimitBytes: 8_192,
@@ -130,6 +138,44 @@ function listRoute(deps: VoucherRouteDeps): Route {
   });
 }
 
+function approveRoute(deps: VoucherRouteDeps): Route {
+  return defineRoute({
+    ...operator,
+    operationId: "approveVoucherBatch",
+    method: "POST",
+    path: "/api/billing/operator/voucher-batches/:batchId/approve",
+    summary: "Let the codes of another operator's batch be paid; to refuse, revoke it",
+    rateClass: "write",
+    idempotent: true,
+    bodyLimitBytes: 4_096,
+    request: { params: z.strictObject({ batchId: idOf("vcb") }), body: voucherApproveBody },
+    responses: { 200: voucherBatchResponse },
+    errors: ["not_found", "conflict", "second_operator_required"],
+    handler: async ({ principal, params, body, idempotencyKey }) => {
+      const approved = await deps.approveVoucherBatch({
+        actor: principal.accountId,
+        idempotencyKey,
+        batchId: params.batchId,
+        reason: body.reason,
+      });
+      switch (approved) {
+        case "not_found":
+          throw notFound();
+        case "conflict":
+          throw keyReused();
+        case "own_batch":
+          throw appError("second_operator_required", "The batch is your own; another operator must approve it.");
+        case "already_revoked":
+          throw appError("conflict", "The batch was revoked before.");
+        case "already_approved":
+          throw appError("conflict", "The batch needs no approval, or has it already.");
+        default:
+          return { status: 200, body: { batch: toApiBatch(approved) } };
+      }
+    },
+  });
+}
+
 function revokeRoute(deps: VoucherRouteDeps): Route {
   return defineRoute({
     ...operator,
@@ -162,9 +208,10 @@ function keyReused(): Error {
   return appError("idempotency_key_reused", "This Idempotency-Key was used for another request.");
 }
 
-function stateOf(batch: VoucherBatch): "open" | "expired" | "revoked" {
+function stateOf(batch: VoucherBatch): "proposed" | "open" | "expired" | "revoked" {
   if (batch.revokedAt) return "revoked";
-  return batch.expiresAt && batch.expiresAt.getTime() <= Date.now() ? "expired" : "open";
+  if (batch.expiresAt && batch.expiresAt.getTime() <= Date.now()) return "expired";
+  return batch.approvalNeeded && !batch.approvedAt ? "proposed" : "open";
 }
 
 function toApiBatch(batch: VoucherBatch): z.output<typeof voucherBatchResponse>["batch"] {
@@ -181,5 +228,7 @@ function toApiBatch(batch: VoucherBatch): z.output<typeof voucherBatchResponse>[
     createdBy: batch.createdBy,
     createdAt: batch.createdAt.toISOString(),
     revokedAt: batch.revokedAt?.toISOString() ?? null,
+    approvedBy: batch.approvedBy,
+    approvedAt: batch.approvedAt?.toISOString() ?? null,
   };
 }

@@ -81,6 +81,7 @@ function fromDbRefusal(answer: DbAnswer): Refusal {
     case "under_review":
     case "assigned_to_other":
     case "window_closed":
+    case "too_many_messages":
     case "too_many_open":
       return { refused: answer.outcome };
     case "insufficient_balance":

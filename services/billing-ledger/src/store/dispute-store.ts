@@ -29,6 +29,14 @@ export function createDisputeStore(db: Db<Tables>, encode: EncodeBalanceChanged)
         sql`withdraw_dispute(${keyOf(command)}, ${idToUuid(accountId)}::uuid, ${idToUuid(disputeId)}::uuid)`,
         fromDbDisputeId,
       ),
+    reply: (command, accountId, { disputeId, text, repliesMax }) =>
+      runCommand(
+        db,
+        encode,
+        sql`reply_dispute(${keyOf(command)}, ${idToUuid(accountId)}::uuid, ${idToUuid(disputeId)}::uuid, ${text},
+          ${repliesMax}::integer)`,
+        fromDbDisputeId,
+      ),
     assign: (command, ask) =>
       runCommand(
         db,

@@ -140,6 +140,12 @@ export interface PriceRowTable {
   off_peak: unknown;
 }
 
+interface CommandVerdictTable {
+  event_id: string;
+  verdict: "applied" | "refused" | "waiting";
+  at: Generated<Date>;
+}
+
 export interface Tables extends OperationTables {
   balance: BalanceTable;
   transfer: TransferTable;
@@ -148,6 +154,7 @@ export interface Tables extends OperationTables {
   gateway_cursor: GatewayCursorTable;
   ingest_position: IngestPositionTable;
   quarantine: QuarantineTable;
+  command_verdict: CommandVerdictTable;
   price_version: PriceVersionTable;
   live_price_version: PriceVersionTable;
   price_version_cancelled: PriceVersionCancelledTable;

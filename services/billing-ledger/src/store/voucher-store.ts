@@ -33,10 +33,14 @@ interface BatchRow {
   note: string;
   created_by: string;
   created_at: Date;
+  approval_needed: boolean;
+  approved_by: string | null;
+  approved_at: Date | null;
 }
 
 const batches = sql`
   select b.id, b.bucket, b.amount, b.total, b.max_per_account, b.expires_at, b.revoked_at, b.note, b.created_by, b.created_at,
+    b.approval_needed, b.approved_by, b.approved_at,
     (select count(v.redeemed_by)::integer from voucher v where v.batch_id = b.id) as redeemed
   from voucher_batch b`;
 
@@ -52,7 +56,8 @@ export function createVoucherStore(db: Db<Tables>, encode: EncodeBalanceChanged)
       const answer = await ask(sql`create_voucher_batch(
         ${key}, ${Buffer.from(inputHash)}::bytea, ${idToUuid(batch.batchId)}::uuid, ${idToUuid(batch.actor)}::uuid,
         ${batch.bucket}, ${batch.amount}::bigint, ${batch.maxPerAccount}::integer, ${batch.expiresAt}::timestamptz,
-        ${batch.note}, ${batch.reason}, ${batch.codeHashes.map((hash) => Buffer.from(hash))}::bytea[])`);
+        ${batch.note}, ${batch.reason}, ${batch.codeHashes.map((hash) => Buffer.from(hash))}::bytea[],
+        ${batch.fourEyesAbove}::bigint)`);
       return done(answer, "created") ?? { outcome: "conflict" };
     },
     revoke: async ({ key, inputHash }, { batchId, actor, reason }) => {
@@ -60,6 +65,19 @@ export function createVoucherStore(db: Db<Tables>, encode: EncodeBalanceChanged)
         ${key}, ${Buffer.from(inputHash)}::bytea, ${idToUuid(batchId)}::uuid, ${idToUuid(actor)}::uuid, ${reason})`);
       if (answer.outcome === "not_found" || answer.outcome === "already_revoked") return { outcome: answer.outcome };
       return done(answer, "revoked") ?? { outcome: "conflict" };
+    },
+    approve: async ({ key, inputHash }, { batchId, actor, reason }) => {
+      const answer = await ask(sql`approve_voucher_batch(
+        ${key}, ${Buffer.from(inputHash)}::bytea, ${idToUuid(batchId)}::uuid, ${idToUuid(actor)}::uuid, ${reason})`);
+      switch (answer.outcome) {
+        case "not_found":
+        case "own_batch":
+        case "already_revoked":
+        case "already_approved":
+          return { outcome: answer.outcome };
+        default:
+          return done(answer, "approved") ?? { outcome: "conflict" };
+      }
     },
     find: async (batchId) => {
       const { rows } = await sql<BatchRow>`${batches} where b.id = ${idToUuid(batchId)}`.execute(db.kysely);
@@ -119,5 +137,8 @@ function fromDbBatch(row: BatchRow): VoucherBatch {
     note: row.note,
     createdBy: uuidToId("acc", row.created_by),
     createdAt: row.created_at,
+    approvalNeeded: row.approval_needed,
+    approvedBy: row.approved_by === null ? null : uuidToId("acc", row.approved_by),
+    approvedAt: row.approved_at,
   };
 }

@@ -2,7 +2,7 @@ import { usageRecord, type SpoolRecord } from "@codex/contracts";
 import { newId, type AccountId } from "@codex/kernel";
 import { expect, test } from "@jest/globals";
 import fc from "fast-check";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as z from "zod";
@@ -80,6 +80,21 @@ test("a flipped bit loses its own record alone, and is told", () => {
 test("the hand-written wire form of a usage record is the contract's", () => {
   const record = { ...usageOf(openRequest(accountId, leaseId), 42n), type: "usage" as const, seq: 3 };
   expect(JSON.parse(usagePayload(record))).toEqual(z.encode(usageRecord, record));
+});
+
+test("given a spool that a gateway wrote before pictures, sound and price groups, then its records say the defaults and nothing else changes", () => {
+  withDirectory((directory) => {
+    const spool = openSpool(directory, []);
+    spool.leaseGranted(leaseId, accountId);
+    const closed = { ...usageOf(openRequest(accountId, leaseId), 42n), type: "usage" as const, seq: 1 };
+    const { images, audioMs, priceGroup, ...former } = JSON.parse(usagePayload(closed)) as Record<string, unknown>;
+    expect([images, audioMs, priceGroup]).toEqual([null, 0, "default"]);
+    const file = join(directory, readdirSync(directory).find((name) => name.endsWith(".spool")) ?? "");
+    appendFileSync(file, encodeRecord({ type: "close", payload: JSON.stringify(former) }));
+    const [leftover] = readLeftovers(directory);
+    expect(leftover?.records[0]).toEqual(closed);
+    expect(leftover?.damagedBytes).toBe(0);
+  });
 });
 
 test("kill -9 in the middle: closed requests are kept, open ones are settled by their progress, leases are closed last", () => {

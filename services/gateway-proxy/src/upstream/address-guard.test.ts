@@ -1,5 +1,5 @@
-import { describe, expect, test } from "@jest/globals";
-import { createServer } from "node:http";
+import { afterEach, describe, expect, test } from "@jest/globals";
+import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { guardedLookup, mayConnect, type Lookup } from "./address-guard.ts";
 import { checkBaseUrl } from "./base-url.ts";
@@ -181,12 +181,18 @@ describe("the connection itself", () => {
     }
   }
 
+  const servers: Server[] = [];
+  afterEach(async () => {
+    for (const server of servers.splice(0)) await new Promise((resolve) => server.close(resolve));
+  });
+
   test("given a server on this machine, then a name or a literal for it is reached only with the egress `private`", async () => {
     let reached = 0;
     const server = createServer((_req, res) => {
       reached += 1;
       res.end("{}");
     });
+    servers.push(server);
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     const port = String((server.address() as AddressInfo).port);
     const local = resolver(["127.0.0.1"]);
@@ -202,6 +208,5 @@ describe("the connection itself", () => {
     expect(reached).toBe(0);
     expect(await attempt(`http://upstream.example:${port}`, "private", local)).toBe(200);
     expect(reached).toBe(1);
-    await new Promise((resolve) => server.close(resolve));
   });
 });

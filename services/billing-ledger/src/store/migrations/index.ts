@@ -28,6 +28,9 @@ import { priceClasses } from "./20261125T1500-price-classes.ts";
 import { auditor } from "./20261125T1600-auditor.ts";
 import { ledgerSeal } from "./20261125T1610-ledger-seal.ts";
 import { usageAppendOnly } from "./20261125T1620-usage-append-only.ts";
+import { voucherFourEyes } from "./20261126T1020-voucher-four-eyes.ts";
+import { disputeReplies } from "./20261126T1010-dispute-replies.ts";
+import { commandVerdicts } from "./20261126T1000-command-verdicts.ts";
 
 /** Every migration, oldest first. A file that has been merged is never edited; a mistake is corrected by the next one. */
 export const migrations: readonly Migration[] = [
@@ -61,4 +64,7 @@ export const migrations: readonly Migration[] = [
   { name: "20261125T1600_auditor", up: auditor, additive: true },
   { name: "20261125T1610_ledger_seal", up: ledgerSeal, additive: true },
   { name: "20261125T1620_usage_append_only", up: usageAppendOnly, additive: true },
+  { name: "20261126T1000_command_verdicts", up: commandVerdicts, additive: true },
+  { name: "20261126T1010_dispute_replies", up: disputeReplies, additive: true },
+  { name: "20261126T1020_voucher_four_eyes", up: voucherFourEyes, additive: true },
 ];
