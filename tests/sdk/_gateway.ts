@@ -1,6 +1,7 @@
 import type { UsageRecord } from "@codex/contracts";
 import { eventually } from "@codex/testkit";
 import { startWorld, type World } from "../../services/gateway-proxy/tests/_world.ts";
+import { Payers, toldApart, type Payer } from "./_payer.ts";
 
 /**
  * A gateway in front of the demo upstream, as its own tests start it, for the vendors' own packages: what they send and what
@@ -8,6 +9,10 @@ import { startWorld, type World } from "../../services/gateway-proxy/tests/_worl
  */
 export interface SdkWorld extends World {
   readonly apiKey: string;
+  /** A customer of its own for one test; 100,000 tokens of balance unless told. */
+  payer(balanceMicroTokens?: bigint): Payer;
+  /** Also checks that no payer was charged more than its test has named. */
+  stop(): Promise<void>;
   /** A usage row of the customer that ended like this, once there is one. */
   rowWith(status: UsageRecord["status"]): Promise<UsageRecord>;
 }
@@ -29,11 +34,20 @@ const models = [
 ];
 
 export async function startSdkWorld(): Promise<SdkWorld> {
-  const world = await startWorld({}, models);
+  const world = await startWorld({}, models.map(toldApart));
   const { accountId, apiKey } = world.customer(100_000_000_000n);
+  const payers = new Payers(world);
   return {
     ...world,
     apiKey,
+    payer: (balanceMicroTokens = 100_000_000_000n) => payers.open(balanceMicroTokens),
+    async stop() {
+      try {
+        payers.expectNothingMore();
+      } finally {
+        await world.stop();
+      }
+    },
     rowWith: (status) =>
       eventually(() => world.billing.usage(accountId).find((row) => row.status === status), {
         what: `a usage row with status ${status}`,

@@ -1,8 +1,8 @@
-import { createHash } from "node:crypto";
 import type { Model } from "./models.ts";
 import { languageOf } from "./text/language.ts";
 import { answerText, excerpt, fillerText, refusalText, thinkingText } from "./text/phrases.ts";
 import { sampleOf } from "./text/sample.ts";
+import { callsFor } from "./tool-calls.ts";
 import {
   bytesPerToken,
   choiceTokens,
@@ -23,8 +23,12 @@ import {
 
 export interface ToolSpec {
   readonly name: string;
-  /** JSON Schema of the arguments. */
+  /** JSON Schema of the arguments; of a custom tool there is none. */
   readonly parameters: unknown;
+  /** Takes free text in place of arguments (the Responses API alone has such tools). */
+  readonly custom?: boolean;
+  /** The group of tools that it is in, also of the Responses API. */
+  readonly namespace?: string;
 }
 
 export type ToolChoice =
@@ -53,7 +57,10 @@ export interface ToolCall {
   /** 24 hexadecimal digits; each dialect puts its prefix before. */
   readonly id: string;
   readonly name: string;
+  /** Of a custom tool, its free text. */
   readonly argumentsJson: string;
+  readonly custom?: boolean;
+  readonly namespace?: string;
 }
 
 export type Finish = "stop" | "stop-sequence" | "length" | "tool-calls" | "refusal";
@@ -113,27 +120,6 @@ function stopped(text: string, stops: readonly string[]): Pick<Choice, "text" | 
   }
   if (stopSequence === undefined) return { text, finish: "stop", stopSequence };
   return { text: text.slice(0, at), finish: "stop-sequence", stopSequence };
-}
-
-/**
- * A model calls a tool when it must (`required`, a named tool), and `demo-tools` also when it may and no tool has answered
- * yet. It calls the tools whose names stand in the prompt, else the first.
- */
-function callsFor(request: GenerationRequest): readonly ToolCall[] {
-  const { tools, toolChoice, userText } = request;
-  const mayCall = toolChoice.kind === "auto" && request.model.persona === "tools" && request.toolResult === undefined;
-  if (toolChoice.kind === "none" || (toolChoice.kind === "auto" && !mayCall)) return [];
-  const named = toolChoice.kind === "named" ? tools.filter((tool) => tool.name === toolChoice.name) : [];
-  const mentioned = tools.filter((tool) => userText.includes(tool.name));
-  const wanted = [named, mentioned, tools].find((list) => list.length > 0) ?? [];
-  const several = named.length === 0 && mentioned.length > 0 && request.parallelToolCalls;
-  return wanted.slice(0, several ? 8 : 1).map((tool, index) => {
-    const argumentsJson = JSON.stringify(sampleOf(tool.parameters, excerpt(userText)) ?? {});
-    const hash = createHash("sha256").update(
-      `${String(index)} ${tool.name} ${argumentsJson} ${String(request.items.length)}`,
-    );
-    return { id: hash.digest("hex").slice(0, 24), name: tool.name, argumentsJson };
-  });
 }
 
 /** Cuts the choice at the caller's limit: thinking first, then text, then tool calls. */

@@ -169,3 +169,36 @@ describe("the rest of the dialect", () => {
     });
   });
 });
+
+test("given a reminder of role system after a tool's result, as Claude Code sends it, then the tool is not called again", async () => {
+  const script = '!call read_file {"path":"a"}';
+  const ask = {
+    model: "demo-tools",
+    max_tokens: 500,
+    tools: [tool],
+    messages: [{ role: "user" as const, content: script }],
+  };
+  const called = await client.messages.create(ask);
+  const [call] = called.content;
+  if (call?.type !== "tool_use") throw new Error("no call");
+  expect(call.input).toEqual({ path: "a" });
+  const result = { type: "tool_result", tool_use_id: call.id, content: "forty-two" };
+  const answer = await post(
+    demo.url,
+    "/v1/messages",
+    {
+      ...ask,
+      messages: [
+        ...ask.messages,
+        { role: "assistant", content: called.content },
+        { role: "user", content: [result] },
+        { role: "system", content: "Be brief." },
+      ],
+    },
+    { headers: { "anthropic-version": "2023-06-01" } },
+  );
+  expect(await answer.json()).toMatchObject({
+    stop_reason: "end_turn",
+    content: [{ text: expect.stringContaining("forty-two") }],
+  });
+});

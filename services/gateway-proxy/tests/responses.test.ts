@@ -233,6 +233,16 @@ describe("400", () => {
     ["background", { background: true }, "unsupported_parameter"],
     ["prompt", { prompt: { id: "pmpt_1" } }, "unsupported_parameter"],
     ["input", { input: [] }, "invalid_request"],
+    [
+      "input[1]",
+      {
+        input: [
+          { role: "user", content: "hi" },
+          { type: "item_reference", id: "msg_1" },
+        ],
+      },
+      "unsupported_parameter",
+    ],
     ["temprature", { temprature: 1 }, "unknown_parameter"],
     ["max_output_tokens", { max_output_tokens: 0 }, "invalid_request"],
   ])("given %s, then it is refused by name", async (param, more, code) => {

@@ -93,7 +93,8 @@ export function toGeneration(body: MessageBody, model: Model): GenerationRequest
   const isQuestion = (message: MessageBody["messages"][number]): boolean =>
     message.role === "user" && toolResultOf(message.content) === undefined;
   const question = body.messages.findLast(isQuestion);
-  const last = body.messages.at(-1);
+  // Reminders of role "system" may come after a tool's result.
+  const last = body.messages.findLast(({ role }) => role !== "system");
   const thinks = body.thinking !== undefined && body.thinking !== null && body.thinking.type !== "disabled";
   return {
     model,

@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from "node:crypto";
-import type { Choice } from "../generate.ts";
+import type { Choice, ToolCall } from "../generate.ts";
 import type { Usage } from "../usage.ts";
 import type { ResponsesBody } from "./responses-request.ts";
 
@@ -61,14 +61,7 @@ export function outputItems(choice: Choice): readonly Json[] {
     });
   }
   for (const call of choice.toolCalls) {
-    items.push({
-      id: `fc_${call.id}`,
-      type: "function_call",
-      status: "completed",
-      arguments: call.argumentsJson,
-      call_id: `call_${call.id}`,
-      name: call.name,
-    });
+    items.push(callItem(call));
   }
   if (choice.toolCalls.length === 0 && choice.text !== "") {
     const part =
@@ -78,6 +71,18 @@ export function outputItems(choice: Choice): readonly Json[] {
     items.push({ id: newId("msg"), type: "message", status: "completed", role: "assistant", content: [part] });
   }
   return items;
+}
+
+function callItem({ id, name, namespace, argumentsJson, custom }: ToolCall): Json {
+  const shared = {
+    status: "completed",
+    call_id: `call_${id}`,
+    name,
+    ...(namespace === undefined ? {} : { namespace }),
+  };
+  return custom === true
+    ? { id: `ctc_${id}`, type: "custom_tool_call", ...shared, input: argumentsJson }
+    : { id: `fc_${id}`, type: "function_call", ...shared, arguments: argumentsJson };
 }
 
 /** The response with its answer; undefined usage = none is reported. */

@@ -6,14 +6,22 @@ import { openAiCacheSplit, type PromptItem } from "../usage.ts";
 /** The body of `POST /v1/responses`: what the demo acts on is checked, everything else is let through. */
 
 const part = z.looseObject({ type: z.string(), text: z.string().optional() });
+const tool = z.looseObject({
+  type: z.string(),
+  name: z.string().optional(),
+  parameters: z.unknown().optional(),
+  /** Of a namespace. */
+  tools: z.array(z.looseObject({ type: z.string(), name: z.string(), parameters: z.unknown().optional() })).optional(),
+});
 const item = z.looseObject({
   type: z.string().optional(),
   role: z.string().optional(),
   content: z.union([z.string(), z.array(part), z.null()]).optional(),
   output: z.union([z.string(), z.array(part)]).optional(),
+  /** Of `additional_tools`: Codex sends its tools there for models that it knows. */
+  tools: z.array(tool).max(512).optional(),
 });
 type Item = z.infer<typeof item>;
-const tool = z.looseObject({ type: z.string(), name: z.string().optional(), parameters: z.unknown() });
 
 export const responsesBody = z.looseObject({
   model: z.string().min(1),
@@ -71,7 +79,7 @@ export function toGeneration(body: ResponsesBody, model: Model): GenerationReque
     choices: 1,
     outputTokensMax: body.max_output_tokens ?? undefined,
     stops: [],
-    tools: (body.tools ?? []).flatMap(toolSpec),
+    tools: [...(body.tools ?? []), ...input.flatMap((one) => one.tools ?? [])].flatMap(toolSpecs),
     toolChoice: toolChoice(body),
     parallelToolCalls: body.parallel_tool_calls ?? true,
     thinkingRounds: model.persona === "reasoning" ? (effortRounds.get(body.reasoning?.effort ?? "medium") ?? 2) : 0,
@@ -79,8 +87,16 @@ export function toGeneration(body: ResponsesBody, model: Model): GenerationReque
   };
 }
 
-function toolSpec(one: z.infer<typeof tool>): ToolSpec[] {
-  return one.type === "function" && one.name !== undefined ? [{ name: one.name, parameters: one.parameters }] : [];
+function toolSpecs(one: z.infer<typeof tool>): ToolSpec[] {
+  if (one.type !== "namespace") return toolSpec(one);
+  return (one.tools ?? []).flatMap(toolSpec).map((spec) => ({ ...spec, ...(one.name ? { namespace: one.name } : {}) }));
+}
+
+/** Other kinds are run by the provider itself, and the demo has none. */
+function toolSpec({ type, name, parameters }: Pick<z.infer<typeof tool>, "type" | "name" | "parameters">): ToolSpec[] {
+  if (name === undefined) return [];
+  if (type === "custom") return [{ name, parameters: undefined, custom: true }];
+  return type === "function" ? [{ name, parameters }] : [];
 }
 
 function toolChoice({ tool_choice: choice }: ResponsesBody): ToolChoice {

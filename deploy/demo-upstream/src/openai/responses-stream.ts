@@ -44,6 +44,13 @@ function* draftsOf(item: Json, index: number): Generator<Draft> {
       yield { type: "response.function_call_arguments.delta", fields: { ...at, delta }, text: delta };
     }
     yield { type: "response.function_call_arguments.done", fields: { ...at, arguments: whole, name: item["name"] } };
+  } else if (item["type"] === "custom_tool_call") {
+    const whole = String(item["input"]);
+    yield added({ input: "" });
+    for (const delta of fragments(whole)) {
+      yield { type: "response.custom_tool_call_input.delta", fields: { ...at, delta }, text: delta };
+    }
+    yield { type: "response.custom_tool_call_input.done", fields: { ...at, input: whole } };
   } else if (item["type"] === "reasoning") {
     yield added({ summary: [] });
     yield* summaryDrafts(at, (item["summary"] as readonly Json[])[0] ?? {});

@@ -89,6 +89,7 @@ function parse(source: RequestBody): ResponsesRequest {
   if (input == null || (Array.isArray(input) && input.length === 0)) {
     throw invalid("input", "You must provide `input`: a text or a list of items.");
   }
+  refuseReferences(input);
   return {
     source,
     body,
@@ -109,6 +110,17 @@ function refuseStored(body: Json): void {
   if (body["background"] === true) {
     throw unsupported("background", "This gateway stores no responses to be fetched later; use `stream`.");
   }
+}
+
+/** `@ai-sdk/openai` sends one in place of each earlier answer unless it is told `store: false`; a provider that stored nothing knows none. */
+function refuseReferences(input: unknown): void {
+  if (!Array.isArray(input)) return;
+  const at = input.findIndex((item) => isObject(item) && item["type"] === "item_reference");
+  if (at < 0) return;
+  throw unsupported(
+    `input[${String(at)}]`,
+    "An item_reference points at something stored, and this gateway stores nothing: send the item itself. Your client does so when it is set to `store: false`.",
+  );
 }
 
 function imagesIn(input: unknown): number {
