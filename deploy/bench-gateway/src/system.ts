@@ -11,6 +11,7 @@ import pg from "pg";
 import { importPrices, insertChannel, insertCustomers, makeDatabase, type Customer } from "../../chaos/src/database.ts";
 import { priceFile } from "../../chaos/src/models.ts";
 import { allServers, runSecret, startServers, type Servers } from "../../chaos/src/servers.ts";
+import { unlimited } from "../../chaos/src/unlimited.ts";
 import { models } from "./answers.ts";
 import { startChild, type Child } from "./child.ts";
 import { root } from "./config.ts";
@@ -159,7 +160,7 @@ class ServiceStarter {
             REDIS_URL: this.servers.redis.url,
             GATEWAY_CHANNEL_KEY: shared.channelSecret,
             GATEWAY_SPOOL_DIR: spool,
-            GATEWAY_REQUESTS_PER_MINUTE: "1000000",
+            ...unlimited,
             ...(more.otlpUrl === undefined ? {} : { OTEL_EXPORTER_OTLP_ENDPOINT: more.otlpUrl }),
           },
           instance,

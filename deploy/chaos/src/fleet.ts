@@ -10,6 +10,7 @@ import { passedEnvironment, root } from "./config.ts";
 import { Program } from "./processes.ts";
 import { runSecret, type Servers } from "./servers.ts";
 import { Link } from "./tcp-proxy.ts";
+import { unlimited } from "./unlimited.ts";
 
 /** Our services as processes, each behind cables of its own to everything it talks to. */
 
@@ -129,7 +130,7 @@ async function gateway(options: FleetOptions, draft: GatewayDraft): Promise<Gate
     GATEWAY_CHANNEL_KEY: draft.channelSecret,
     GATEWAY_SPOOL_DIR: spoolDir,
     GATEWAY_SPOOL_MAX_BYTES: String(options.spoolBytesMax),
-    GATEWAY_REQUESTS_PER_MINUTE: "1000000",
+    ...unlimited,
     GATEWAY_FIRST_BYTE_TIMEOUT_MS: "5000",
     GATEWAY_BETWEEN_BYTES_TIMEOUT_MS: "5000",
   });

@@ -1,4 +1,5 @@
 import { AppError } from "@codex/kernel";
+import { RequestError } from "@nats-io/nats-core";
 
 /**
  * Thrown by a message handler when no retry can help (the message contradicts our data): the message goes to the dead
@@ -22,6 +23,14 @@ export function busUnavailable(detail: Readonly<Record<string, unknown>>, cause?
     detail,
     cause,
   });
+}
+
+/**
+ * True of an RPC that nobody on the bus serves just now, which the server says at once. During an update it may be that only
+ * the version before runs.
+ */
+export function isUnserved(error: unknown): boolean {
+  return error instanceof AppError && error.cause instanceof RequestError && error.cause.isNoResponders();
 }
 
 /** One line of printable text for a header or a log, at most `lengthMax` characters. */

@@ -16,7 +16,7 @@ export {
 } from "./consumer.ts";
 export { deadLetterHeaders, type DeadLetterReason } from "./dead-letters.ts";
 export { decodeEvent, type DecodedEvent, type EncodedEvent, type EventMessage, type Parsed } from "./envelope.ts";
-export { PermanentFailure } from "./errors.ts";
+export { isUnserved, PermanentFailure } from "./errors.ts";
 export type { KvChange, KvEntry, KvWatchOptions, TypedKv } from "./kv.ts";
 export type { BusLogFields, BusLogger } from "./logger.ts";
 export { startOutboxRelay, type OutboxRelay, type OutboxRelayOptions, type OutboxSource } from "./outbox-relay.ts";

@@ -41,21 +41,62 @@ const keyCaps = z.strictObject({
   total: microTokens.nullable(),
 });
 
+/** Largest limit that can be set; far above what a deployment serves. */
+const limitMax = 1_000_000_000;
+const limit = z.number().int().min(1).max(limitMax).nullable();
+
+/** What the owner allows a key within the operator's ceiling; null = the ceiling itself. */
+export const keyLimits = z.strictObject({
+  requestsPerMinute: limit,
+  tokensPerMinute: limit,
+  concurrentRequests: limit,
+});
+export type KeyLimits = z.infer<typeof keyLimits>;
+
+const addressEntriesMax = 50;
+
+/** Addresses and CIDR ranges, IPv4 and IPv6. Bits beyond a range's prefix are ignored, as Postgres and nginx do. */
+export const addressList = z
+  .array(z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()], { error: "expected an IP address or a CIDR range" }))
+  .min(1)
+  .max(addressEntriesMax);
+
+const owned = {
+  keyId: idOf("key"),
+  accountId: idOf("acc"),
+  status: keyStatus,
+  version: z.number().int().min(1),
+  /** Null = every model. */
+  models: z.array(z.string()).max(200).nullable(),
+  expiresAt: instant.nullable(),
+  /** What the key may spend; null = no caps. */
+  caps: keyCaps.nullable().default(null),
+};
+
+/**
+ * The second version ignores what it does not know, so that the next field needs no third: a registry may be newer than the
+ * gateways that ask it.
+ */
 export const keyResolve = defineRpc({
-  subject: "rpc.keys.resolve.v1",
+  subject: "rpc.keys.resolve.v2",
   description: "Who owns the key with this hash, and what may it do? Asked once a gateway and key, then cached.",
   timeoutMs: 2_000,
   req: z.strictObject({ keyHash }),
-  res: z.strictObject({
-    keyId: idOf("key"),
-    accountId: idOf("acc"),
-    status: keyStatus,
-    version: z.number().int().min(1),
-    /** Null = every model. */
-    models: z.array(z.string()).max(200).nullable(),
-    expiresAt: instant.nullable(),
-    /** What the key may spend; null = no caps. */
-    caps: keyCaps.nullable().default(null),
+  res: z.object({
+    ...owned,
+    limits: keyLimits.nullable().default(null),
+    /** Null = from everywhere. */
+    allowedIps: addressList.nullable().default(null),
   }),
+  errors: ["unknown_key"],
+});
+
+/** Of the version before, which reads its answer strictly: answered while gateways of that version run, and asked while registries do. */
+export const keyResolveV1 = defineRpc({
+  subject: "rpc.keys.resolve.v1",
+  description: "As version 2, without limits and addresses.",
+  timeoutMs: 2_000,
+  req: z.strictObject({ keyHash }),
+  res: z.strictObject(owned),
   errors: ["unknown_key"],
 });

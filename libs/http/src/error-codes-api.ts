@@ -43,6 +43,14 @@ export const apiErrors = [
     fix: "Check the id and which account is signed in.",
   },
   {
+    code: "rate_limit_exceeded",
+    kind: "rate_limited",
+    surfaces: ["api"],
+    title: "Too many requests",
+    cause: "More requests in a minute than the limit of the route allows.",
+    fix: "Wait for `retry-after` seconds.",
+  },
+  {
     code: "too_many_attempts",
     kind: "rate_limited",
     surfaces: ["api"],

@@ -51,14 +51,6 @@ export const sharedErrors = [
     fix: "Use a method of the `Allow` header.",
   },
   {
-    code: "rate_limit_exceeded",
-    kind: "rate_limited",
-    surfaces: ["v1", "api"],
-    title: "Too many requests",
-    cause: "More requests or model tokens in a minute, or more at once, than the limit allows.",
-    fix: "Wait for `retry-after` seconds. Official SDKs do that by themselves.",
-  },
-  {
     code: "overloaded",
     kind: "unavailable",
     surfaces: ["v1", "api"],

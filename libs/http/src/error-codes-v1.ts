@@ -116,6 +116,31 @@ export const v1Errors = [
     fix: "Raise the key's limit in the dashboard, wait for its reset, or use another key.",
   },
   {
+    code: "requests_per_minute_exceeded",
+    kind: "rate_limited",
+    surfaces: ["v1"],
+    title: "Too many requests in a minute",
+    cause: "The key, or all keys of the account together, sent more requests than they may. Refused ones do not count.",
+    fix: "Wait for `retry-after` seconds; `x-ratelimit-*` or `anthropic-ratelimit-*` say what is left.",
+  },
+  {
+    code: "tokens_per_minute_exceeded",
+    kind: "rate_limited",
+    surfaces: ["v1"],
+    title: "Too many tokens in a minute",
+    cause:
+      "The key or the account used more tokens than it may. A running request counts with an estimate of its prompt and its `max_tokens`, from its end on with what it used.",
+    fix: "Wait for `retry-after` seconds, lower `max_tokens`, or shorten the conversation.",
+  },
+  {
+    code: "concurrent_requests_exceeded",
+    kind: "rate_limited",
+    surfaces: ["v1"],
+    title: "Too many requests at the same time",
+    cause: "The key or the account has as many running requests as it may.",
+    fix: "Wait until one of them has ended.",
+  },
+  {
     code: "upstream_error",
     kind: "upstream",
     surfaces: ["v1"],

@@ -1,4 +1,5 @@
 import { commonConfig, commonFields, defineConfig, env, type CommonConfig, type Secret } from "@codex/runtime";
+import type { Limits, LimitScope } from "./domain/limits.ts";
 
 export interface GatewayConfig {
   readonly common: CommonConfig;
@@ -15,7 +16,9 @@ export interface GatewayConfig {
   readonly spoolBytesMax: number;
   readonly spoolAgeMaxMs: number;
   readonly keyCacheBoundMs: number;
-  readonly requestsPerMinute: number;
+  /** Of one key, and of all keys of an account; the owner may set less for a key. */
+  readonly limits: Readonly<Record<LimitScope, Limits>>;
+  readonly slotLeaseMs: number;
   readonly firstByteTimeoutMs: number;
   readonly betweenBytesTimeoutMs: number;
   readonly upstreamConnectionsMax: number;
@@ -60,6 +63,24 @@ export const gatewayConfig = defineConfig({
     GATEWAY_REQUESTS_PER_MINUTE: env
       .integer({ min: 1, max: 1_000_000, default: 600 })
       .describe("Requests a minute a key may send"),
+    GATEWAY_TOKENS_PER_MINUTE: env
+      .integer({ min: 1, max: 1_000_000_000, default: 2_000_000 })
+      .describe("Model tokens a minute a key may use, those from a cache too"),
+    GATEWAY_CONCURRENT_REQUESTS: env
+      .integer({ min: 1, max: 1_000_000, default: 100 })
+      .describe("Requests that a key may have running at the same time"),
+    GATEWAY_ACCOUNT_REQUESTS_PER_MINUTE: env
+      .integer({ min: 1, max: 1_000_000, default: 1_200 })
+      .describe("Requests a minute of all keys of an account"),
+    GATEWAY_ACCOUNT_TOKENS_PER_MINUTE: env
+      .integer({ min: 1, max: 1_000_000_000, default: 4_000_000 })
+      .describe("Model tokens a minute of all keys of an account"),
+    GATEWAY_ACCOUNT_CONCURRENT_REQUESTS: env
+      .integer({ min: 1, max: 1_000_000, default: 200 })
+      .describe("Running requests of all keys of an account"),
+    GATEWAY_SLOT_LEASE_MS: env
+      .integer({ min: 1_000, max: 600_000, default: 30_000 })
+      .describe("How long the running requests of a worker that was killed still count"),
     GATEWAY_FIRST_BYTE_TIMEOUT_MS: env
       .integer({ min: 100, max: 900_000, default: 120_000 })
       .describe("Wait for an upstream's first byte before the next channel is tried"),
@@ -90,7 +111,19 @@ export const gatewayConfig = defineConfig({
     spoolBytesMax: values.GATEWAY_SPOOL_MAX_BYTES,
     spoolAgeMaxMs: values.GATEWAY_SPOOL_MAX_AGE_MS,
     keyCacheBoundMs: values.GATEWAY_KEY_CACHE_BOUND_MS,
-    requestsPerMinute: values.GATEWAY_REQUESTS_PER_MINUTE,
+    limits: {
+      key: {
+        requestsPerMinute: values.GATEWAY_REQUESTS_PER_MINUTE,
+        tokensPerMinute: values.GATEWAY_TOKENS_PER_MINUTE,
+        concurrentRequests: values.GATEWAY_CONCURRENT_REQUESTS,
+      },
+      account: {
+        requestsPerMinute: values.GATEWAY_ACCOUNT_REQUESTS_PER_MINUTE,
+        tokensPerMinute: values.GATEWAY_ACCOUNT_TOKENS_PER_MINUTE,
+        concurrentRequests: values.GATEWAY_ACCOUNT_CONCURRENT_REQUESTS,
+      },
+    },
+    slotLeaseMs: values.GATEWAY_SLOT_LEASE_MS,
     firstByteTimeoutMs: values.GATEWAY_FIRST_BYTE_TIMEOUT_MS,
     betweenBytesTimeoutMs: values.GATEWAY_BETWEEN_BYTES_TIMEOUT_MS,
     upstreamConnectionsMax: values.GATEWAY_UPSTREAM_CONNECTIONS_MAX,

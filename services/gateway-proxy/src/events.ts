@@ -23,7 +23,10 @@ export interface GatewayEvents {
   upstreamFailed(kind: string, fault: string): void;
   /** A key that this worker's master keys do not open: the channel works without it. */
   upstreamKeyUnreadable(channelId: string, error: unknown): void;
-  limiterFellBack(error: unknown): void;
+  /** A request that was counted by this worker alone. */
+  limitedAlone(): void;
+  limiterAway(error: unknown): void;
+  limiterBack(): void;
   spoolFault(error: unknown): void;
   publishFault(error: unknown): void;
   epochRecovered(epoch: number, records: number, abandoned: number): void;
@@ -62,9 +65,14 @@ export function gatewayEvents(logger: Logger, meter: Meter): GatewayEvents {
       logger.info("request", { ...event, durationMs: Math.round(event.durationMs) });
     },
     ...channelEvents(logger, meter, faults),
-    limiterFellBack(error) {
+    limitedAlone() {
       faults.with({ dependency: "redis" }).add();
-      logger.warn("rate limits are counted locally", { error });
+    },
+    limiterAway(error) {
+      logger.warn("limits are counted by this worker alone", { error });
+    },
+    limiterBack() {
+      logger.info("limits are counted by all workers together again");
     },
     spoolFault(error) {
       faults.with({ dependency: "spool" }).add();

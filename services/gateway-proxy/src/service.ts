@@ -16,7 +16,7 @@ import type { GatewayParts } from "./http/v1/context.ts";
 import { createV1Handler, isProbe, isV1 } from "./http/v1/router.ts";
 import { refuseWebSocket } from "./http/v1/upgrade.ts";
 import { Metering } from "./metering.ts";
-import { redisWindow } from "./store/redis-window.ts";
+import { redisLimits } from "./store/redis-limits.ts";
 import { TokenCounter } from "./tokens/token-counter.ts";
 import { Envelopes } from "./upstream/envelope.ts";
 import { UpstreamClient } from "./upstream/transport.ts";
@@ -92,10 +92,7 @@ async function startHotPath(
     connectionsMax: config.upstreamConnectionsMax,
   });
   scope.defer("upstream connections", () => upstream.close());
-  const limiter = new RequestLimiter(
-    { count: redisWindow(redis), onFallback: (error) => events.limiterFellBack(error), clock },
-    config.requestsPerMinute,
-  );
+  const limiter = startLimiter(context, events, redis);
   const counter = new TokenCounter(1_000);
   scope.defer("token counter", () => counter.close());
   return {
@@ -105,6 +102,7 @@ async function startHotPath(
     catalogue,
     lender,
     limiter,
+    trustedProxyCount: config.trustedProxyCount,
     upstream,
     spool: () => metering.spool,
     firstByteTimeoutMs: config.firstByteTimeoutMs,
@@ -114,6 +112,29 @@ async function startHotPath(
     logger,
     clock,
   };
+}
+
+function startLimiter(
+  { config, scope }: ServiceContext<GatewayConfig>,
+  events: GatewayEvents,
+  redis: Redis,
+): RequestLimiter {
+  const leaseMs = config.slotLeaseMs;
+  const limiter = new RequestLimiter(
+    {
+      store: redisLimits(redis, { workerId: config.common.instanceId, leaseMs }),
+      clock: systemClock,
+      onInsurance: () => events.limitedAlone(),
+      onAway: (error) => events.limiterAway(error),
+      onBack: () => events.limiterBack(),
+    },
+    config.limits,
+  );
+  // The first connection is made after this; what was said before it is not sent.
+  redis.on("ready", () => void limiter.tick());
+  const ticking = setInterval(() => void limiter.tick(), leaseMs / 3);
+  scope.defer("limits", () => clearInterval(ticking));
+  return limiter;
 }
 
 function openRedis({ config, scope, logger }: ServiceContext<GatewayConfig>): Redis {

@@ -5,6 +5,7 @@ import {
   insufficientBalanceMetadata,
   jwksGet,
   keyResolve,
+  keyResolveV1,
   keyRevocations,
   keySpendGet,
   leaseGrant,
@@ -15,6 +16,7 @@ import {
   usageEnvelope,
   usageGet,
   watermarkGet,
+  type KeyLimits,
   type Role,
   type SpoolRecord,
   type UsageLine,
@@ -122,8 +124,19 @@ export class AuthStandIn extends Switchable {
   }
 }
 
+/** What an owner set of a key, beside its caps. */
+export interface KeyRestrictions {
+  readonly limits?: KeyLimits;
+  readonly models?: string[];
+  readonly allowedIps?: string[];
+}
+
 export class KeysStandIn extends Switchable {
   private readonly known = new Map<string, { readonly keyId: KeyId; readonly accountId: AccountId }>();
+  /** Of keys that have some. */
+  readonly restrictions = new Map<KeyId, KeyRestrictions>();
+  /** As a registry of the version before: answers nothing but the first version of the question. */
+  isOld = false;
   /** Of keys that have some. */
   readonly caps = new Map<KeyId, { daily: bigint | null; monthly: bigint | null; total: bigint | null }>();
 
@@ -134,9 +147,14 @@ export class KeysStandIn extends Switchable {
   }
 
   /** A new key of the account. */
-  issue(accountId: AccountId, caps?: { daily: bigint | null; monthly: bigint | null; total: bigint | null }): string {
+  issue(
+    accountId: AccountId,
+    caps?: { daily: bigint | null; monthly: bigint | null; total: bigint | null },
+    restrictions?: KeyRestrictions,
+  ): string {
     const key = generateApiKey("cx", "live");
     const keyId = newId("key");
+    if (restrictions) this.restrictions.set(keyId, restrictions);
     this.known.set(hashApiKey(key), { keyId, accountId });
     if (caps) this.caps.set(keyId, caps);
     return key;
@@ -154,21 +172,21 @@ export class KeysStandIn extends Switchable {
   }
 
   protected async begin(): Promise<readonly Service[]> {
-    const service = await this.bus.serve({ name: "key-registry", version: "1.0.0", description: "stand-in" }, [
-      rpcHandler(keyResolve, async ({ req }) => {
-        const key = this.known.get(req.keyHash);
-        if (!key) return refuse("unknown_key", "unknown");
-        return ok({
-          ...key,
-          status: "active" as const,
-          version: 1,
-          models: null,
-          expiresAt: null,
-          caps: this.caps.get(key.keyId) ?? null,
-        });
-      }),
-    ]);
-    return [service];
+    const first = rpcHandler(keyResolveV1, async ({ req }) => this.resolved(req.keyHash));
+    const second = rpcHandler(keyResolve, async ({ req }) => {
+      const known = this.resolved(req.keyHash);
+      if (!known.ok) return known;
+      return ok({ limits: null, allowedIps: null, ...known.value, ...this.restrictions.get(known.value.keyId) });
+    });
+    const description = { name: "key-registry", version: "1.0.0", description: "stand-in" };
+    return [await this.bus.serve(description, this.isOld ? [first] : [first, second])];
+  }
+
+  private resolved(hash: string) {
+    const key = this.known.get(hash);
+    if (!key) return refuse("unknown_key", "unknown");
+    const caps = this.caps.get(key.keyId) ?? null;
+    return ok({ ...key, status: "active" as const, version: 1, models: null, expiresAt: null, caps });
   }
 }
 

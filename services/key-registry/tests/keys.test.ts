@@ -1,4 +1,13 @@
-import { keyChanged, keyCreated, keyList, keyResolve, keyResponse, keyRevocations, problem } from "@codex/contracts";
+import {
+  keyChanged,
+  keyCreated,
+  keyList,
+  keyResolve,
+  keyResolveV1,
+  keyResponse,
+  keyRevocations,
+  problem,
+} from "@codex/contracts";
 import { checkApiKey, hashApiKey, idToUuid, newId, type AccountId, type KeyId } from "@codex/kernel";
 import { eventually } from "@codex/testkit";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
@@ -86,7 +95,7 @@ describe("POST /api/keys", () => {
       await world.send("POST", "/api/keys", { body }),
       await world.send("POST", "/api/keys", { cookie, body, headers: { "x-cx-csrf": null } }),
       await world.send("PUT", "/api/keys", { cookie, body }),
-      await world.send("POST", "/api/keys", { cookie, body: { name: "x".repeat(5_000) } }),
+      await world.send("POST", "/api/keys", { cookie, body: { name: "x".repeat(40_000) } }),
       await world.send("POST", "/api/keys", { cookie, text: "name=a", headers: { "content-type": "text/plain" } }),
     ];
     expect(answers.map(({ status, body: refusal }) => [status, refusal["code"]])).toEqual([
@@ -208,8 +217,28 @@ describe("RPC keys.resolve", () => {
     const { keyId, secret } = await create();
     expect(await world.bus.call(keyResolve, { keyHash: hashApiKey(secret) })).toEqual({
       ok: true,
-      value: { keyId, accountId, status: "active", version: 1, models: null, expiresAt: null, caps: null },
+      value: {
+        keyId,
+        accountId,
+        status: "active",
+        version: 1,
+        models: null,
+        expiresAt: null,
+        caps: null,
+        limits: null,
+        allowedIps: null,
+      },
     });
+  });
+
+  test("given a gateway of the version before, when it asks, then it gets exactly what it knows", async () => {
+    const { keyId, secret } = await create();
+    await world.send("PATCH", `/api/keys/${keyId}`, { cookie, body: { allowedIps: ["10.0.0.0/8"], models: ["m"] } });
+    expect(await world.bus.call(keyResolveV1, { keyHash: hashApiKey(secret) })).toEqual({
+      ok: true,
+      value: { keyId, accountId, status: "active", version: 2, models: ["m"], expiresAt: null, caps: null },
+    });
+    expect(await world.bus.call(keyResolveV1, { keyHash: "0".repeat(64) })).toMatchObject({ code: "unknown_key" });
   });
 
   test("given a key with limits, when its hash is asked for, then models and end come along", async () => {
@@ -304,7 +333,55 @@ describe("PATCH /api/keys/:keyId", () => {
     expect(await made({ caps: { daily: null, monthly: null, total: null } })).toMatchObject({ caps: null });
   });
 
+  const limits = { requestsPerMinute: 60, tokensPerMinute: null, concurrentRequests: 4 };
+
+  test("200: given limits, models and addresses, then each is set without touching the others, and null lifts it again", async () => {
+    const { keyId, secret } = await create();
+    const all = { caps, limits, models: ["demo-small", "demo-large"], allowedIps: ["10.0.0.0/8", "2001:db8::/32"] };
+    for (const [name, value] of Object.entries(all)) await change(keyId, { [name]: value });
+    const expected = { limits, models: all.models, allowedIps: all.allowedIps };
+    expect(await resolved(secret)).toMatchObject({ ...expected, version: 5, caps: { daily: 10_000_000n } });
+    const again = await change(keyId, all);
+    expect(keyResponse.parse(again.body).key).toMatchObject(expected);
+    expect(await resolved(secret)).toMatchObject({ version: 5 });
+    await change(keyId, { limits: null, models: null, allowedIps: null });
+    expect(await resolved(secret)).toMatchObject({
+      version: 6,
+      limits: null,
+      models: null,
+      allowedIps: null,
+      caps: { daily: 10_000_000n },
+    });
+  });
+
+  test("201: given limits at creation, then the key has them; three times the operator's is none; a list names each once", async () => {
+    const made = async (body: object) => {
+      const answer = await world.send("POST", "/api/keys", { cookie, body: { name: "limited", ...body } });
+      return resolved(keyCreated.parse(answer.body).secret);
+    };
+    expect(await made({ limits, models: ["a", "b", "a"], allowedIps: ["1.2.3.4", "1.2.3.4"] })).toMatchObject({
+      version: 1,
+      limits,
+      models: ["a", "b"],
+      allowedIps: ["1.2.3.4"],
+    });
+    const none = { requestsPerMinute: null, tokensPerMinute: null, concurrentRequests: null };
+    expect(await made({ limits: none })).toMatchObject({ limits: null });
+  });
+
   test.each([
+    ["a limit of nothing", { limits: { ...limits, requestsPerMinute: 0 } }],
+    ["a limit with a fraction", { limits: { ...limits, tokensPerMinute: 1.5 } }],
+    ["a limit that is too large", { limits: { ...limits, tokensPerMinute: 1_000_000_001 } }],
+    ["a limit that is missing", { limits: { requestsPerMinute: 1 } }],
+    ["no models", { models: [] }],
+    ["too many models", { models: Array.from({ length: 201 }, (_none, index) => `m${String(index)}`) }],
+    ["no addresses", { allowedIps: [] }],
+    ["a name for an address", { allowedIps: ["localhost"] }],
+    ["an octal address", { allowedIps: ["010.0.0.1"] }],
+    ["a range that is too long", { allowedIps: ["10.0.0.0/33"] }],
+    ["an address with a zone", { allowedIps: ["fe80::1%eth0"] }],
+    ["too many addresses", { allowedIps: Array.from({ length: 51 }, (_none, index) => `10.0.0.${String(index)}`) }],
     ["a negative cap", { caps: { ...caps, daily: "-1.000000" } }],
     ["a number", { caps: { ...caps, daily: 5 } }],
     ["more than can be stored", { caps: { ...caps, daily: "99999999999999.000000" } }],

@@ -10,7 +10,7 @@ const active: ResolvedKey = {
   version: 1,
   models: null,
   expiresAt: null,
-  caps: null,
+  caps: null, limits: null, addresses: null,
 };
 
 function setUp(answer: () => Promise<ResolvedKey | undefined>) {

@@ -1,4 +1,6 @@
+import type { KeyLimits } from "@codex/contracts";
 import { AppError, checkApiKey, hashApiKey, type AccountId, type Clock, type KeyId } from "@codex/kernel";
+import type { AddressList } from "../domain/address-list.ts";
 import type { KeyCaps } from "./lease-ports.ts";
 
 /**
@@ -21,6 +23,10 @@ export interface ResolvedKey {
   readonly expiresAt: Date | null;
   /** Null = none. */
   readonly caps: KeyCaps | null;
+  /** The owner's; null = the operator's. */
+  readonly limits: KeyLimits | null;
+  /** Null = from everywhere. */
+  readonly addresses: AddressList | null;
 }
 
 export interface KeyCachePorts {

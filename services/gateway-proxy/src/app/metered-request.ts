@@ -185,6 +185,11 @@ export class MeteredRequest {
     return this.settled !== undefined;
   }
 
+  /** Model tokens of every class; 0 while it runs, and for what was never sent. */
+  get usedTokens(): number {
+    return Object.values(this.settled?.charge.tokens ?? {}).reduce((sum, count) => sum + count, 0);
+  }
+
   private look(): void {
     const next = nextLookBytes(this.outcome("client_closed"), this.tariff, this.init.ticket.hold);
     this.lookAtBytes = next ?? Infinity;

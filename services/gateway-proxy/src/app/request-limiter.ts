@@ -1,74 +1,176 @@
-import { AppError, type Clock } from "@codex/kernel";
+import type { Clock, KeyId, RequestId } from "@codex/kernel";
+import { drained, within, type Demand, type LimitAnswer, type Limited, type Limits, type LimitScope } from "../domain/limits.ts";
+import { correctionMs } from "../domain/rate.ts";
+import { InsuranceLimiter } from "./insurance-limiter.ts";
+import type { ResolvedKey } from "./key-cache.ts";
+import { RunningRequests } from "./running-requests.ts";
 
 /**
- * Requests per minute of a key, counted in fixed windows in Redis so that all gateways count together; when Redis does
- * not answer within its deadline, this worker's own count takes over: nothing is unlimited, nothing is refused for our
- * outage.
+ * Requests and tokens a minute and requests at the same time, of a key and of its account, counted in Redis so that all
+ * gateways count together (docs/adr/0015-limits.md).
+ *
+ * Glossary
+ *   take       the one question to Redis, before the upstream is called; tokens are an estimate
+ *   end        the one message to Redis, which nobody waits for: gives the slot back, corrects the tokens
+ *   lease      how Redis knows a slot: it lapses unless it is renewed, so the slots of a killed worker come back
+ *   insurance  this worker's own count, while Redis does not answer
  */
 
-export interface WindowCount {
-  readonly used: number;
-  readonly resetMs: number;
+export interface LimitStore {
+  /** Takes all or nothing. Rejects when Redis does not answer in time. */
+  take(of: Limited, demand: Demand): Promise<LimitAnswer>;
+  /** Levels change by these milliseconds. Nobody waits; what is lost lapses and drains by itself. */
+  end(of: Limited, requestId: RequestId, change: Readonly<Record<LimitScope, number>>): void;
+  renew(running: ReturnType<RunningRequests["all"]>): Promise<void>;
+  /** Says that this worker lives; answers how many do. */
+  beat(): Promise<number>;
 }
 
 export interface LimiterPorts {
-  /** Adds one to the key's running window. Rejects when Redis does not answer in time. */
-  count(keyId: string): Promise<WindowCount>;
-  onFallback(error: unknown): void;
+  readonly store: LimitStore;
   readonly clock: Clock;
+  /** A request was counted by this worker alone. */
+  onInsurance(): void;
+  /** Redis stopped answering, or answers again; at each change, not at each request. */
+  onAway(error: unknown): void;
+  onBack(): void;
 }
 
-export interface LimitState {
-  readonly limit: number;
-  readonly remaining: number;
-  readonly resetMs: number;
+/** What a request took. `of` holds the limits that it was judged by. */
+export interface Taken {
+  readonly answer: LimitAnswer;
+  readonly of: Limited;
+  /** The request is over and used so many tokens. Idempotent; without effect on what was refused. */
+  end(usedTokens: number): void;
 }
 
-export const windowMs = 60_000;
-const localKeysMax = 100_000;
+/** While Redis is away, one request in this time asks whether it is back. */
+const askAgainMs = 1_000;
+/** Refusals remembered at most. */
+const refusalsMax = 10_000;
 
 export class RequestLimiter {
   private readonly ports: LimiterPorts;
-  private readonly perMinute: number;
-  private readonly local = new Map<string, { used: number; endsAtMs: number }>();
+  private readonly ceilings: Readonly<Record<LimitScope, Limits>>;
+  private readonly running = new RunningRequests();
+  private readonly insurance: InsuranceLimiter;
+  private readonly refused = new Map<KeyId, { readonly answer: LimitAnswer; readonly atMs: number }>();
+  private away = false;
+  private askAtMs = 0;
+  private workers = 1;
 
-  constructor(ports: LimiterPorts, perMinute: number) {
+  constructor(ports: LimiterPorts, ceilings: Readonly<Record<LimitScope, Limits>>) {
     this.ports = ports;
-    this.perMinute = perMinute;
+    this.ceilings = ceilings;
+    this.insurance = new InsuranceLimiter(ports.clock, this.running);
   }
 
-  /** Counts the request. Throws AppError `rate_limit_exceeded` with `retry-after` when the window is used up. */
-  async take(keyId: string): Promise<LimitState> {
-    let count: WindowCount;
+  limitedOf({ keyId, accountId, limits }: Pick<ResolvedKey, "keyId" | "accountId" | "limits">): Limited {
+    const { key, account } = this.ceilings;
+    return { keyId, accountId, limits: { key: within(limits, key), account } };
+  }
+
+  /**
+   * The refusal that a request of this key would get, when it is known without asking: its requests of the minute are used
+   * up until a moment that is yet to come. Keeps a flood away from Redis and from the reading of bodies.
+   */
+  known({ keyId }: Limited): LimitAnswer | undefined {
+    const present = this.refused.get(keyId);
+    if (!present?.answer.refusal) return undefined;
+    const { refusal, levels } = present.answer;
+    const elapsedMs = this.ports.clock.monotonicMs() - present.atMs;
+    if (elapsedMs < refusal.waitMs) {
+      return {
+        refusal: { ...refusal, waitMs: refusal.waitMs - elapsedMs },
+        levels: { key: drained(levels.key, elapsedMs), account: drained(levels.account, elapsedMs) },
+      };
+    }
+    this.refused.delete(keyId);
+    return undefined;
+  }
+
+  /** Never rejects: without Redis the insurance answers. */
+  async take(of: Limited, demand: Demand): Promise<Taken> {
+    const answer = await this.askStore(of, demand);
+    if (answer) return this.taken(of, demand, answer, (change) => this.ports.store.end(of, demand.requestId, change));
+    this.ports.onInsurance();
+    const own = this.insurance.take(of, demand, this.workers);
+    return this.taken(own.of, demand, own.answer, (change) => this.insurance.correct(own.of, change));
+  }
+
+  /** To be called three times in the life of a lease. Never rejects. */
+  async tick(): Promise<void> {
     try {
-      count = await this.ports.count(keyId);
-    } catch (error) {
-      this.ports.onFallback(error);
-      count = this.countLocally(keyId);
+      await this.ports.store.renew(this.running.all());
+      this.workers = await this.ports.store.beat();
+    } catch {
+      // The next request finds out, and says so.
     }
-    if (count.used > this.perMinute) throw exceeded(this.perMinute, count.resetMs);
-    return { limit: this.perMinute, remaining: this.perMinute - count.used, resetMs: count.resetMs };
   }
 
-  private countLocally(keyId: string): WindowCount {
-    const nowMs = this.ports.clock.monotonicMs();
-    const present = this.local.get(keyId);
-    const window = present && present.endsAtMs > nowMs ? present : { used: 0, endsAtMs: nowMs + windowMs };
-    window.used += 1;
-    if (window !== present) {
-      if (this.local.size >= localKeysMax) this.local.clear();
-      this.local.set(keyId, window);
+  private async askStore(of: Limited, demand: Demand): Promise<LimitAnswer | undefined> {
+    const { clock, store } = this.ports;
+    if (this.away) {
+      if (clock.monotonicMs() < this.askAtMs) return undefined;
+      this.askAtMs = clock.monotonicMs() + askAgainMs;
     }
-    return { used: window.used, resetMs: window.endsAtMs - nowMs };
+    try {
+      const answer = await store.take(of, demand);
+      if (this.away) this.ports.onBack();
+      this.away = false;
+      return answer;
+    } catch (error) {
+      this.askAtMs = clock.monotonicMs() + askAgainMs;
+      if (!this.away) this.ports.onAway(error);
+      this.away = true;
+      return undefined;
+    }
+  }
+
+  private taken(
+    of: Limited,
+    demand: Demand,
+    answer: LimitAnswer,
+    end: (change: Readonly<Record<LimitScope, number>>) => void,
+  ): Taken {
+    if (answer.refusal) {
+      if (answer.refusal.limit === "requests") this.remember(of.keyId, answer);
+      return { answer, of, end: () => undefined };
+    }
+    const startedMs = this.ports.clock.monotonicMs();
+    if (demand.slot) this.running.add(of, demand.requestId);
+    let ended = false;
+    return {
+      answer,
+      of,
+      end: (usedTokens) => {
+        if (ended) return;
+        ended = true;
+        this.running.remove(of, demand.requestId);
+        const elapsedMs = this.ports.clock.monotonicMs() - startedMs;
+        const change = {
+          key: changeOf(of, "key", demand, answer, usedTokens, elapsedMs),
+          account: changeOf(of, "account", demand, answer, usedTokens, elapsedMs),
+        };
+        if (demand.slot || change.key !== 0 || change.account !== 0) end(change);
+      },
+    };
+  }
+
+  private remember(keyId: KeyId, answer: LimitAnswer): void {
+    if (this.refused.size >= refusalsMax) this.refused.clear();
+    this.refused.set(keyId, { answer, atMs: this.ports.clock.monotonicMs() });
   }
 }
 
-function exceeded(limit: number, resetMs: number): AppError {
-  const seconds = Math.max(1, Math.ceil(resetMs / 1_000));
-  return new AppError({
-    kind: "rate_limited",
-    code: "rate_limit_exceeded",
-    publicMessage: `Rate limit reached: ${limit} requests per minute for this API key. Try again in ${seconds} s.`,
-    retryAfterSeconds: seconds,
-  });
+function changeOf(
+  { limits }: Limited,
+  scope: LimitScope,
+  { tokens }: Demand,
+  { levels }: LimitAnswer,
+  used: number,
+  elapsedMs: number,
+): number {
+  const limit = limits[scope].tokensPerMinute;
+  return correctionMs({ amount: tokens, levelAfterMs: levels[scope].tokensMs, limit }, used, elapsedMs);
 }

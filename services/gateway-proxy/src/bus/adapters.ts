@@ -1,4 +1,4 @@
-import type { Bus } from "@codex/bus";
+import { isUnserved, type Bus } from "@codex/bus";
 import {
   balanceGet,
   channelsKey,
@@ -7,6 +7,7 @@ import {
   insufficientBalanceMetadata,
   keyCapMetadata,
   keyResolve,
+  keyResolveV1,
   keyRevocations,
   keySpendGet,
   leaseGrant,
@@ -20,13 +21,14 @@ import {
   usageGet,
   watermarkGet,
 } from "@codex/contracts";
-import { AppError, type AccountId, type LeaseId, type Scope } from "@codex/kernel";
+import { AppError, ok, type AccountId, type LeaseId, type Scope } from "@codex/kernel";
 import type { Catalogue } from "../app/catalogue.ts";
 import type { BookReader } from "../app/book-reader.ts";
 import type { KeyCache, KeyCachePorts } from "../app/key-cache.ts";
 import type { GrantAnswer, GrantAsk, LenderPorts } from "../app/lease-ports.ts";
 import type { Lender } from "../app/lender.ts";
 import type { ChannelPublisher } from "../app/ports.ts";
+import { AddressList } from "../domain/address-list.ts";
 import type { Envelope } from "../spool/publisher.ts";
 import type { StreamState, Watermarks } from "../spool/resend-rule.ts";
 
@@ -34,11 +36,29 @@ import type { StreamState, Watermarks } from "../spool/resend-rule.ts";
 
 export function keyResolver(bus: Bus): KeyCachePorts["resolve"] {
   return async (keyHash) => {
-    const answer = await bus.call(keyResolve, { keyHash });
+    const answer = await resolveKey(bus, keyHash);
     if (!answer.ok) return undefined;
-    const { expiresAt, ...key } = answer.value;
-    return { ...key, expiresAt: expiresAt === null ? null : new Date(expiresAt) };
+    const { expiresAt, allowedIps, ...key } = answer.value;
+    return {
+      ...key,
+      expiresAt: expiresAt === null ? null : new Date(expiresAt),
+      addresses: allowedIps && new AddressList(allowedIps),
+    };
   };
+}
+
+/**
+ * During an update every registry may still be of the version before, which knows neither limits nor addresses of a key: then
+ * no key has any. As soon as one registry of this version runs, only such ones are asked.
+ */
+async function resolveKey(bus: Bus, keyHash: string) {
+  try {
+    return await bus.call(keyResolve, { keyHash });
+  } catch (error) {
+    if (!isUnserved(error)) throw error;
+    const answer = await bus.call(keyResolveV1, { keyHash });
+    return answer.ok ? ok({ ...answer.value, limits: null, allowedIps: null }) : answer;
+  }
 }
 
 /** What a key's owner may ask of the books. Rejects with AppError `unavailable` when billing does not answer. */

@@ -9,7 +9,7 @@ import {
   type KeyId,
   type Result,
 } from "@codex/kernel";
-import type { KeyCaps, KeyStore, StoredKey, Tombstones } from "./ports.ts";
+import type { KeySettings, KeyStore, StoredKey, Tombstones } from "./ports.ts";
 
 export interface KeyPorts {
   readonly store: KeyStore;
@@ -28,7 +28,7 @@ export async function createKey(
   ports: KeyPorts,
   accountId: AccountId,
   name: string,
-  caps: KeyCaps | null = null,
+  settings: AskedSettings = {},
 ): Promise<Result<{ readonly key: StoredKey; readonly secret: string }, "conflict">> {
   const secret = generateApiKey(ports.brand, "live");
   const draft = {
@@ -37,27 +37,42 @@ export async function createKey(
     name,
     displayPrefix: displayPrefix(secret),
     hash: hashApiKey(secret),
-    caps: meaningful(caps),
+    ...unrestricted,
+    ...meaningful(settings),
   };
   const key = await ports.store.create(draft, activeKeysMax);
   if (!key) return refuse("conflict", `An account can have ${activeKeysMax} active keys. Revoke one first.`);
   return ok({ key, secret });
 }
 
-/** Changes what the key may spend. Idempotent; refuses with `not_found` what is missing, revoked or another account's, alike. */
-export async function changeCaps(
+/** Changes what is given and leaves the rest. Idempotent; refuses with `not_found` what is missing, revoked or another account's, alike. */
+export async function changeKey(
   ports: Pick<KeyPorts, "store">,
   accountId: AccountId,
   keyId: KeyId,
-  caps: KeyCaps | null,
+  settings: AskedSettings,
 ): Promise<Result<StoredKey, "not_found">> {
-  const key = await ports.store.setCaps(accountId, keyId, meaningful(caps));
+  const key = await ports.store.change(accountId, keyId, meaningful(settings));
   return key ? ok(key) : refuse("not_found", "There is no such key.");
 }
 
-/** Three times no limit is no cap: such a key shares its account's leases. */
-function meaningful(caps: KeyCaps | null): KeyCaps | null {
-  return caps && (caps.daily !== null || caps.monthly !== null || caps.total !== null) ? caps : null;
+/** As a request has them: undefined = not given. */
+type AskedSettings = { readonly [Name in keyof KeySettings]?: KeySettings[Name] | undefined };
+
+const unrestricted: KeySettings = { caps: null, limits: null, models: null, allowedIps: null };
+
+/** Three times no cap is none: such a key shares its account's leases. Three times no limit is none either; a list names each once. */
+function meaningful({ caps, limits, models, allowedIps }: AskedSettings): Partial<KeySettings> {
+  return {
+    ...(caps === undefined ? {} : { caps: isEmpty(caps) ? null : caps }),
+    ...(limits === undefined ? {} : { limits: isEmpty(limits) ? null : limits }),
+    ...(models === undefined ? {} : { models: models && [...new Set(models)] }),
+    ...(allowedIps === undefined ? {} : { allowedIps: allowedIps && [...new Set(allowedIps)] }),
+  };
+}
+
+function isEmpty(values: object | null): boolean {
+  return values === null || Object.values(values).every((value) => value === null);
 }
 
 /** Revokes for good. Idempotent; refuses with `not_found` what is missing and what is another account's, alike. */

@@ -7,7 +7,26 @@ export interface KeyCaps {
   readonly total: MicroTokens | null;
 }
 
-export interface StoredKey {
+/** Within the operator's ceiling; null = the ceiling. */
+export interface KeyLimits {
+  readonly requestsPerMinute: number | null;
+  readonly tokensPerMinute: number | null;
+  readonly concurrentRequests: number | null;
+}
+
+/** What the owner may set of a key. */
+export interface KeySettings {
+  /** Null = none; never an object of nulls. */
+  readonly caps: KeyCaps | null;
+  /** Null = the operator's; never an object of nulls. */
+  readonly limits: KeyLimits | null;
+  /** Null = every model. */
+  readonly models: readonly string[] | null;
+  /** Addresses and CIDR ranges; null = from everywhere. */
+  readonly allowedIps: readonly string[] | null;
+}
+
+export interface StoredKey extends KeySettings {
   readonly keyId: KeyId;
   readonly accountId: AccountId;
   readonly name: string;
@@ -15,21 +34,17 @@ export interface StoredKey {
   readonly hash: string;
   readonly status: "active" | "revoked";
   readonly version: number;
-  readonly models: readonly string[] | null;
   readonly expiresAt: Date | null;
-  /** Null = none; never an object of nulls. */
-  readonly caps: KeyCaps | null;
   readonly createdAt: Date;
   readonly revokedAt: Date | null;
 }
 
-export interface NewKey {
+export interface NewKey extends KeySettings {
   readonly keyId: KeyId;
   readonly accountId: AccountId;
   readonly name: string;
   readonly displayPrefix: string;
   readonly hash: string;
-  readonly caps: KeyCaps | null;
 }
 
 export interface KeyStore {
@@ -39,8 +54,11 @@ export interface KeyStore {
   list(accountId: AccountId, limit: number): Promise<readonly StoredKey[]>;
   /** Idempotent: a revoked key is returned as it is. Undefined when the account has no such key. */
   revoke(accountId: AccountId, keyId: KeyId): Promise<StoredKey | undefined>;
-  /** Stores the caps and the `key.changed` event; the same caps change nothing. Undefined when the account has no such key, or it is revoked. */
-  setCaps(accountId: AccountId, keyId: KeyId, caps: KeyCaps | null): Promise<StoredKey | undefined>;
+  /**
+   * Stores the settings that are given, and the `key.changed` event; the same settings change nothing. Undefined when the
+   * account has no such key, or it is revoked.
+   */
+  change(accountId: AccountId, keyId: KeyId, settings: Partial<KeySettings>): Promise<StoredKey | undefined>;
   findByHash(hash: string): Promise<StoredKey | undefined>;
   /** Every revoked key, in pages by id, for repairing the bucket of tombstones. */
   revokedAfter(keyId: KeyId | undefined, limit: number): Promise<readonly StoredKey[]>;

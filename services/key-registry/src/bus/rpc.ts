@@ -1,7 +1,7 @@
 import { rpcHandler, type RpcHandler } from "@codex/bus";
-import { keyResolve } from "@codex/contracts";
+import { keyResolve, keyResolveV1 } from "@codex/contracts";
 import { ok, refuse } from "@codex/kernel";
-import type { KeyStore } from "../app/ports.ts";
+import type { KeyStore, StoredKey } from "../app/ports.ts";
 
 /** The answers of this service on the bus. */
 export function keyRpcs(store: KeyStore): readonly RpcHandler[] {
@@ -9,16 +9,24 @@ export function keyRpcs(store: KeyStore): readonly RpcHandler[] {
     rpcHandler(keyResolve, async ({ req }) => {
       const key = await store.findByHash(req.keyHash);
       if (!key) return refuse("unknown_key", "no key has this hash");
-      const { keyId, accountId, status, version, models, expiresAt, caps } = key;
-      return ok({
-        keyId,
-        accountId,
-        status,
-        version,
-        models: models === null ? null : [...models],
-        expiresAt: expiresAt === null ? null : expiresAt.toISOString(),
-        caps,
-      });
+      const { limits, allowedIps } = key;
+      return ok({ ...ownedOf(key), limits, allowedIps: allowedIps === null ? null : [...allowedIps] });
+    }),
+    rpcHandler(keyResolveV1, async ({ req }) => {
+      const key = await store.findByHash(req.keyHash);
+      return key ? ok(ownedOf(key)) : refuse("unknown_key", "no key has this hash");
     }),
   ];
+}
+
+function ownedOf({ keyId, accountId, status, version, models, expiresAt, caps }: StoredKey) {
+  return {
+    keyId,
+    accountId,
+    status,
+    version,
+    models: models === null ? null : [...models],
+    expiresAt: expiresAt === null ? null : expiresAt.toISOString(),
+    caps,
+  };
 }

@@ -8,6 +8,9 @@ export function toApiKey(key: StoredKey): ApiKey {
     prefix: key.displayPrefix,
     status: key.status,
     caps: key.caps,
+    limits: key.limits,
+    models: key.models === null ? null : [...key.models],
+    allowedIps: key.allowedIps === null ? null : [...key.allowedIps],
     createdAt: key.createdAt.toISOString(),
     revokedAt: key.revokedAt === null ? null : key.revokedAt.toISOString(),
   };

@@ -2,7 +2,7 @@ import { idOf, keyCreateBody, keyCreated, keyList, keyResponse } from "@codex/co
 import { appError, defineRoute, notFound, type Route } from "@codex/http";
 import { z } from "zod";
 import { createKey, listedKeysMax, revokeKey, type KeyPorts } from "../app/manage-keys.ts";
-import { changeKeyRoute } from "./change-key-route.ts";
+import { changeKeyRoute, keyBodyBytesMax } from "./change-key-route.ts";
 import { toApiKey } from "./convert.ts";
 
 const shared = { auth: "session", owner: "account", logClass: "standard" } as const;
@@ -33,12 +33,12 @@ export function keyRoutes(ports: KeyPorts): readonly Route[] {
       path: "/api/keys",
       summary: "A new key; the answer shows its secret once",
       rateClass: "write",
-      bodyLimitBytes: 4_096,
+      bodyLimitBytes: keyBodyBytesMax,
       request: { body: keyCreateBody },
       responses: { 201: keyCreated },
       errors: ["conflict"],
-      handler: async ({ principal, body }) => {
-        const created = await createKey(ports, principal.accountId, body.name, body.caps);
+      handler: async ({ principal, body: { name, ...settings } }) => {
+        const created = await createKey(ports, principal.accountId, name, settings);
         if (!created.ok) throw appError("conflict", created.message);
         return { status: 201, body: { key: toApiKey(created.value.key), secret: created.value.secret } };
       },

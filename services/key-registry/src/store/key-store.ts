@@ -2,8 +2,9 @@ import type { Bus } from "@codex/bus";
 import { keyChanged } from "@codex/contracts";
 import { insertOutbox, type Db } from "@codex/db";
 import { idToUuid, newId, uuidToId, type AccountId, type KeyId } from "@codex/kernel";
+import { isDeepStrictEqual } from "node:util";
 import { sql, type Selectable, type Transaction } from "kysely";
-import type { KeyCaps, KeyStore, NewKey, StoredKey } from "../app/ports.ts";
+import type { KeyCaps, KeyLimits, KeySettings, KeyStore, NewKey, StoredKey } from "../app/ports.ts";
 import type { ApiKeyTable, KeyTables } from "./schema.ts";
 
 type Announce = (trx: Transaction<KeyTables>, key: StoredKey) => Promise<void>;
@@ -33,7 +34,8 @@ export function keyStore(db: Db<KeyTables>, encode: Bus["encode"]): KeyStore {
       return rows.map(fromDbKey);
     },
     revoke: (accountId, keyId) => db.transaction((trx) => revokeKey(trx, announce, accountId, keyId)),
-    setCaps: (accountId, keyId, caps) => db.transaction((trx) => setCaps(trx, announce, accountId, keyId, caps)),
+    change: (accountId, keyId, settings) =>
+      db.transaction((trx) => changeKey(trx, announce, accountId, keyId, settings)),
     async findByHash(hash) {
       const row = await db.kysely
         .selectFrom("api_key")
@@ -81,9 +83,8 @@ async function insertKey(
       hash: Buffer.from(key.hash, "hex"),
       status: "active",
       version: 1,
-      models: null,
       expires_at: null,
-      ...toDbCaps(key.caps),
+      ...toDbSettings(key),
       revoked_at: null,
     })
     .returningAll()
@@ -93,12 +94,12 @@ async function insertKey(
   return stored;
 }
 
-async function setCaps(
+async function changeKey(
   trx: Transaction<KeyTables>,
   announce: Announce,
   accountId: AccountId,
   keyId: KeyId,
-  caps: KeyCaps | null,
+  settings: Partial<KeySettings>,
 ): Promise<StoredKey | undefined> {
   const row = await trx
     .selectFrom("api_key")
@@ -109,10 +110,9 @@ async function setCaps(
     .forUpdate()
     .executeTakeFirst();
   if (!row) return undefined;
-  const wanted = toDbCaps(caps);
-  const same =
-    row.cap_daily === wanted.cap_daily && row.cap_monthly === wanted.cap_monthly && row.cap_total === wanted.cap_total;
-  if (same) return fromDbKey(row);
+  const present = fromDbKey(row);
+  const wanted = toDbSettings({ ...present, ...settings });
+  if (isDeepStrictEqual(wanted, toDbSettings(present))) return present;
   const changed = await trx
     .updateTable("api_key")
     .set({ ...wanted, version: row.version + 1 })
@@ -124,8 +124,17 @@ async function setCaps(
   return stored;
 }
 
-function toDbCaps(caps: KeyCaps | null): Pick<Selectable<ApiKeyTable>, "cap_daily" | "cap_monthly" | "cap_total"> {
-  return { cap_daily: caps?.daily ?? null, cap_monthly: caps?.monthly ?? null, cap_total: caps?.total ?? null };
+function toDbSettings({ caps, limits, models, allowedIps }: KeySettings) {
+  return {
+    cap_daily: caps?.daily ?? null,
+    cap_monthly: caps?.monthly ?? null,
+    cap_total: caps?.total ?? null,
+    requests_per_minute: limits?.requestsPerMinute ?? null,
+    tokens_per_minute: limits?.tokensPerMinute ?? null,
+    concurrent_requests: limits?.concurrentRequests ?? null,
+    models,
+    allowed_ips: allowedIps,
+  };
 }
 
 async function revokeKey(
@@ -166,6 +175,8 @@ function fromDbKey(row: Selectable<ApiKeyTable>): StoredKey {
     models: row.models,
     expiresAt: row.expires_at,
     caps: fromDbCaps(row),
+    limits: fromDbLimits(row),
+    allowedIps: row.allowed_ips,
     createdAt: row.created_at,
     revokedAt: row.revoked_at,
   };
@@ -174,4 +185,12 @@ function fromDbKey(row: Selectable<ApiKeyTable>): StoredKey {
 function fromDbCaps(row: Selectable<ApiKeyTable>): KeyCaps | null {
   const { cap_daily: daily, cap_monthly: monthly, cap_total: total } = row;
   return daily === null && monthly === null && total === null ? null : { daily, monthly, total };
+}
+
+function fromDbLimits(row: Selectable<ApiKeyTable>): KeyLimits | null {
+  const requestsPerMinute = row.requests_per_minute;
+  const tokensPerMinute = row.tokens_per_minute;
+  const concurrentRequests = row.concurrent_requests;
+  const isNone = requestsPerMinute === null && tokensPerMinute === null && concurrentRequests === null;
+  return isNone ? null : { requestsPerMinute, tokensPerMinute, concurrentRequests };
 }

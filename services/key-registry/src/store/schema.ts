@@ -18,6 +18,12 @@ export interface ApiKeyTable {
   readonly cap_daily: bigint | null;
   readonly cap_monthly: bigint | null;
   readonly cap_total: bigint | null;
+  /** Null = the operator's limit. */
+  readonly requests_per_minute: number | null;
+  readonly tokens_per_minute: number | null;
+  readonly concurrent_requests: number | null;
+  /** Addresses and CIDR ranges; null = from everywhere. */
+  readonly allowed_ips: readonly string[] | null;
   readonly created_at: Generated<Date>;
   readonly revoked_at: Date | null;
 }

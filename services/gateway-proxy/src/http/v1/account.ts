@@ -1,10 +1,9 @@
 import type { UsageLine } from "@codex/contracts";
 import { AppError, formatAmount, idToUuid, parseId, type MicroTokens, type RequestId } from "@codex/kernel";
 import type { BookReader } from "../../app/book-reader.ts";
-import type { ResolvedKey } from "../../app/key-cache.ts";
 import type { KeyCaps } from "../../app/lease-ports.ts";
 import { invalid } from "../../domain/fields.ts";
-import type { GatewayParts, V1Context } from "./context.ts";
+import type { GatewayParts, KeyContext } from "./context.ts";
 import { sendJson } from "./send-json.ts";
 
 /**
@@ -16,8 +15,8 @@ const currency = "token";
 const amountOf = (value: MicroTokens): number => Number(formatAmount(value));
 
 /** GET /v1/credits. The numbers are for people and their tools; the exact amounts stand beside them as text. */
-export async function credits(parts: GatewayParts, context: V1Context, key: ResolvedKey): Promise<void> {
-  const { paid, bonus, held, available } = await parts.books.balance(key.accountId);
+export async function credits(parts: GatewayParts, context: KeyContext): Promise<void> {
+  const { paid, bonus, held, available } = await parts.books.balance(context.key.accountId);
   sendJson(context, {
     data: {
       balance: formatAmount(paid + bonus),
@@ -32,7 +31,8 @@ export async function credits(parts: GatewayParts, context: V1Context, key: Reso
 }
 
 /** GET /v1/key. Spending is counted for keys that have caps; for others it is null, not zero. */
-export async function keyInfo(parts: GatewayParts, context: V1Context, key: ResolvedKey): Promise<void> {
+export async function keyInfo(parts: GatewayParts, context: KeyContext): Promise<void> {
+  const { key, limits } = context;
   const { caps } = key;
   const spend = caps && (await parts.books.keySpend(key.keyId));
   const cap = caps && spend ? widestCap(caps, spend) : undefined;
@@ -51,6 +51,12 @@ export async function keyInfo(parts: GatewayParts, context: V1Context, key: Reso
         total: textOf(caps?.total),
       },
       models: key.models,
+      // Of the key alone; the account's hold for all of its keys together.
+      limits: {
+        requests_per_minute: limits.limits.key.requestsPerMinute,
+        tokens_per_minute: limits.limits.key.tokensPerMinute,
+        concurrent_requests: limits.limits.key.concurrentRequests,
+      },
       expires_at: key.expiresAt?.toISOString() ?? null,
       is_free_tier: false,
       currency,
@@ -79,11 +85,11 @@ function textOf(value: MicroTokens | null | undefined): string | null {
 const settlingMs = 60_000;
 
 /** GET /v1/generation?id=: what one request of this account cost. `gen_…` is another spelling of `req_…`. */
-export async function generation(parts: GatewayParts, context: V1Context, key: ResolvedKey): Promise<void> {
+export async function generation(parts: GatewayParts, context: KeyContext): Promise<void> {
   const asked = new URLSearchParams(context.req.url?.split("?")[1] ?? "").get("id") ?? "";
   const id = parseId("req", asked.replace(/^gen_/, "req_"));
   if (id === undefined) throw invalid("id", "Give the request id of the x-request-id header: ?id=req_…");
-  const booked = await parts.books.usage(key.accountId, id);
+  const booked = await parts.books.usage(context.key.accountId, id);
   if (!booked) throw notBooked(parts, id);
   sendJson(context, { data: generationObject(booked.usage, booked.priceVersion, booked.postedAt) });
 }

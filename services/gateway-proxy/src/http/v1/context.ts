@@ -3,7 +3,7 @@ import type { Logger } from "@codex/runtime";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { BookReader } from "../../app/book-reader.ts";
 import type { Catalogue } from "../../app/catalogue.ts";
-import type { KeyCache } from "../../app/key-cache.ts";
+import type { KeyCache, ResolvedKey } from "../../app/key-cache.ts";
 import type { Lender } from "../../app/lender.ts";
 import type { RequestLimiter } from "../../app/request-limiter.ts";
 import type { GatewayEvents } from "../../events.ts";
@@ -11,6 +11,7 @@ import type { Spool } from "../../spool/spool.ts";
 import type { TokenCounter } from "../../tokens/token-counter.ts";
 import type { UpstreamClient } from "../../upstream/transport.ts";
 import type { BodyMemory } from "./body-memory.ts";
+import type { LimitGate } from "./limit-gate.ts";
 
 /** What the handlers of /v1 need; built once by service.ts. */
 export interface GatewayParts {
@@ -19,6 +20,8 @@ export interface GatewayParts {
   readonly catalogue: Catalogue;
   readonly lender: Lender;
   readonly limiter: RequestLimiter;
+  /** Proxies in front that write `x-forwarded-for`. */
+  readonly trustedProxyCount: number;
   readonly counter: TokenCounter;
   readonly upstream: UpstreamClient;
   /** A function, because the spool belongs to the epoch and is opened after the handlers exist. */
@@ -52,4 +55,10 @@ export interface V1Context {
   readonly clientGone: AbortSignal;
   readonly facts: RequestFacts;
   readonly keyRevoked: () => boolean;
+}
+
+/** A request whose key was accepted. */
+export interface KeyContext extends V1Context {
+  readonly key: ResolvedKey;
+  readonly limits: LimitGate;
 }

@@ -1,14 +1,13 @@
 import { toAppError, type AppError } from "@codex/kernel";
 import type { Route } from "../../app/catalogue.ts";
 import { noRoute, RouteChoice, type Attempt } from "../../app/choose-route.ts";
-import type { ResolvedKey } from "../../app/key-cache.ts";
 import { jsonOutgoing, type JsonBody, type RequestBody } from "../../domain/endpoint.ts";
 import { checkMessages, countFields, withheldFields } from "../../domain/endpoints/messages.ts";
 import { checkedFields, invalid, modelOf, type Json } from "../../domain/fields.ts";
 import { textOfParts } from "../../domain/request-text.ts";
 import { outgoing } from "../../upstream/outgoing.ts";
 import { readRefusal, type Refusal } from "../../upstream/refusal.ts";
-import type { GatewayParts, V1Context } from "./context.ts";
+import type { GatewayParts, KeyContext, V1Context } from "./context.ts";
 import { blame, overloaded } from "./forward.ts";
 import { readBody } from "./read-body.ts";
 import { parseAnswer, readAnswer, unusable } from "./relay-json.ts";
@@ -19,13 +18,13 @@ import { wayTo } from "./converters.ts";
  * POST /v1/messages/count_tokens: free, counted by the limits alone. Claude Code asks 34 times to draw one picture. Where no
  * channel of the model can count, we count ourselves, which is near enough for what clients do with it.
  */
-export async function countTokens(parts: GatewayParts, context: V1Context, key: ResolvedKey): Promise<void> {
+export async function countTokens(parts: GatewayParts, context: KeyContext): Promise<void> {
   const { body: source, share } = await readBody(context.req, ["json"], parts.bodyMemory);
   try {
     const body = parse(source);
     const model = modelOf(body);
     context.facts.model = model.slice(0, 128);
-    const { routes } = parts.catalogue.offer(model, key.models);
+    const { routes } = parts.catalogue.offer(model, context.key.models);
     const native = routes.filter((route) => wayTo("countTokens", route) === "native");
     const counted =
       native.length > 0 && source.kind === "json"

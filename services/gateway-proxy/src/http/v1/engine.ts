@@ -7,11 +7,12 @@ import { affinityOf } from "../../domain/affinity.ts";
 import type { ClientHeaders, Endpoint, ParsedRequest } from "../../domain/endpoint.ts";
 import type { Json } from "../../domain/fields.ts";
 import { holdFor, shortenedHold, type HoldInput, type HoldTerms } from "../../domain/hold.ts";
+import { looksForTextAbove, tokensEstimate } from "../../domain/token-estimate.ts";
 import type { OutgoingCall } from "../../upstream/outgoing.ts";
 import type { UpstreamResponse } from "../../upstream/transport.ts";
 import { clientHeaders } from "./client-headers.ts";
 import { ClientStream } from "./client-stream.ts";
-import type { GatewayParts, V1Context } from "./context.ts";
+import type { GatewayParts, KeyContext, V1Context } from "./context.ts";
 import { wayTo } from "./converters.ts";
 import { renderCut } from "./errors.ts";
 import { forward, overloaded, type Exchange } from "./forward.ts";
@@ -22,7 +23,7 @@ import { relayStream } from "./relay-stream.ts";
 
 /**
  * The hot path of docs/architecture.md §The path of one request, the same for every endpoint that is charged: read the body,
- * parse, look the model up, hold the worst case, open in the spool, forward with fallback, relay, close.
+ * parse, look the model up, ask the limits and hold the worst case, open in the spool, forward with fallback, relay, close.
  */
 
 /** A client that takes nothing of its answer for this long is gone. */
@@ -31,9 +32,9 @@ const stalledReaderMs = 120_000;
 export async function serveEndpoint<R extends ParsedRequest>(
   endpoint: Endpoint<R>,
   parts: GatewayParts,
-  context: V1Context,
-  key: ResolvedKey,
+  context: KeyContext,
 ): Promise<void> {
+  const { key, limits } = context;
   const { body, share } = await readBody(context.req, endpoint.accepts, parts.bodyMemory);
   try {
     const headers = clientHeaders(context.req, endpoint.forwardedHeaders);
@@ -43,15 +44,51 @@ export async function serveEndpoint<R extends ParsedRequest>(
     if (parts.spool().full) throw overloaded();
     const startedAt = parts.clock.now();
     const bound = endpoint.bound(parsed);
-    const admission = await admit(endpoint, parts, key, parsed, bound, offer, startedAt);
-    const request = meteredRequest(endpoint, parts, context, key, parsed, bound, offer, admission, startedAt);
+    const limited = limits.take(thoughtToUse(endpoint, parsed, bound, offer), true);
+    const admitted = admit(endpoint, parts, key, parsed, bound, offer, startedAt);
+    const admission = await withinLimits(parts, limited, admitted);
+    const request = meteredRequest(endpoint, parts, context, parsed, bound, offer, admission, startedAt);
     const exchange = exchangeOf(endpoint, parts, context, parsed, headers, request, admission);
     // Requests of one conversation meet the same channel and key, where the provider's prompt cache knows them.
     const session = body.kind === "json" ? affinityOf(key.keyId, body.value as Json) : undefined;
-    await forward(parts, context, request, { ...exchange, session });
+    await forward(parts, context, request, { ...exchange, session }).finally(() => {
+      limits.usedTokens = request.usedTokens;
+    });
   } finally {
     share.release();
   }
+}
+
+/**
+ * Limits and money are asked at the same time, both before the upstream. Who is over a limit hears that, at once and whatever
+ * the balance is; what was held meanwhile is released.
+ */
+async function withinLimits(
+  { lender }: Pick<GatewayParts, "lender">,
+  limited: Promise<void>,
+  admitted: Promise<Admission>,
+): Promise<Admission> {
+  try {
+    await limited;
+  } catch (error) {
+    admitted.then(
+      ({ ticket }) => lender.settle(ticket, 0n),
+      () => undefined,
+    );
+    throw error;
+  }
+  return admitted;
+}
+
+/** A large body may hold pictures, whose bytes are no text: only then is the text looked for. */
+function thoughtToUse<R extends ParsedRequest>(
+  endpoint: Endpoint<R>,
+  parsed: R,
+  bound: HoldInput,
+  { price }: Offer,
+): number {
+  const text = bound.bodyBytes > looksForTextAbove ? endpoint.text(parsed) : undefined;
+  return tokensEstimate(bound, price.outputTokensMax, text);
 }
 
 /** The offer with the channels that can serve this endpoint. Throws AppError `model_not_found` and its kin. */
@@ -102,8 +139,7 @@ function admit<R extends ParsedRequest>(
 function meteredRequest<R extends ParsedRequest>(
   endpoint: Endpoint<R>,
   parts: GatewayParts,
-  context: V1Context,
-  key: ResolvedKey,
+  { requestId, key }: KeyContext,
   parsed: R,
   bound: HoldInput,
   offer: Offer,
@@ -112,7 +148,7 @@ function meteredRequest<R extends ParsedRequest>(
 ): MeteredRequest {
   return new MeteredRequest(
     {
-      requestId: context.requestId,
+      requestId,
       accountId: key.accountId,
       keyId: key.keyId,
       ticket: admission.ticket,

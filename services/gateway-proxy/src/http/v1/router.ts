@@ -1,3 +1,4 @@
+import { clientIpOf } from "@codex/http/edge";
 import { AppError, hashApiKey, newId, toAppError } from "@codex/kernel";
 import { nearestNames } from "../../domain/nearest.ts";
 import type { IncomingMessage, ServerResponse } from "node:http";
@@ -11,7 +12,7 @@ import { speechEndpoint } from "../../domain/endpoints/speech.ts";
 import { transcriptionsEndpoint, translationsEndpoint } from "../../domain/endpoints/transcriptions.ts";
 import { embeddingsEndpoint, moderationsEndpoint, rerankEndpoint } from "../../domain/endpoints/vectors.ts";
 import type { Dialect, Endpoint, ParsedRequest } from "../../domain/endpoint.ts";
-import type { GatewayParts, RequestFacts, V1Context } from "./context.ts";
+import type { GatewayParts, KeyContext, RequestFacts, V1Context } from "./context.ts";
 import { countTokens } from "./count-tokens.ts";
 import { serveEndpoint } from "./engine.ts";
 import { sendJson } from "./send-json.ts";
@@ -19,6 +20,7 @@ import { answerUpgradeRequired } from "./upgrade.ts";
 import { readApiKey } from "./credentials.ts";
 import { renderError, sendError } from "./errors.ts";
 import { credits, generation, keyInfo } from "./account.ts";
+import { LimitGate } from "./limit-gate.ts";
 import { listAnthropicModels, listModels, oneAnthropicModel, oneModel } from "./models.ts";
 
 /**
@@ -26,13 +28,15 @@ import { listAnthropicModels, listModels, oneAnthropicModel, oneModel } from "./
  * the table; what is not in it cannot be served.
  */
 
-type V1Handler = (parts: GatewayParts, context: V1Context, key: ResolvedKey, rest: string) => Promise<void> | void;
+type V1Handler = (parts: GatewayParts, context: KeyContext, rest: string) => Promise<void> | void;
 
 interface V1Route {
   readonly method: "GET" | "POST";
   /** Ends in "/" when the rest of the path is the argument. */
   readonly path: string;
   readonly handle: V1Handler;
+  /** The handler asks the limits itself, when it knows what the request is thought to use. */
+  readonly takesLimits?: true;
 }
 
 export const v1Routes: readonly V1Route[] = [
@@ -62,13 +66,14 @@ function charged<R extends ParsedRequest>(endpoint: Endpoint<R>): V1Route {
   return {
     method: "POST",
     path: endpoint.path,
-    handle: (parts, context, key) => serveEndpoint(endpoint, parts, context, key),
+    handle: (parts, context) => serveEndpoint(endpoint, parts, context),
+    takesLimits: true,
   };
 }
 
 /** Claude Code asks for the list of models too, in its own form and with pages. */
-function models(parts: GatewayParts, context: V1Context, key: ResolvedKey): void {
-  const { catalogue } = parts;
+function models({ catalogue }: GatewayParts, context: KeyContext): void {
+  const { key } = context;
   if (dialectOf(context.req) === "openai") {
     sendJson(context, listModels(catalogue, key.models));
     return;
@@ -77,9 +82,9 @@ function models(parts: GatewayParts, context: V1Context, key: ResolvedKey): void
   sendJson(context, listAnthropicModels(catalogue, query, key.models));
 }
 
-function model(parts: GatewayParts, context: V1Context, key: ResolvedKey, rest: string): void {
+function model(parts: GatewayParts, context: KeyContext, rest: string): void {
   const one = dialectOf(context.req) === "openai" ? oneModel : oneAnthropicModel;
-  sendJson(context, one(parts.catalogue, decode(rest), key.models));
+  sendJson(context, one(parts.catalogue, decode(rest), context.key.models));
 }
 
 /** The path tells how errors are written; the lists of models serve both kinds of client, and there the version header does. */
@@ -112,11 +117,17 @@ export function createV1Handler(parts: GatewayParts): (req: IncomingMessage, res
 async function serve(parts: GatewayParts, req: IncomingMessage, res: ServerResponse): Promise<void> {
   const startedMs = parts.clock.monotonicMs();
   const context = createContext(parts, req, res);
+  let accepted: KeyContext | undefined;
   try {
-    await dispatch(parts, context);
+    const route = findRoute(context);
+    if (route) {
+      accepted = await acceptKey(parts, context);
+      await dispatch(parts, accepted, route);
+    }
   } catch (thrown) {
-    answerFailure(parts, context, thrown);
+    answerFailure(parts, context, accepted ? await countFailure(accepted, thrown) : thrown);
   }
+  await accepted?.limits.end();
   const { facts } = context;
   if (facts.status === 0) facts.status = res.statusCode;
   parts.events.requestEnded({
@@ -177,26 +188,66 @@ function createContext(parts: GatewayParts, req: IncomingMessage, res: ServerRes
   };
 }
 
-async function dispatch(parts: GatewayParts, context: V1Context): Promise<void> {
+/** Undefined: it is answered already. Throws AppError for what is not served. */
+function findRoute(context: V1Context): V1Route | undefined {
   const path = pathOf(context.req.url ?? "");
   const matches = v1Routes.filter((route) => matchesPath(route, path));
   if (matches.length === 0) throw unknownRoute(path);
   if (path === "/v1/responses" && context.req.method === "GET") {
     answerUpgradeRequired(context);
-    return;
+    return undefined;
   }
   const route = matches.find((candidate) => candidate.method === context.req.method);
   if (!route) throw wrongMethod(context, matches);
   context.facts.route = route.path;
+  return route;
+}
+
+/**
+ * Whose request it is. What is refused here counts for no limit of the key: else whoever found a key that may not be used
+ * from his address could use up the limits of those who may.
+ */
+async function acceptKey(parts: GatewayParts, context: V1Context): Promise<KeyContext> {
+  const { req, res, requestId, facts } = context;
   if (!parts.catalogue.priced) throw starting();
-  const key = await parts.keys.authenticate(readApiKey(context.req));
-  context.facts.accountId = key.accountId;
-  context.facts.keyId = key.keyId;
-  const limits = await parts.limiter.take(key.keyId);
-  context.res.setHeader("x-ratelimit-limit-requests", limits.limit);
-  context.res.setHeader("x-ratelimit-remaining-requests", limits.remaining);
-  context.res.setHeader("x-ratelimit-reset-requests", `${Math.ceil(limits.resetMs / 1_000)}s`);
-  await route.handle(parts, context, key, path.slice(route.path.length));
+  const key = await parts.keys.authenticate(readApiKey(req));
+  facts.accountId = key.accountId;
+  facts.keyId = key.keyId;
+  checkAddress(parts, req, key);
+  const { limiter, clock } = parts;
+  const limited = limiter.limitedOf(key);
+  const limits = new LimitGate({ limiter, limited, requestId, dialect: dialectOf(req), res, clock });
+  return { ...context, key, limits };
+}
+
+function checkAddress({ trustedProxyCount }: GatewayParts, req: IncomingMessage, { addresses }: ResolvedKey): void {
+  if (!addresses) return;
+  const forwardedFor = req.headers["x-forwarded-for"];
+  const address = clientIpOf(req.socket.remoteAddress, forwardedFor?.toString(), trustedProxyCount);
+  if (addresses.has(address)) return;
+  throw new AppError({
+    kind: "forbidden",
+    code: "key_not_allowed",
+    publicMessage: `This API key may not be used from ${address}. Its owner can change that in the dashboard under Keys.`,
+  });
+}
+
+async function dispatch(parts: GatewayParts, context: KeyContext, route: V1Route): Promise<void> {
+  const { limits, req } = context;
+  limits.refuseKnown();
+  if (!route.takesLimits) await limits.take(0, req.method === "POST");
+  await route.handle(parts, context, pathOf(req.url ?? "").slice(route.path.length));
+}
+
+/** A request that failed before the limits were asked counts too, and its answer says what is left. The error to answer with. */
+async function countFailure({ limits }: KeyContext, thrown: unknown): Promise<unknown> {
+  if (limits.asked) return thrown;
+  try {
+    await limits.take(0, false);
+    return thrown;
+  } catch (refusal) {
+    return refusal;
+  }
 }
 
 function matchesPath(route: V1Route, path: string): boolean {

@@ -32,4 +32,15 @@ export const keyMigrations: readonly Migration[] = [
         add column cap_total bigint check (cap_total >= 0);
     `,
   },
+  {
+    // Nullable and without a default: the version before goes on inserting and reading beside it.
+    name: "20261127T0900_add_limits",
+    up: `
+      alter table api_key
+        add column requests_per_minute integer check (requests_per_minute >= 1),
+        add column tokens_per_minute integer check (tokens_per_minute >= 1),
+        add column concurrent_requests integer check (concurrent_requests >= 1),
+        add column allowed_ips text[] check (cardinality(allowed_ips) between 1 and 50);
+    `,
+  },
 ];
