@@ -106,7 +106,17 @@ export const channelReport = z.object({
   rateLimited: count,
   /** Moving average of the time to the first byte; null before the first answer. */
   firstByteMs: z.number().min(0).nullable(),
-  restingKeys: z.array(z.object({ keyId: idOf("upk").nullable(), reason: keyRestReason, untilMs: count })).max(50),
+  /** `model` is the upstream's name of it; null: the key rests for every model. */
+  restingKeys: z
+    .array(
+      z.object({
+        keyId: idOf("upk").nullable(),
+        model: z.string().max(128).nullable(),
+        reason: keyRestReason,
+        untilMs: count,
+      }),
+    )
+    .max(100),
   /** Models whose breaker is not closed. */
   breakers: z
     .array(z.object({ model: z.string().max(128), state: z.enum(["open", "half_open"]), untilMs: count }))

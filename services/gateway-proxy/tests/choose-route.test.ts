@@ -119,10 +119,10 @@ describe("among keys", () => {
   test("given a key rests, then others serve, none when all rest, and it serves again when its time is over", () => {
     const channel = stateOf({ keys: keysOf("k1", "k2") }, clock);
     const first = choose([channel], 1);
-    first?.rest("rate_limited", 7);
+    first?.rest("rate_limited", 7, false);
     const second = choose([channel], 1);
     expect(second?.key.secret).not.toBe(first?.key.secret);
-    second?.rest("rejected", undefined);
+    second?.rest("rejected", undefined, true);
     expect(choose([channel], 1)).toBeUndefined();
     clock.advance(6_999);
     expect(choose([channel], 1)).toBeUndefined();
@@ -132,7 +132,7 @@ describe("among keys", () => {
 
   test("given a wait without end, then it is bounded; given a snapshot with the same key, then the key goes on resting", () => {
     const channel = stateOf({ keys: keysOf("k1") }, clock);
-    choose([channel])?.rest("rate_limited", 99_999);
+    choose([channel])?.rest("rate_limited", 99_999, false);
     channel.update({ ...channel.snapshot, weight: 7 });
     clock.advance(3_599_999);
     expect(choose([channel])).toBeUndefined();
@@ -140,11 +140,27 @@ describe("among keys", () => {
     expect(choose([channel])).toBeDefined();
   });
 
+  test("given a key rests for one model, then it serves the others; given it rests as a whole, then none", () => {
+    const channel = stateOf({ models: { m: "up-m", n: "up-n" }, keys: keysOf("k1") }, clock);
+    const next = (model: string) => new RouteChoice([routeOf(channel, model)], 1, clock).next();
+    next("m")?.rest("rate_limited", 60, false);
+    expect(next("m")).toBeUndefined();
+    const other = next("n");
+    expect(other).toBeDefined();
+    // What was on its way shortens nothing.
+    other?.rest("quota", 60, true);
+    other?.rest("rate_limited", 1, false);
+    clock.advance(59_999);
+    expect([next("m"), next("n")]).toEqual([undefined, undefined]);
+    clock.advance(1);
+    expect([next("m"), next("n")]).not.toContain(undefined);
+  });
+
   test("given a channel that wants no key, then it rests as a whole", () => {
     const channel = stateOf({}, clock);
     const attempt = choose([channel]);
     expect(attempt?.key.secret).toBeUndefined();
-    attempt?.rest("rate_limited", 1);
+    attempt?.rest("rate_limited", 1, false);
     expect(choose([channel])).toBeUndefined();
   });
 });
@@ -189,7 +205,7 @@ describe("one request's attempts", () => {
 describe("when none can serve", () => {
   test("given a key rests for its rate, then 429 says when it wakes; given a breaker is open, then 503 does", () => {
     const limited = stateOf({ keys: keysOf("k") }, clock);
-    choose([limited])?.rest("rate_limited", 20);
+    choose([limited])?.rest("rate_limited", 20, false);
     expect(noRoute([routeOf(limited)], clock.monotonicMs())).toMatchObject({
       code: "upstream_rate_limited",
       retryAfterSeconds: 20,

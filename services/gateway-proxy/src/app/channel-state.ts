@@ -14,9 +14,24 @@ export interface UpstreamKey {
   readonly keyId: UpstreamKeyId | null;
   readonly seed: number;
   readonly secret: string | undefined;
+  /** Of the key as a whole. */
+  rest: KeyRest | undefined;
+  /** By the upstream's name of the model: providers limit rates, and grant access, model by model. */
+  readonly modelRests: Map<string, KeyRest>;
+}
+
+export interface KeyRest {
   /** Monotonic; the key is left alone until then. */
-  restUntilMs: number;
-  restReason: KeyRestReason;
+  readonly untilMs: number;
+  readonly reason: KeyRestReason;
+}
+
+/** Undefined when the key can serve the model now. */
+export function restOf(key: UpstreamKey, model: string, nowMs: number): KeyRest | undefined {
+  if (key.rest && key.rest.untilMs > nowMs) return key.rest;
+  if (key.modelRests.size === 0) return undefined;
+  const rest = key.modelRests.get(model);
+  return rest && rest.untilMs > nowMs ? rest : undefined;
 }
 
 export interface ChannelStatePorts {
@@ -110,8 +125,13 @@ export class ChannelState {
       rateLimited: this.rateLimited,
       firstByteMs: this.firstByteMs === null ? null : Math.round(this.firstByteMs),
       restingKeys: this.keys
-        .filter((key) => key.restUntilMs > nowMs)
-        .map((key) => ({ keyId: key.keyId, reason: key.restReason, untilMs: left(key.restUntilMs) })),
+        .flatMap(({ keyId, rest, modelRests }) => [
+          ...(rest ? [{ keyId, model: null, rest }] : []),
+          ...Array.from(modelRests, ([model, modelRest]) => ({ keyId, model, rest: modelRest })),
+        ])
+        .filter(({ rest }) => rest.untilMs > nowMs)
+        .slice(0, 100)
+        .map(({ keyId, model, rest }) => ({ keyId, model, reason: rest.reason, untilMs: left(rest.untilMs) })),
       breakers: [...this.breakers]
         .flatMap(([model, { state, untilMs }]) =>
           state === "closed" ? [] : [{ model, state, untilMs: left(untilMs) }],
@@ -137,5 +157,5 @@ export class ChannelState {
 }
 
 function keyOf(keyId: UpstreamKeyId | null, secret: string | undefined): UpstreamKey {
-  return { keyId, seed: hash32(keyId ?? ""), secret, restUntilMs: 0, restReason: "rate_limited" };
+  return { keyId, seed: hash32(keyId ?? ""), secret, rest: undefined, modelRests: new Map() };
 }

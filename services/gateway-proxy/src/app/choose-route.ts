@@ -1,8 +1,9 @@
+import type { KeyRestReason } from "@codex/contracts";
 import { AppError, type Clock, type MicroTokens } from "@codex/kernel";
 import type { AttemptOutcome } from "../domain/breaker.ts";
 import { scoreOf } from "../domain/rendezvous.ts";
 import type { Route } from "./catalogue.ts";
-import type { ChannelState, UpstreamKey } from "./channel-state.ts";
+import { restOf, type UpstreamKey } from "./channel-state.ts";
 
 /**
  * The choice among the channels of a model, for one request: the highest priority that can serve; within it the session's own
@@ -99,7 +100,7 @@ export class RouteChoice {
     let bestScore = Number.NEGATIVE_INFINITY;
     for (let index = 0; index < keys.length; index += 1) {
       const key = keys[(index + offset) % keys.length];
-      if (!key || key.restUntilMs > nowMs) continue;
+      if (!key || restOf(key, route.upstreamModel, nowMs)) continue;
       if (this.session === undefined) return key;
       const score = scoreOf(this.session, key.seed, 1);
       if (score > bestScore) {
@@ -111,12 +112,13 @@ export class RouteChoice {
   }
 }
 
-function canServe({ channel, breaker }: Route, nowMs: number): boolean {
-  return channel.snapshot.state === "enabled" && channel.hasRoom && breaker.allows(nowMs) && hasKey(channel, nowMs);
+function canServe(route: Route, nowMs: number): boolean {
+  const { channel, breaker } = route;
+  return channel.snapshot.state === "enabled" && channel.hasRoom && breaker.allows(nowMs) && hasKey(route, nowMs);
 }
 
-function hasKey({ keys }: ChannelState, nowMs: number): boolean {
-  for (const key of keys) if (key.restUntilMs <= nowMs) return true;
+function hasKey({ channel, upstreamModel }: Route, nowMs: number): boolean {
+  for (const key of channel.keys) if (!restOf(key, upstreamModel, nowMs)) return true;
   return false;
 }
 
@@ -164,13 +166,21 @@ export class Attempt {
     this.route.channel.meter.charged(cost);
   }
 
-  /** Leaves the key alone: for as long as the upstream asked, within bounds, or for as long as such a fault usually lasts. */
-  rest(reason: UpstreamKey["restReason"], retryAfterSeconds: number | undefined): void {
-    if (reason === "rate_limited") this.route.channel.rateLimited += 1;
+  /**
+   * Leaves the key alone, for this model or for all: for as long as the upstream asked, within bounds, or for as long as such a
+   * fault usually lasts.
+   */
+  rest(reason: KeyRestReason, retryAfterSeconds: number | undefined, wholeKey: boolean): void {
+    const { channel, upstreamModel } = this.route;
+    if (reason === "rate_limited") channel.rateLimited += 1;
     const { defaultMs, maxMs } = rests[reason];
     const ms = retryAfterSeconds === undefined ? defaultMs : Math.max(1, retryAfterSeconds) * 1_000;
-    this.key.restReason = reason;
-    this.key.restUntilMs = Math.max(this.key.restUntilMs, this.clock.monotonicMs() + Math.min(ms, maxMs));
+    const nowMs = this.clock.monotonicMs();
+    const untilMs = nowMs + Math.min(ms, maxMs);
+    // An answer that was on its way may not shorten what a later one asked for.
+    if ((restOf(this.key, upstreamModel, nowMs)?.untilMs ?? 0) >= untilMs) return;
+    if (wholeKey) this.key.rest = { untilMs, reason };
+    else this.key.modelRests.set(upstreamModel, { untilMs, reason });
   }
 }
 
@@ -179,21 +189,22 @@ const rests = {
   rate_limited: { defaultMs: 5_000, maxMs: 3_600_000 },
   quota: { defaultMs: 300_000, maxMs: 3_600_000 },
   rejected: { defaultMs: 300_000, maxMs: 300_000 },
-} as const satisfies Record<UpstreamKey["restReason"], unknown>;
+} as const satisfies Record<KeyRestReason, unknown>;
 
 /** What a client is told when no channel can serve: by what would have to pass first. */
 export function noRoute(routes: readonly Route[], nowMs: number): AppError {
   let soonestMs = Number.POSITIVE_INFINITY;
   let limited = false;
   let full = false;
-  for (const { channel, breaker } of routes) {
+  for (const { channel, breaker, upstreamModel } of routes) {
     if (channel.snapshot.state !== "enabled") continue;
     full ||= !channel.hasRoom;
     if (breaker.untilMs > nowMs) soonestMs = Math.min(soonestMs, breaker.untilMs);
     for (const key of channel.keys) {
-      if (key.restUntilMs <= nowMs) continue;
-      limited ||= key.restReason === "rate_limited";
-      soonestMs = Math.min(soonestMs, key.restUntilMs);
+      const rest = restOf(key, upstreamModel, nowMs);
+      if (!rest) continue;
+      limited ||= rest.reason === "rate_limited";
+      soonestMs = Math.min(soonestMs, rest.untilMs);
     }
   }
   const seconds = Number.isFinite(soonestMs) ? Math.ceil((soonestMs - nowMs) / 1_000) : full ? 2 : 10;

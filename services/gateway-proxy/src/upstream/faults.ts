@@ -3,9 +3,9 @@ import { AppError } from "@codex/kernel";
 /**
  * Whose fault a refusal is. It decides who suffers for it:
  *   request       the client's own; answered at once, nothing is tried again, no channel is blamed
- *   key_rate      the key is over its rate; the key rests, another key or channel is asked
+ *   key_rate      the key is over its rate for the model; it rests for that model, another key or channel is asked
  *   key_quota     the account behind the key has no money or quota left; likewise, for longer
- *   key_rejected  the key is wrong, revoked or may not do this; likewise
+ *   key_rejected  the key is wrong or revoked (401), or may not use the model (403: it rests for that one); likewise
  *   channel       anything else: it counts against the channel and the model
  */
 export type FaultScope = "request" | "key_rate" | "key_quota" | "key_rejected" | "channel";

@@ -173,7 +173,7 @@ export function blame(
     case "key_rejected":
       attempt.end("neutral");
       // Another key of the same channel may do; without one the channel cannot be chosen while this one rests.
-      attempt.rest(restReasons[scope], retryAfterSeconds);
+      attempt.rest(restReasons[scope], retryAfterSeconds, scope === "key_quota" || status === 401);
   }
 }
 
