@@ -8,14 +8,7 @@ import { Catalogue } from "./app/catalogue.ts";
 import { KeyCache } from "./app/key-cache.ts";
 import { Lender } from "./app/lender.ts";
 import { RequestLimiter } from "./app/request-limiter.ts";
-import {
-  bookReader,
-  hearRecalls,
-  keyResolver,
-  leaseGranter,
-  leaseReturner,
-  watchBuckets,
-} from "./bus/adapters.ts";
+import { bookReader, hearRecalls, keyResolver, leaseGranter, leaseReturner, watchBuckets } from "./bus/adapters.ts";
 import type { GatewayConfig } from "./config.ts";
 import { gatewayEvents, type GatewayEvents } from "./events.ts";
 import { BodyMemory } from "./http/v1/body-memory.ts";
@@ -137,7 +130,8 @@ function startLimiter(
     },
     config.limits,
   );
-  // The first connection is made after this; what was said before it is not sent.
+  // Whether the first connection is there already is a matter of chance.
+  void limiter.tick();
   redis.on("ready", () => void limiter.tick());
   const ticking = setInterval(() => void limiter.tick(), leaseMs / 3);
   scope.defer("limits", () => clearInterval(ticking));

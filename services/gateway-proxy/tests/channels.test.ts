@@ -14,7 +14,11 @@ const upstreams: ScriptedUpstream[] = [];
 let nextModel = 0;
 
 beforeAll(async () => {
-  world = await startWorld({ GATEWAY_REQUESTS_PER_MINUTE: "100000", GATEWAY_ACCOUNT_REQUESTS_PER_MINUTE: "100000" }, [], models);
+  world = await startWorld(
+    { GATEWAY_REQUESTS_PER_MINUTE: "100000", GATEWAY_ACCOUNT_REQUESTS_PER_MINUTE: "100000" },
+    [],
+    models,
+  );
 }, 60_000);
 
 afterEach(async () => {

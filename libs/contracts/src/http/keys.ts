@@ -35,12 +35,17 @@ export const apiKey = z.strictObject({
   revokedAt: instant.nullable(),
 });
 export type ApiKey = z.infer<typeof apiKey>;
-export const keyCreateBody = z.strictObject({ name: z.string().trim().min(1).max(100), ...z.strictObject(settings).partial().shape });
+export const keyCreateBody = z.strictObject({
+  name: z.string().trim().min(1).max(100),
+  ...z.strictObject(settings).partial().shape,
+});
 /** Gateways see the change within their cache bound; what a lease holds under the old caps may still be spent. */
 export const keyChangeBody = z
   .strictObject(settings)
   .partial()
-  .refine((change) => Object.keys(change).length > 0, { message: "give at least one of caps, limits, models, allowedIps" });
+  .refine((change) => Object.keys(change).length > 0, {
+    message: "give at least one of caps, limits, models, allowedIps",
+  });
 /** The only answer that holds the secret; it cannot be shown again. */
 export const keyCreated = z.strictObject({ key: apiKey, secret: z.string() });
 export const keyResponse = z.strictObject({ key: apiKey });

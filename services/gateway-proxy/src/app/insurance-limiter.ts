@@ -1,5 +1,13 @@
 import type { Clock } from "@codex/kernel";
-import { drained, judge, type Demand, type Levels, type LimitAnswer, type Limited, type Limits } from "../domain/limits.ts";
+import {
+  drained,
+  judge,
+  type Demand,
+  type Levels,
+  type LimitAnswer,
+  type Limited,
+  type Limits,
+} from "../domain/limits.ts";
 import { levelMaxMs } from "../domain/rate.ts";
 import type { RunningRequests } from "./running-requests.ts";
 

@@ -10,7 +10,9 @@ const active: ResolvedKey = {
   version: 1,
   models: null,
   expiresAt: null,
-  caps: null, limits: null, addresses: null,
+  caps: null,
+  limits: null,
+  addresses: null,
 };
 
 function setUp(answer: () => Promise<ResolvedKey | undefined>) {

@@ -1,5 +1,13 @@
 import type { Clock, KeyId, RequestId } from "@codex/kernel";
-import { drained, within, type Demand, type LimitAnswer, type Limited, type Limits, type LimitScope } from "../domain/limits.ts";
+import {
+  drained,
+  within,
+  type Demand,
+  type LimitAnswer,
+  type Limited,
+  type Limits,
+  type LimitScope,
+} from "../domain/limits.ts";
 import { correctionMs } from "../domain/rate.ts";
 import { InsuranceLimiter } from "./insurance-limiter.ts";
 import type { ResolvedKey } from "./key-cache.ts";

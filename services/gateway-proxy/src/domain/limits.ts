@@ -87,7 +87,10 @@ export function judge(
     if (scope) refusal = { scope, limit: "concurrency", waitMs: 0 };
   }
   if (refusal) return { refusal, levels: before };
-  return { refusal, levels: { key: risen(before.key, limits.key, demand), account: risen(before.account, limits.account, demand) } };
+  return {
+    refusal,
+    levels: { key: risen(before.key, limits.key, demand), account: risen(before.account, limits.account, demand) },
+  };
 }
 
 function risen(levels: Levels, limits: Limits, { tokens }: Demand): Levels {

@@ -16,7 +16,8 @@ export function changeKeyRoute(ports: Pick<KeyPorts, "store">): Route {
     operationId: "changeKey",
     method: "PATCH",
     path: "/api/keys/:keyId",
-    summary: "Change what a key may spend, how fast, for which models and from where; what is not given stays; idempotent",
+    summary:
+      "Change what a key may spend, how fast, for which models and from where; what is not given stays; idempotent",
     rateClass: "write",
     bodyLimitBytes: keyBodyBytesMax,
     request: { params: z.strictObject({ keyId: idOf("key") }), body: keyChangeBody },
