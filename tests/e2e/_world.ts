@@ -64,6 +64,8 @@ export interface World {
 export interface WorldOptions {
   /** The gateway as a process of its own, so that it can be killed. */
   readonly gatewayAsProcess?: boolean;
+  /** More settings of every gateway. */
+  readonly gatewaySettings?: Readonly<Record<string, string>>;
 }
 
 export interface Customer {
@@ -167,6 +169,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     HTTP_PORT: gatewayPort.toString(),
     GATEWAY_CHANNEL_KEY: secret("d"),
     GATEWAY_SPOOL_DIR: spool,
+    ...options.gatewaySettings,
   });
   const startGateway = (): Promise<GatewayHandle> =>
     options.gatewayAsProcess === true

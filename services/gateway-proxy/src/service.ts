@@ -130,7 +130,8 @@ function startLimiter(
     },
     config.limits,
   );
-  // The first connection is made after this; what was said before it is not sent.
+  // Whether the first connection is there already is a matter of chance.
+  void limiter.tick();
   redis.on("ready", () => void limiter.tick());
   const ticking = setInterval(() => void limiter.tick(), leaseMs / 3);
   scope.defer("limits", () => clearInterval(ticking));

@@ -43,6 +43,7 @@ export interface World {
   startGateway(more?: Readonly<Record<string, string>>): Promise<InProcessService>;
   /** An account with a balance in micro-tokens, and a key of it. */
   customer(balanceMicroTokens: bigint): { readonly accountId: AccountId; readonly apiKey: string };
+  readonly redisUrl: string;
   stopRedis(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -203,6 +204,7 @@ export async function startWorld(
       billing.fund(accountId, balanceMicroTokens);
       return { accountId, apiKey: keys.issue(accountId) };
     },
+    redisUrl: redis.redisUrl,
     stopRedis: () => redis.stop(),
     async stop() {
       for (const running of gateways) await running.stop();
