@@ -38,25 +38,19 @@ const params = z.strictObject({ disputeId: idOf("dsp") });
 
 /** The account's own disputes, under /api/billing/disputes. */
 export function disputeRoutes(deps: DisputeRouteDeps): readonly Route[] {
-  const tell = async (accountId: AccountId, disputeId: DisputeId): Promise<{ dispute: ApiDispute }> => {
+  const tell: Tell = async (accountId, disputeId) => {
     const found = await deps.disputes.find(disputeId, accountId);
     if (!found) throw notFound();
     return { dispute: toApiDispute(found) };
   };
+  return [...readRoutes(deps, tell), ...writeRoutes(deps, tell)];
+}
+
+/** 404 for a foreign dispute as for a missing one. */
+type Tell = (accountId: AccountId, disputeId: DisputeId) => Promise<{ dispute: ApiDispute }>;
+
+function readRoutes(deps: DisputeRouteDeps, tell: Tell): readonly Route[] {
   return [
-    defineRoute({
-      ...command,
-      operationId: "openDispute",
-      path: "/api/billing/disputes",
-      summary: "Dispute one own request; one dispute a request may be open",
-      request: { body: disputeBody },
-      responses: { 201: disputeResponse },
-      errors: ["not_found", "dispute_open", "dispute_window_closed", "dispute_limit_reached"],
-      handler: async ({ principal, body, idempotencyKey }) => {
-        const { value, headers } = accepted(await deps.openDispute(principal.accountId, body, idempotencyKey));
-        return { status: 201, headers, body: await tell(principal.accountId, value) };
-      },
-    }),
     defineRoute({
       ...read,
       operationId: "listDisputes",
@@ -84,6 +78,24 @@ export function disputeRoutes(deps: DisputeRouteDeps): readonly Route[] {
         const told = await tell(principal.accountId, disputeId);
         const events = await deps.disputes.events(disputeId);
         return { status: 200, body: { ...told, events: events.map(toApiEvent) } };
+      },
+    }),
+  ];
+}
+
+function writeRoutes(deps: DisputeRouteDeps, tell: Tell): readonly Route[] {
+  return [
+    defineRoute({
+      ...command,
+      operationId: "openDispute",
+      path: "/api/billing/disputes",
+      summary: "Dispute one own request; one dispute a request may be open",
+      request: { body: disputeBody },
+      responses: { 201: disputeResponse },
+      errors: ["not_found", "dispute_open", "dispute_window_closed", "dispute_limit_reached"],
+      handler: async ({ principal, body, idempotencyKey }) => {
+        const { value, headers } = accepted(await deps.openDispute(principal.accountId, body, idempotencyKey));
+        return { status: 201, headers, body: await tell(principal.accountId, value) };
       },
     }),
     defineRoute({
