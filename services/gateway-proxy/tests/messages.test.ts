@@ -245,7 +245,7 @@ test("count_tokens is free: no row is booked, no money is needed, and it is limi
   });
   expect(answer.status).toBe(200);
   expect(answer.body).toEqual({ input_tokens: expect.any(Number) });
-  expect(answer.headers.get("x-ratelimit-remaining-requests")).not.toBeNull();
+  expect(answer.headers.get("anthropic-ratelimit-requests-remaining")).not.toBeNull();
   await recordOf(world, await message());
   expect(world.billing.usage(poor.accountId)).toEqual([]);
   await eventually(
