@@ -46,6 +46,15 @@ export const commands = {
       ["node", "node_modules/jest/bin/jest.js"],
     ],
   },
+  "test:clients": {
+    description:
+      "the real Codex, Claude Code and opencode do a task through the whole system (deploy/clients/README.md)",
+    needs: "packages",
+    steps: [
+      [...launcher, "build", "--quiet"],
+      ["node", "--conditions=codex:source", "deploy/clients/src/main.ts"],
+    ],
+  },
   simulate: {
     description: "the money code against simulated clock, disk, bus and billing (--seeds 2000; --seed N replays one)",
     needs: "packages",

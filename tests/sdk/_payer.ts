@@ -1,5 +1,6 @@
 import type { ModelPrice, TokenCounts, UsageRecord } from "@codex/contracts";
 import type { AccountId } from "@codex/kernel";
+import { tokenClasses } from "@codex/demo-upstream";
 import { eventually } from "@codex/testkit";
 import { expect } from "@jest/globals";
 import { priceOf, type World } from "../../services/gateway-proxy/tests/_world.ts";
@@ -106,32 +107,9 @@ async function expectRightCharge(world: World, row: UsageRecord): Promise<void> 
   expect(row.costMicroTokens).toBeLessThanOrEqual(row.holdMicroTokens);
   if (row.status !== "ok") return;
   expect(deliveries).toHaveLength(1);
-  expect(row).toMatchObject({ estimated: false, tokens: tokensOf(deliveries[0]?.reportedUsage ?? {}) });
+  expect(row).toMatchObject({ estimated: false, tokens: tokenClasses(deliveries[0]?.reportedUsage ?? {}) });
   const classes = Object.entries(rates);
   expect(row.costMicroTokens).toBe(
     classes.reduce((sum, [name, rate]) => sum + BigInt(row.tokens[name as keyof TokenCounts]) * rate, 0n),
   );
-}
-
-/** The usage object of any of the three dialects as disjoint classes; by the demo's own rules, not by the gateway's code. */
-function tokensOf(usage: Readonly<Record<string, unknown>>): TokenCounts {
-  const counts = (value: unknown): Readonly<Record<string, number | undefined>> =>
-    (value ?? {}) as Readonly<Record<string, number | undefined>>;
-  const { cache_read_input_tokens: read, cache_creation, ...flat } = usage;
-  const written = counts(cache_creation);
-  const total = counts(flat);
-  const input = total["prompt_tokens"] ?? total["input_tokens"] ?? 0;
-  const output = total["completion_tokens"] ?? total["output_tokens"] ?? 0;
-  const cached = counts(usage["prompt_tokens_details"] ?? usage["input_tokens_details"])["cached_tokens"] ?? 0;
-  const reasoning =
-    counts(usage["completion_tokens_details"] ?? usage["output_tokens_details"])["reasoning_tokens"] ?? 0;
-  return {
-    // Anthropic's input is without what the cache took part in.
-    input: input - cached,
-    cachedInput: cached + Number(read ?? 0),
-    cacheWrite: written["ephemeral_5m_input_tokens"] ?? 0,
-    cacheWrite1h: written["ephemeral_1h_input_tokens"] ?? 0,
-    output: output - reasoning,
-    reasoning,
-  };
 }

@@ -10,7 +10,6 @@ import path from "node:path";
 import { promisify } from "node:util";
 import pg from "pg";
 import { passedEnvironment, root } from "./config.ts";
-import { priceFile, upstreamNames } from "./models.ts";
 
 /** A customer of the load: an account with one key. */
 export interface Customer {
@@ -32,8 +31,8 @@ export function makeDatabase(postgresUrl: string): Promise<TestDatabase> {
   });
 }
 
-/** Prices by billing's own command; those of the load's models unless told. */
-export async function importPrices(database: TestDatabase, dataDir: string, prices = priceFile()): Promise<void> {
+/** Prices by billing's own command. */
+export async function importPrices(database: TestDatabase, dataDir: string, prices: string): Promise<void> {
   const file = path.join(dataDir, "prices.json");
   writeFileSync(file, prices);
   await run(process.execPath, [path.join(root, "services/billing-ledger/dist/import-prices.js"), file], {
@@ -47,7 +46,7 @@ export async function insertChannel(
   database: TestDatabase,
   upstreamUrl: string,
   channelSecret: string,
-  models = upstreamNames,
+  models: Readonly<Record<string, string>>,
 ): Promise<void> {
   const id = newId("chn");
   const key = createHash("sha256").update(channelSecret).digest();

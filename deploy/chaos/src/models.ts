@@ -34,7 +34,7 @@ const file = z.looseObject({ models: z.array(entry) });
 const million = 1_000_000n;
 
 /** The price file for billing's import: every model costs what local mode's demo-small does, but the flat one. */
-export function priceFile(names: readonly string[] = Object.keys(upstreamNames)): string {
+export function priceFile(names: readonly string[]): string {
   const small = demoSmall();
   const list = names.map((model) => ({ ...small, model, displayName: model }));
   const free = Object.fromEntries(Object.keys(small.rates).map((name) => [name, "0"]));
@@ -62,8 +62,8 @@ export function chargeOf(model: string, usage: ReportedUsage): bigint {
   );
 }
 
-/** Micro-tokens a token. */
-function rate(name: string): bigint {
+/** Micro-tokens a token of a class; every model but the flat one has the same. */
+export function rate(name: string): bigint {
   const found = BigInt(demoSmall().rates[name] ?? "0");
   if (found % million !== 0n) throw new Error(`the demo rate ${name} is not a whole number of micro-tokens a token`);
   return found / million;

@@ -11,6 +11,7 @@ import { startWatchdog, type Watchdog } from "../../../libs/testkit/src/watchdog
 import { importPrices, insertChannel, insertCustomers, makeDatabase, type Customer } from "./database.ts";
 import { mountSmallDisk, unmountSmallDisk } from "./disk-quota.ts";
 import { buildFleet, type Fleet, type Gateway } from "./fleet.ts";
+import { priceFile, upstreamNames } from "./models.ts";
 import { startCluster, type NatsCluster } from "./nats-cluster.ts";
 import { allServers, startServers, type Servers } from "./servers.ts";
 import type { Link } from "./tcp-proxy.ts";
@@ -27,6 +28,8 @@ export interface WorldOptions {
   readonly clockSkewMs: (name: string) => number;
   /** Three NATS servers with three copies of everything, in place of one. */
   readonly cluster: boolean;
+  /** Public name → the upstream's, each priced as local mode's demo-small; those of the load unless told. */
+  readonly models?: Readonly<Record<string, string>>;
   /** The folder stays, whatever happens. */
   readonly keep: boolean;
   /** Aborted, the start ends at its next step with everything stopped. */
@@ -91,7 +94,7 @@ interface Place {
 }
 
 async function build(options: WorldOptions, place: Place): Promise<World> {
-  const { dataDir, watchdog, closers, stop } = place;
+  const [{ dataDir, watchdog, closers, stop }, { models = upstreamNames }] = [place, options];
   const servers = await startServers(dataDir, watchdog, options.log);
   closers.push(() => Promise.all(allServers(servers).map((server) => server.stop())));
   options.signal.throwIfAborted();
@@ -115,7 +118,7 @@ async function build(options: WorldOptions, place: Place): Promise<World> {
   });
   admin.on("error", () => undefined);
   closers.push(() => admin.end());
-  await importPrices(database, dataDir);
+  await importPrices(database, dataDir, priceFile(Object.keys(models)));
   options.signal.throwIfAborted();
   const fleet = await buildFleet({
     ...options,
@@ -134,7 +137,7 @@ async function build(options: WorldOptions, place: Place): Promise<World> {
     options.smallDiskBytes > 0 && folders.every((folder) => mountSmallDisk(folder, options.smallDiskBytes));
   const links = allLinks(fleet);
   closers.push(() => Promise.all(links.map((link) => link.close())));
-  await insertChannel(database, `http://127.0.0.1:${String(fleet.upstreamLink.port)}`, fleet.channelSecret);
+  await insertChannel(database, `http://127.0.0.1:${String(fleet.upstreamLink.port)}`, fleet.channelSecret, models);
   const customers = await insertCustomers(database, options.customers);
   closers.push(() => stopFleet(fleet));
   await Promise.all(
