@@ -1,6 +1,6 @@
 import type { UsageRecord } from "@codex/contracts";
 import { eventually } from "@codex/testkit";
-import { startWorld, type World } from "../../services/gateway-proxy/tests/_world.ts";
+import { asOperator, channelBody, send, startWorld, type World } from "../../services/gateway-proxy/tests/_world.ts";
 import { Payers, toldApart, type Payer } from "./_payer.ts";
 
 /**
@@ -33,8 +33,21 @@ const models = [
   "demo-error-429-1",
 ];
 
+/** Kinds that do not speak the dialect of at least one of the packages; each has the models `<kind> demo-…`. */
+export const otherKinds = ["anthropic", "openai", "openai-compatible"] as const;
+const convertedModels = ["demo-large", "demo-tools", "demo-reasoning", "demo-midstream-cut-6"];
+
 export async function startSdkWorld(): Promise<SdkWorld> {
-  const world = await startWorld({}, models.map(toldApart));
+  const named = (kind: string): readonly string[] => convertedModels.map((model) => `${kind} ${model}`);
+  const world = await startWorld({}, models.map(toldApart), otherKinds.flatMap(named));
+  for (const kind of otherKinds) {
+    const body = { ...channelBody(kind, world.upstream, []), kind, egress: "private" };
+    const created = await send(world.gateway, "POST", "/api/gateway/channels", {
+      headers: asOperator(world.auth),
+      body: { ...body, models: Object.fromEntries(convertedModels.map((model) => [`${kind} ${model}`, model])) },
+    });
+    if (created.status !== 201) throw new Error(created.text);
+  }
   const { accountId, apiKey } = world.customer(100_000_000_000n);
   const payers = new Payers(world);
   return {

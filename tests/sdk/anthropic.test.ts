@@ -1,7 +1,7 @@
 import Anthropic, { APIError, AuthenticationError, BadRequestError, NotFoundError } from "@anthropic-ai/sdk";
 import { leakCheck } from "@codex/testkit";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { countingFetch, pixel, startSdkWorld, type SdkWorld } from "./_gateway.ts";
+import { countingFetch, otherKinds, pixel, startSdkWorld, type SdkWorld } from "./_gateway.ts";
 
 // The official `@anthropic-ai/sdk` package through the gateway; its base URL has no /v1.
 
@@ -92,6 +92,70 @@ describe("messages", () => {
       APIError,
     );
   });
+});
+
+describe.each(otherKinds.filter((kind) => kind !== "anthropic"))(
+  "at a channel of the kind %s, by conversion",
+  (kind) => {
+    const model = `${kind} demo-large`;
+
+    test("plain: text, the model's own name, usage with the cost", async () => {
+      const message = await client.messages.create({ ...ask, model, system: "be brief" });
+      expect(message).toMatchObject({ model, stop_reason: "end_turn", content: [{ type: "text" }] });
+      expect(costOf(message.usage)).toBeGreaterThan(0);
+    });
+
+    test("streamed by the helper: the final message is whole", async () => {
+      const stream = client.messages.stream({ ...ask, model });
+      let text = "";
+      let told: unknown;
+      stream.on("text", (delta) => (text += delta));
+      stream.on("streamEvent", (event) => (told = event.type === "message_delta" ? event.usage : told));
+      const message = await stream.finalMessage();
+      expect(message).toMatchObject({ stop_reason: "end_turn", content: [{ type: "text", text }] });
+      expect(message.usage.output_tokens).toBeGreaterThan(1);
+      expect(costOf(told)).toBeGreaterThan(0);
+    });
+
+    test("tools: a call out of streamed fragments, then its result", async () => {
+      const asked = { ...ask, model: `${kind} demo-tools`, tools: [{ name: "weather", input_schema }] };
+      const messages = [{ role: "user" as const, content: "weather in Omsk" }];
+      const first = await client.messages.stream({ ...asked, messages }).finalMessage();
+      const call = first.content.find((block) => block.type === "tool_use");
+      expect(call).toMatchObject({ name: "weather", input: { city: expect.any(String) } });
+      expect(first.stop_reason).toBe("tool_use");
+      const result = { type: "tool_result" as const, tool_use_id: call?.id ?? "", content: "sunny" };
+      const next = await client.messages.create({
+        ...asked,
+        messages: [...messages, { role: "assistant", content: first.content }, { role: "user", content: [result] }],
+      });
+      expect(next.stop_reason).toBe("end_turn");
+    });
+
+    test("a cut stream throws, and what cannot be said there is a BadRequestError by name", async () => {
+      const cut = client.messages.stream({ ...ask, model: `${kind} demo-midstream-cut-6` }).finalMessage();
+      await expect(cut).rejects.toThrow(APIError);
+      const tools = [{ type: "web_search_20250305" as const, name: "web_search" as const }];
+      const refused = client.messages.create({ ...ask, model, tools });
+      await expect(refused).rejects.toThrow(BadRequestError);
+      await expect(refused).rejects.toThrow("'tools[0]");
+    });
+  },
+);
+
+test("thinking at OpenAI: a summary comes as a thinking block, and its seal goes back with it", async () => {
+  const thinking = { type: "adaptive" as const };
+  const output_config = { effort: "high" as const };
+  const asked = { ...ask, model: "openai demo-reasoning", max_tokens: 2_000, thinking, output_config };
+  const first = await client.messages.stream(asked).finalMessage();
+  expect(first.content[0]).toMatchObject({ type: "thinking", signature: expect.stringMatching(/.{20}/) });
+  const more = [
+    { role: "assistant" as const, content: first.content },
+    { role: "user" as const, content: "go on" },
+  ];
+  expect((await client.messages.create({ ...asked, messages: [...ask.messages, ...more] })).stop_reason).toBe(
+    "end_turn",
+  );
 });
 
 test("count_tokens and the paginated list of models", async () => {

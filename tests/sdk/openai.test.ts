@@ -139,6 +139,58 @@ describe("responses", () => {
   });
 });
 
+describe("at an Anthropic channel, by conversion", () => {
+  const model = "anthropic demo-large";
+
+  test("plain: text, the model's own name, usage with the cost", async () => {
+    const answer = await client.chat.completions.create({ model, messages });
+    expect(answer.choices[0]).toMatchObject({ finish_reason: "stop", message: { role: "assistant" } });
+    expect(answer.choices[0]?.message.content).toContain("demo");
+    expect(answer.model).toBe(model);
+    expect(costOf(answer.usage)).toBeGreaterThan(0);
+    const response = await client.responses.create({ model, input: "hello" });
+    expect(response.output_text).toContain("demo");
+    expect(costOf(response.usage)).toBeGreaterThan(0);
+  });
+
+  test("streamed by the helpers: the whole answer, and the cost in its last usage", async () => {
+    const stream = await client.chat.completions.create({ model, messages, stream: true });
+    let text = "";
+    let usage: unknown;
+    for await (const chunk of stream) {
+      text += chunk.choices[0]?.delta.content ?? "";
+      usage = chunk.usage ?? usage;
+    }
+    expect(text).toContain("demo");
+    expect(costOf(usage)).toBeGreaterThan(0);
+    const final = await client.responses.stream({ model, input: "hello" }).finalResponse();
+    expect(final.status).toBe("completed");
+    expect(final.output_text).toContain("demo");
+  });
+
+  test("tools: a call out of streamed fragments, then its result", async () => {
+    const tools = [{ type: "function" as const, function: { name: "weather", parameters } }];
+    const ask = [{ role: "user" as const, content: "weather in Omsk" }];
+    const asked = { model: "anthropic demo-tools", tools };
+    const first = await client.chat.completions.stream({ ...asked, messages: ask }).finalMessage();
+    const call = first.tool_calls?.[0];
+    expect(call).toMatchObject({ type: "function", function: { name: "weather" } });
+    expect(JSON.parse((call as { function: { arguments: string } }).function.arguments)).toHaveProperty("city");
+    const result = { role: "tool" as const, tool_call_id: call!.id, content: "sunny" };
+    const next = await client.chat.completions.create({ ...asked, messages: [...ask, first, result] });
+    expect(next.choices[0]?.finish_reason).toBe("stop");
+  });
+
+  test("a cut stream throws, and what cannot be said there is a BadRequestError by name", async () => {
+    const cut = client.chat.completions.stream({ model: "anthropic demo-midstream-cut-6", messages }).finalMessage();
+    await expect(cut).rejects.toThrow(APIError);
+    const refused: unknown = await client.chat.completions
+      .create({ model, messages, logprobs: true })
+      .catch((error: unknown) => error);
+    expect(refused).toMatchObject({ status: 400, param: "logprobs", code: "unsupported_parameter" });
+  });
+});
+
 describe("the other routes", () => {
   test("embeddings: the package asks for base64 and decodes it", async () => {
     const { data, usage } = await client.embeddings.create({ model: "demo-embedding", input: "one", dimensions: 4 });

@@ -27,7 +27,9 @@ export interface StreamConversion {
 export interface StreamState {
   /** The client has its last event. */
   readonly over: boolean;
-  /** The provider's count so far; it is final once the stream is over. */
+  /** What the provider told of the prompt before the answer; its output classes are 0. */
+  readonly prompt: Usage | undefined;
+  /** The provider's count of the whole; undefined until it gave one that can be believed. */
   readonly usage: Usage | undefined;
   /** Why the answer is not whole. */
   readonly fault: Fault | undefined;
@@ -47,13 +49,15 @@ export function createStreamConversion({ client, provider, names, output }: Stre
   const restore = restoreStream(names);
   const several = dialects[client].severalAnswers;
   let over = false;
+  let prompt: Usage | undefined;
   let usage: Usage | undefined;
   let fault: Fault | undefined;
 
   const write = (event: StreamEvent): string[] => {
     if (over) return [];
     const checked = checkCandidate(event, several);
-    if (checked.type === "usage" || checked.type === "start") usage = checked.usage ?? usage;
+    if (checked.type === "start" && checked.usage) prompt = { ...checked.usage, output: 0, reasoning: 0 };
+    if (checked.type === "usage") ({ usage } = checked);
     if (checked.type === "error") ({ fault } = checked);
     over = checked.type === "end" || checked.type === "error";
     return writer.push(checked).map(writeSse);
@@ -73,7 +77,7 @@ export function createStreamConversion({ client, provider, names, output }: Stre
     },
     end: () => writeAll(reader.end()),
     fail: (error) => write({ type: "error", fault: faultOf(error) }),
-    state: () => ({ over, usage, fault }),
+    state: () => ({ over, prompt, usage, fault }),
   };
 }
 

@@ -23,7 +23,7 @@ export const leastRequests: Readonly<Record<DialectName, Pick<RequestOptions, "b
       stream_options: { include_usage: true },
     },
   },
-  messages: { body: { model: "m", max_tokens: 9, messages: [{ role: "user", content: "hi" }], stream: true } },
+  messages: { body: { model: "m", max_tokens: 99, messages: [{ role: "user", content: "hi" }], stream: true } },
   responses: { body: { model: "m", input: "hi", stream: true } },
   gemini: { body: { contents: [{ parts: [{ text: "hi" }] }] }, url: { model: "m", stream: true } },
 };

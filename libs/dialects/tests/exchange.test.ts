@@ -84,6 +84,14 @@ test("given the same, when the model calls it in a stream, then the free text co
   expect(conversion.state()).toMatchObject({ over: true, usage: { input: 1, output: 4 }, fault: undefined });
 });
 
+test("given a provider that tells the prompt first, when the answer runs, then the count of the whole is not known yet", () => {
+  const conversion = streamFor("chat", "messages");
+  const usage = { input_tokens: 7, cache_read_input_tokens: 5, output_tokens: 1 };
+  conversion.push(sse([{ type: "message_start", message: { id: "msg_1", model: "m", usage } }]));
+  const prompt = { input: 7, cachedInput: 5, cacheWrite: 0, cacheWrite1h: 0, output: 0, reasoning: 0 };
+  expect(conversion.state()).toEqual({ over: false, prompt, usage: undefined, fault: undefined });
+});
+
 test("given usage and a cost of ours, when the answer ends, then both stand in the last usage and nowhere else", () => {
   const conversion = streamFor("messages", "chat");
   expect(conversion.state().over).toBe(false);

@@ -86,8 +86,8 @@ test("given a request of Claude Code, when its model is a chat provider's, then 
         role: "assistant",
         content: "I look.",
         reasoning_details: [
-          { type: "reasoning.text", text: "hm", signature: "sig1" },
-          { type: "reasoning.encrypted", data: "redacted_thinking:red1" },
+          { type: "reasoning.text", text: "hm", signature: "sig1", index: 0 },
+          { type: "reasoning.encrypted", data: "redacted_thinking:red1", index: 1 },
         ],
         tool_calls: [
           { id: "toolu_1", type: "function", function: { name: "Read", arguments: '{"city":"a"}' } },
@@ -552,6 +552,36 @@ test.each(refusals)(
     if (!converted.ok) expect(converted.refusal.message).toContain(`'${path}'`);
   },
 );
+
+test("given the pieces of streamed reasoning, when a client sends them back, then those of one index are one part", () => {
+  const piece = (index: number, text: string, more: object = {}) => ({ type: "reasoning.text", text, index, ...more });
+  const reasoning_details = [
+    piece(0, "Think"),
+    piece(0, " more", { format: null }),
+    piece(0, "", { signature: "s1" }),
+    { type: "reasoning.encrypted", data: "redacted_thinking:r", index: 1 },
+    piece(2, "Again", { signature: "s2" }),
+  ];
+  const messages = [
+    { role: "user", content: "x" },
+    { role: "assistant", content: "42", reasoning_details },
+    { role: "user", content: "y" },
+  ];
+  const there = exchange({ from: "chat", to: "messages", body: { model: "m", max_tokens: 9, messages } });
+  const [, turn] = there.body["messages"] as readonly { readonly content: unknown }[];
+  expect(turn?.content).toEqual([
+    { type: "thinking", thinking: "Think more", signature: "s1" },
+    { type: "redacted_thinking", data: "r" },
+    { type: "thinking", thinking: "Again", signature: "s2" },
+    { type: "text", text: "42" },
+  ]);
+});
+
+test("given a bound below sixteen tokens, when responses are asked, then it is refused by name, as OpenAI would", () => {
+  const converted = convertRequest({ from: "chat", to: "responses", body: chat({ max_tokens: 15 }) });
+  expect(converted).toMatchObject({ ok: false, refusal: { kind: "unsupported", path: "max_tokens" } });
+  expect(convertRequest({ from: "chat", to: "responses", body: chat({ max_tokens: 16 }) }).ok).toBe(true);
+});
 
 test("given no bound of the answer, when the provider needs one, then it is asked for; and a bound of ours lowers the client's", () => {
   expect(convertRequest({ from: "chat", to: "messages", body: chat({}) })).toMatchObject({

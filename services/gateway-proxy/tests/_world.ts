@@ -107,9 +107,10 @@ function upstreamModelOf(model: string): string {
 export async function startWorld(
   more: Readonly<Record<string, string>> = {},
   extra: readonly (string | ModelPrice)[] = [],
-  priced: readonly string[] = [],
+  priced: readonly (string | ModelPrice)[] = [],
 ): Promise<World> {
-  const extraPrices = extra.map((one) => (typeof one === "string" ? priceOf(one) : one));
+  const priceFor = (one: string | ModelPrice): ModelPrice => (typeof one === "string" ? priceOf(one) : one);
+  const extraPrices = extra.map(priceFor);
   const database = await createDatabase({ service: [{ schema: gatewaySchema, migrations: gatewayMigrations }] });
   const nats = await startNats();
   const folders: string[] = [];
@@ -129,7 +130,7 @@ export async function startWorld(
     version: newId("prc"),
     effectiveAt: new Date().toISOString(),
     groups: [],
-    models: [...[...models, ...priced].map((model) => priceOf(model)), ...extraPrices],
+    models: [...[...models, ...priced].map(priceFor), ...extraPrices],
   });
   const auth = await AuthStandIn.start(nats.url, origin);
   const keys = await KeysStandIn.start(nats.url);

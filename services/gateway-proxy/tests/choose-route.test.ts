@@ -1,6 +1,7 @@
 import { ManualClock } from "@codex/kernel";
 import { describe, expect, test } from "@jest/globals";
 import type { ChannelState } from "../src/app/channel-state.ts";
+import type { Route } from "../src/app/catalogue.ts";
 import { attemptsMax, noRoute, RouteChoice, type Attempt } from "../src/app/choose-route.ts";
 import { breakerRule } from "../src/domain/breaker.ts";
 import { hash32 } from "../src/domain/rendezvous.ts";
@@ -13,7 +14,7 @@ function choose(channels: readonly ChannelState[], session?: number, random?: ()
   const routes = channels
     .map((channel) => routeOf(channel))
     .sort((a, b) => b.channel.snapshot.priority - a.channel.snapshot.priority);
-  return new RouteChoice(routes, session, clock, random).next();
+  return new RouteChoice(routes, session, clock, undefined, random).next();
 }
 
 function nameOf(channels: readonly ChannelState[], session?: number, random?: () => number): string | undefined {
@@ -36,6 +37,23 @@ describe("among channels", () => {
     for (const session of [undefined, 1, 2, 3]) expect(nameOf([high, low], session)).toBe("high");
     fail(high);
     for (const session of [undefined, 1, 2, 3]) expect(nameOf([high, low], session)).toBe("low");
+  });
+
+  test("given some take the request as it is, then only they are chosen at their priority, in any order, until none of them can", () => {
+    const a = stateOf({ name: "a", priority: 5, weight: 1_000 }, clock);
+    const b = stateOf({ name: "b", priority: 5, weight: 1 }, clock);
+    const c = stateOf({ name: "c", priority: 5, weight: 1_000 }, clock);
+    const low = stateOf({ name: "low", priority: 1 }, clock);
+    const isNative = ({ channelName }: Route): boolean => channelName === "b" || channelName === "low";
+    const chosen = (session: number | undefined): string | undefined => {
+      const routes = [a, b, c, low].map((channel) => routeOf(channel));
+      const attempt = new RouteChoice(routes, session, clock, isNative).next();
+      attempt?.end("neutral");
+      return attempt?.route.channelName;
+    };
+    for (const session of [undefined, ...sessions]) expect(chosen(session)).toBe("b");
+    fail(b);
+    for (const session of [undefined, ...sessions]) expect(["a", "c"]).toContain(chosen(session));
   });
 
   test("given no session, then requests spread by weight", () => {

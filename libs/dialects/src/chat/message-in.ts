@@ -13,6 +13,7 @@ import type {
   AssistantTurn,
   DocumentPart,
   ImagePart,
+  ReasoningPart,
   SystemTurn,
   TextPart,
   ToolCallPart,
@@ -20,6 +21,7 @@ import type {
   Turn,
   UserPart,
 } from "../model/parts.ts";
+import { objectOr } from "../model/parse-data.ts";
 import type { RefusalKind } from "../model/refusal.ts";
 import { joinSeals, reasoningFromOpaque } from "../model/seal.ts";
 import { readToolError } from "../model/tool-error.ts";
@@ -182,13 +184,30 @@ function reasoningIn(context: ConversionContext, fields: Fields, kind: RefusalKi
   const short = fields.text("reasoning_content");
   const shorter = fields.text("reasoning");
   if (details !== undefined && details.length > 0) {
-    return joinSeals(details.map((spot) => detailIn(context, spot, kind)));
+    return joinSeals(joinPieces(details, (spot) => detailIn(context, spot, kind)));
   }
   const text = short ?? shorter ?? "";
   return text === "" ? [] : [reasoningFromOpaque(text, undefined, fields.at("reasoning_content"))];
 }
 
-export function detailIn(context: ConversionContext, spot: Spot, kind: RefusalKind): AssistantPart {
+/** A client that kept the pieces of a stream sends them back as they came; those of one index are one part. */
+function joinPieces(details: readonly Spot[], read: (spot: Spot) => ReasoningPart): ReasoningPart[] {
+  const parts: ReasoningPart[] = [];
+  let open: unknown;
+  for (const spot of details) {
+    const part = read(spot);
+    const { type, index } = objectOr(spot.value);
+    const last = parts.at(-1);
+    const place = type === "reasoning.text" && typeof index === "number" ? index : undefined;
+    if (last !== undefined && place !== undefined && place === open && last.seal === undefined) {
+      parts[parts.length - 1] = { ...last, ...part, text: last.text + part.text };
+    } else parts.push(part);
+    open = place;
+  }
+  return parts;
+}
+
+export function detailIn(context: ConversionContext, spot: Spot, kind: RefusalKind): ReasoningPart {
   const fields = new Fields(context, spot, kind);
   const type = fields.needText("type");
   if (type === "reasoning.text") {

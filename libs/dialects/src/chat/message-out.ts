@@ -149,11 +149,15 @@ function assistantOut(writer: Writer, turn: AssistantTurn): JsonObject[] {
   ];
 }
 
-/** The form that `reasoning_details` of a message has (see `reasoningIn` in message-in.ts). */
-export function detailsOut(part: ReasoningPart): JsonObject[] {
+/**
+ * The form that `reasoning_details` of a message has (see `reasoningIn` in message-in.ts). The index is that of the part: the
+ * pieces of one in a stream have the same.
+ */
+export function detailsOut(part: ReasoningPart, index: number): JsonObject[] {
   const opaque = sealToOpaque(part);
-  if (part.redacted) return opaque === undefined ? [] : [{ type: "reasoning.encrypted", data: opaque }];
-  return [{ type: "reasoning.text", text: part.text, ...(opaque === undefined ? {} : { signature: opaque }) }];
+  if (part.redacted) return opaque === undefined ? [] : [{ type: "reasoning.encrypted", data: opaque, index }];
+  const signature = opaque === undefined ? {} : { signature: opaque };
+  return [{ type: "reasoning.text", text: part.text, ...signature, index }];
 }
 
 export function callOut(call: ToolCallPart, names: ToolNames | undefined): JsonObject {

@@ -27,6 +27,15 @@ export function chatRequestIn(context: ConversionContext, body: unknown): Conver
   options?.hint("stream_shape", "include_obfuscation");
   options?.done();
   const tools = (fields.list("tools") ?? []).map((spot) => toolIn(context, spot));
+  // Extensions that the gateway knows: each is of one family of servers.
+  fields.unsupported(
+    "min_p",
+    "repetition_penalty",
+    "thinking",
+    "enable_thinking",
+    "chat_template_kwargs",
+    "safe_prompt",
+  );
   fields.unsupported("audio", "function_call", "functions", "logit_bias", "moderation", "web_search_options");
   fields.hint("service", "user", "safety_identifier", "metadata", "service_tier");
   fields.hint("cache_control", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention");

@@ -11,6 +11,7 @@ import { chatStreamFaultOut } from "./error-out.ts";
 interface CandidateState {
   part: PartOpening | undefined;
   calls: number;
+  reasonings: number;
   refused: boolean;
   started: boolean;
 }
@@ -29,7 +30,7 @@ export function chatStreamOut(output: OutputContext): StreamOut {
       ...(output.streamUsage ? { usage: null } : {}),
     });
   const stateOf = (index: number): CandidateState => {
-    const state = candidates.get(index) ?? { part: undefined, calls: 0, refused: false, started: false };
+    const state = candidates.get(index) ?? { part: undefined, calls: 0, reasonings: 0, refused: false, started: false };
     candidates.set(index, state);
     return state;
   };
@@ -69,17 +70,19 @@ function candidateOut(state: CandidateState, event: CandidateEvent, chunk: Chunk
     case "part_start": {
       state.part = event.part;
       if (event.part.type === "refusal") state.refused = true;
+      if (event.part.type === "reasoning") state.reasonings += 1;
       if (event.part.type !== "tool_call") return [];
       state.calls += 1;
       return [chunk({ tool_calls: [callStart(event.part, state.calls - 1)] })];
     }
     case "delta": {
       const logprobs = event.logprobs && { logprobs: { content: logprobsOut(event.logprobs), refusal: null } };
-      return state.part === undefined ? [] : [chunk(deltaOut(state.part, state.calls - 1, event.text), null, logprobs)];
+      return state.part === undefined ? [] : [chunk(deltaOut(state, state.part, event.text), null, logprobs)];
     }
     case "seal": {
       const redacted = state.part?.type === "reasoning" && state.part.redacted;
-      return [chunk({ reasoning_details: detailsOut({ type: "reasoning", text: "", seal: event.seal, redacted }) })];
+      const part = { type: "reasoning", text: "", seal: event.seal, redacted } as const;
+      return [chunk({ reasoning_details: detailsOut(part, state.reasonings - 1) })];
     }
     case "part_end":
       state.part = undefined;
@@ -96,20 +99,23 @@ function callStart(part: Extract<PartOpening, { readonly type: "tool_call" }>, i
     : { ...common, type: "function", function: { name: part.name, arguments: "" } };
 }
 
-function deltaOut(part: PartOpening, call: number, text: string): JsonObject {
+function deltaOut({ calls, reasonings }: CandidateState, part: PartOpening, text: string): JsonObject {
   switch (part.type) {
     case "text":
       return { content: text };
     case "refusal":
       return { refusal: text };
     case "reasoning":
-      return { reasoning_content: text, reasoning_details: [{ type: "reasoning.text", text }] };
+      return {
+        reasoning_content: text,
+        reasoning_details: [{ type: "reasoning.text", text, index: reasonings - 1 }],
+      };
     case "tool_call":
       return {
         tool_calls: [
           part.custom
-            ? { index: call, type: "custom", custom: { input: text } }
-            : { index: call, function: { arguments: text } },
+            ? { index: calls - 1, type: "custom", custom: { input: text } }
+            : { index: calls - 1, function: { arguments: text } },
         ],
       };
   }

@@ -12,14 +12,16 @@ export function messagesUsageIn(value: unknown, earlier: unknown = {}): Usage | 
   const field = (name: string): unknown => later[name] ?? first[name];
   const input = tokenCount(field("input_tokens"));
   const output = tokenCount(field("output_tokens"));
-  if (input === undefined || output === undefined) return undefined;
-  const written = tokenCount(field("cache_creation_input_tokens")) ?? 0;
+  const cached = tokenCount(field("cache_read_input_tokens") ?? 0);
+  const written = tokenCount(field("cache_creation_input_tokens") ?? 0);
+  // Prices differ by class: a count with one class that cannot be believed is none.
+  if (input === undefined || output === undefined || cached === undefined || written === undefined) return undefined;
   const long = Math.min(tokenCount(objectOr(field("cache_creation"))["ephemeral_1h_input_tokens"]) ?? 0, written);
   const reasoning = tokenCount(objectOr(field("output_tokens_details"))["thinking_tokens"]) ?? 0;
   const fits = reasoning <= output;
   return {
     input,
-    cachedInput: tokenCount(field("cache_read_input_tokens")) ?? 0,
+    cachedInput: cached,
     cacheWrite: written - long,
     cacheWrite1h: long,
     output: fits ? output - reasoning : output,

@@ -6,6 +6,9 @@ import { optional } from "../model/optional.ts";
 import { efforts, type ConversationRequest, type OutputFormat, type Tool, type ToolName } from "../model/request.ts";
 import { turnsOut } from "./item-out.ts";
 
+/** OpenAI refuses a smaller bound here, unlike in chat (platform.openai.com, responses create, 2026-11). */
+const outputTokensMin = 16;
+
 const sealedReasoning = "reasoning.encrypted_content";
 
 /** Model → responses body. Throws RefusedError. Nothing is ever stored at the provider. */
@@ -13,6 +16,9 @@ export function responsesRequestOut(context: ConversionContext, request: Convers
   const { settings, paths } = request;
   const unknown = ["topK", "seed", "frequencyPenalty", "presencePenalty", "answers", "stop"] as const;
   for (const name of unknown) if (settings[name] !== undefined) throw cannotSay(context, paths[name]);
+  if ((settings.maxOutputTokens ?? outputTokensMin) < outputTokensMin) {
+    throw cannotSay(context, paths.maxOutputTokens, `an answer may have ${String(outputTokensMin)} tokens at least`);
+  }
   const [first, ...rest] = request.turns;
   const lead = first?.role === "system" && first.authority === "system" ? first : undefined;
   if (lead?.parts.some(({ cache }) => cache !== undefined) === true) context.dropped.add("cache_control");

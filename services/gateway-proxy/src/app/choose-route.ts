@@ -6,8 +6,9 @@ import type { Route } from "./catalogue.ts";
 import { restOf, type UpstreamKey } from "./channel-state.ts";
 
 /**
- * The choice among the channels of a model, for one request: the highest priority that can serve; within it the session's own
- * channel and key, or by weight when the request belongs to no session. One pass over a short list, nothing allocated.
+ * The choice among the channels of a model, for one request: the highest priority that can serve; within it those that take the
+ * request as it is before those for which it is converted; among these the session's own channel and key, or by weight when the
+ * request belongs to no session. One pass over a short list, nothing allocated.
  */
 
 /** A round over the channels is followed by at most one more: no channel is tried more than twice for its own failures. */
@@ -19,6 +20,7 @@ export class RouteChoice {
   private readonly routes: readonly Route[];
   private readonly session: number | undefined;
   private readonly clock: Clock;
+  private readonly native: (route: Route) => boolean;
   private readonly random: () => number;
   /** By the index of the route; made with the first failure. */
   private spent: boolean[] | undefined;
@@ -26,10 +28,18 @@ export class RouteChoice {
   private rounds = 1;
   attempts = 0;
 
-  constructor(routes: readonly Route[], session: number | undefined, clock: Clock, random: () => number = Math.random) {
+  /** `native`: whether a channel takes the request as it is. */
+  constructor(
+    routes: readonly Route[],
+    session: number | undefined,
+    clock: Clock,
+    native: (route: Route) => boolean = () => true,
+    random: () => number = Math.random,
+  ) {
     this.routes = routes;
     this.session = session;
     this.clock = clock;
+    this.native = native;
     this.random = random;
   }
 
@@ -72,6 +82,7 @@ export class RouteChoice {
     let bestScore = Number.NEGATIVE_INFINITY;
     let weights = 0;
     let priority = 0;
+    let native = false;
     for (let index = 0; index < this.routes.length; index += 1) {
       const route = this.routes[index];
       if (!route || this.spent?.[index] === true || !canServe(route, nowMs)) continue;
@@ -79,6 +90,14 @@ export class RouteChoice {
       // Sorted by priority: the first that can serve decides it.
       if (best >= 0 && snapshot.priority < priority) break;
       priority = snapshot.priority;
+      const asItIs = this.native(route);
+      if (native && !asItIs) continue;
+      if (asItIs && !native) {
+        // Whatever was found before needs a conversion.
+        native = true;
+        bestScore = Number.NEGATIVE_INFINITY;
+        weights = 0;
+      }
       if (this.session === undefined) {
         weights += snapshot.weight;
         if (this.random() * weights < snapshot.weight) best = index;

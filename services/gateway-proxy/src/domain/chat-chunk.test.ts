@@ -20,6 +20,12 @@ describe.each([
     );
   });
 
+  test("given reasoning that its details repeat, then it is counted once; details alone are counted too", () => {
+    const reasoning_details = [{ type: "reasoning.text", text: "abc" }];
+    expect(answerBytes(write(chunk([{ delta: { reasoning_content: "abc", reasoning_details } }])))).toBe(3);
+    expect(answerBytes(write(chunk([{ delta: { reasoning: null, reasoning_details } }])))).toBe(3);
+  });
+
   test("given no text, then nothing is counted", () => {
     expect(answerBytes(write(chunk([{ delta: { content: null } }])))).toBe(0);
     expect(answerBytes(write(chunk([{ delta: { role: "content" } }])))).toBe(0);

@@ -7,7 +7,11 @@ const usageMark = Buffer.from('"usage"');
 const errorMark = Buffer.from('"error"');
 const finishMark = Buffer.from('"finish_reason"');
 /** Fields of a delta whose string values are answer text the customer pays for. */
-const textMarks = marksOf("content", "reasoning_content", "reasoning", "refusal", "arguments", "text");
+const reasoningMarks = marksOf("reasoning_content", "reasoning");
+const answerMarks = marksOf("content", "refusal", "arguments", "input");
+/** Of completions, and of parts. */
+const textMark = marksOf("text");
+const detailsMark = Buffer.from('"reasoning_details"');
 const colon = 0x3a;
 const quote = 0x22;
 const backslash = 0x5c;
@@ -31,7 +35,10 @@ export function mayFinish(data: Buffer): boolean {
 
 /** UTF-8 bytes of answer text in the event, escapes counted as written: a deterministic measure of what was delivered. */
 export function answerBytes(data: Buffer): number {
-  return textBytesAt(data, textMarks);
+  const reasoning = textBytesAt(data, reasoningMarks);
+  // The details repeat the reasoning that stands beside them.
+  const repeated = reasoning > 0 && data.includes(detailsMark);
+  return reasoning + textBytesAt(data, answerMarks) + (repeated ? 0 : textBytesAt(data, textMark));
 }
 
 /** Field names as they stand in JSON, for {@link textBytesAt}. */

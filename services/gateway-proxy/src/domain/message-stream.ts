@@ -51,10 +51,10 @@ export class MessageStream implements StreamState {
     }
   }
 
-  ending({ tokens, cost }: EndingFacts): readonly WireEvent[] {
+  ending({ tokens, reported, cost }: EndingFacts): readonly WireEvent[] {
     const event = this.delta ?? { type: "message_delta", delta: { stop_reason: "end_turn", stop_sequence: null } };
     const own = isObject(event["usage"]) ? event["usage"] : {};
-    const usage = this.believed ? own : messagesUsage(tokens);
+    const usage = this.believed && reported ? own : messagesUsage(tokens);
     this.delta = undefined;
     return [
       { name: "message_delta", data: JSON.stringify({ ...event, usage: { ...usage, ...cost } }) },

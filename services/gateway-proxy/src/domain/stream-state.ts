@@ -33,6 +33,8 @@ export interface Reading {
 export interface EndingFacts {
   /** What the charge was made from. The upstream's own object is shown only where it says the same. */
   readonly tokens: TokenCounts;
+  /** The upstream gave a count that is believed; false: what its events say of it is made up or estimated. */
+  readonly reported: boolean;
   /** `cost` and `cost_details`. */
   readonly cost: Json;
 }

@@ -70,14 +70,21 @@ export function tokensFromInputOutput(usage: unknown): TokenCounts | undefined {
   return tokensFromOpenAiUsage({
     prompt_tokens: fields["input_tokens"],
     completion_tokens: fields["output_tokens"] ?? 0,
-    prompt_tokens_details: fields["input_tokens_details"],
+    prompt_tokens_details: inputDetails(fields["input_tokens_details"]),
     completion_tokens_details: fields["output_tokens_details"],
   });
 }
 
+/** Of what is written to the cache, OpenAI names the share that is kept for twelve hours (openai-openapi, 2026-11). */
+function inputDetails(details: unknown): Readonly<Record<string, unknown>> {
+  const fields = record(details);
+  const long = record(fields["cache_write_tokens_details"])["ttl_12h_tokens"];
+  return { ...fields, cache_creation_token_details: { ephemeral_1h_input_tokens: long } };
+}
+
 /**
  * Anthropic's `usage`: input, cache reads and cache writes are disjoint already; output includes thinking. The hour's share
- * of the writes is a detail (platform.claude.com/docs/en/build-with-claude/prompt-caching, read 2026-11).
+ * of the writes and thinking's share of the output are details (platform.claude.com/docs/en/build-with-claude/prompt-caching, read 2026-11).
  */
 export function tokensFromAnthropicUsage(usage: unknown): TokenCounts | undefined {
   const fields = record(usage);
@@ -87,13 +94,15 @@ export function tokensFromAnthropicUsage(usage: unknown): TokenCounts | undefine
   const written = believable(fields["cache_creation_input_tokens"] ?? 0);
   if (input === undefined || output === undefined || read === undefined || written === undefined) return undefined;
   const hour = Math.min(believable(record(fields["cache_creation"])["ephemeral_1h_input_tokens"]) ?? 0, written);
+  const thinking = believable(record(fields["output_tokens_details"])["thinking_tokens"]) ?? 0;
+  const reasoning = thinking <= output ? thinking : 0;
   return {
     input,
     cachedInput: read,
     cacheWrite: written - hour,
     cacheWrite1h: hour,
-    output,
-    reasoning: 0,
+    output: output - reasoning,
+    reasoning,
   };
 }
 

@@ -16,6 +16,8 @@ export interface OutgoingCall {
   readonly source?: JsonDocument;
   /** `application/json` when absent. */
   readonly contentType?: string;
+  /** The body is in a dialect that the client did not write: no header of the client's speaks of it. */
+  readonly converted?: boolean;
   /** Headers of the client that the endpoint lets through, by lower-case name; what the kind says goes before. */
   readonly headers?: Readonly<Record<string, string>>;
 }
@@ -63,7 +65,7 @@ export function outgoing(
     "x-request-id": facts.requestId,
   };
   if (key.secret !== undefined) record.authorize(headers, key.secret, operation);
-  record.headers?.(headers, target, facts.clientHeaders);
+  record.headers?.(headers, target, call.converted === true ? {} : facts.clientHeaders);
   let { body } = call;
   if (typeof body === "object" && !(body instanceof Uint8Array)) {
     for (const name of withheld) if (name in body) Reflect.deleteProperty(body, name);

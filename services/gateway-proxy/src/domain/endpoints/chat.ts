@@ -2,6 +2,7 @@ import { parseChatRequest, upstreamChanges, type ChatRequest } from "../chat-req
 import { ChatStream } from "../chat-stream.ts";
 import { jsonOutgoing, type Endpoint, type JsonBody } from "../endpoint.ts";
 import { invalid, isObject } from "../fields.ts";
+import { mayKeepLong } from "../long-cache.ts";
 import { requestText } from "../request-text.ts";
 import { textBytesOf } from "../typed-stream.ts";
 import { chatUsage } from "../usage-objects.ts";
@@ -27,6 +28,8 @@ export const chatEndpoint: Endpoint<SourcedChatRequest> = {
     imageUrls,
     outputTokensAsked,
     answers,
+    // Kept where the request is converted for Anthropic, and by servers that know `cache_control` themselves.
+    hourCache: mayKeepLong(source.bytes),
   }),
   text: ({ body }) => requestText(body),
   outgoing: (request, target) => jsonOutgoing(request.source, upstreamChanges(request, target)),

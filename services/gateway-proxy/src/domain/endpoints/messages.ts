@@ -27,6 +27,7 @@ import {
   type Fields,
   type Json,
 } from "../fields.ts";
+import { mayKeepLong } from "../long-cache.ts";
 import { MessageStream } from "../message-stream.ts";
 import { textOfParts } from "../request-text.ts";
 import { textBytesOf } from "../typed-stream.ts";
@@ -107,7 +108,7 @@ function parse(source: RequestBody, headers: ClientHeaders): MessagesRequest {
     stream: body["stream"] === true,
     outputTokensAsked: numberOf(body["max_tokens"]),
     images: imagesIn(body["messages"]),
-    hourCache: mayKeepAnHour(source.bytes, headers),
+    hourCache: mayKeepLong(source.bytes, headers),
   };
 }
 
@@ -118,13 +119,6 @@ export function checkMessages(body: Json): void {
   }
   const wrong = messages.findIndex((one) => !isObject(one) || typeof one["role"] !== "string");
   if (wrong >= 0) throw invalid(`messages.${wrong}`, `messages.${wrong}: expected an object with a role`);
-}
-
-const hourMark = Buffer.from('"1h"');
-
-/** The hour is asked for by `"ttl":"1h"` on a block, or by a beta header that makes it the rule. */
-function mayKeepAnHour(bytes: Buffer, headers: ClientHeaders): boolean {
-  return bytes.includes(hourMark) || (headers["anthropic-beta"] ?? "").includes("cache-ttl");
 }
 
 /** Pictures anywhere in the messages, also inside tool results. */

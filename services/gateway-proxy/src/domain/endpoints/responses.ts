@@ -21,6 +21,7 @@ import {
   type Fields,
   type Json,
 } from "../fields.ts";
+import { mayKeepLong } from "../long-cache.ts";
 import { textOfParts } from "../request-text.ts";
 import type { StreamState } from "../stream-state.ts";
 import { textBytesOf, TypedStream, type TypedStreamFormat } from "../typed-stream.ts";
@@ -183,6 +184,7 @@ export const responsesEndpoint: Endpoint<ResponsesRequest> = {
     imageUrls,
     outputTokensAsked,
     answers: 1,
+    hourCache: mayKeepLong(source.bytes),
   }),
   text: ({ body: { input, instructions, tools, text: textFormat } }) =>
     textOfParts([input, instructions, tools, textFormat], Array.isArray(input) ? input.length : 1),

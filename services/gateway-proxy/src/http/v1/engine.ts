@@ -8,18 +8,18 @@ import type { ClientHeaders, Endpoint, ParsedRequest } from "../../domain/endpoi
 import type { Json } from "../../domain/fields.ts";
 import { holdFor, shortenedHold, type HoldInput, type HoldTerms } from "../../domain/hold.ts";
 import { looksForTextAbove, tokensEstimate } from "../../domain/token-estimate.ts";
-import type { OutgoingCall } from "../../upstream/outgoing.ts";
 import type { UpstreamResponse } from "../../upstream/transport.ts";
 import { clientHeaders } from "./client-headers.ts";
 import { ClientStream } from "./client-stream.ts";
 import type { GatewayParts, KeyContext, V1Context } from "./context.ts";
-import { wayTo } from "./converters.ts";
+import { convertedEvents } from "./converted-events.ts";
+import { convert, wayTo, type Converted } from "./converters.ts";
 import { renderCut } from "./errors.ts";
 import { forward, overloaded, type Exchange } from "./forward.ts";
 import { readBody } from "./read-body.ts";
-import { relayJson } from "./relay-json.ts";
+import { relayConvertedJson, relayJson } from "./relay-json.ts";
 import { relayRaw } from "./relay-raw.ts";
-import { relayStream } from "./relay-stream.ts";
+import { nativeEvents, relayStream } from "./relay-stream.ts";
 
 /**
  * The hot path of docs/architecture.md §The path of one request, the same for every endpoint that is charged: read the body,
@@ -178,54 +178,56 @@ function exchangeOf<R extends ParsedRequest>(
   admission: Admission,
 ): Exchange {
   const { outputTokens } = admission.hold;
-  const { res } = context;
+  const { res, requestId } = context;
+  const state = endpoint.stream;
   /** Of the channel that was asked last; before the first one, of none. */
-  let state = endpoint.stream?.(parsed);
+  let stream = state?.(parsed);
+  let converted: Converted | undefined;
+  const native = (route: Route): boolean => wayTo(endpoint.operation, route) === "native";
   const client = parsed.stream ? new ClientStream(res, endpoint.dialect, parts.keepAliveMs) : undefined;
   return {
     stream: parsed.stream,
-    prepare: (route) => outgoingCall(endpoint, parsed, headers, route, outputTokens),
-    relay: async (answer, route, checkAlive) => {
-      const way = wayTo(endpoint.operation, route);
-      state = way === undefined || way === "native" ? endpoint.stream?.(parsed) : way.stream(parsed);
-      if (client && state) {
-        await relayStream(answer, state, request, client, checkAlive, stalledReaderMs);
+    native,
+    prepare: (route) => {
+      const { operation } = endpoint;
+      const outgoing = endpoint.outgoing(parsed, { model: route.upstreamModel, outputTokens });
+      converted = undefined;
+      if (native(route)) return { operation, ...outgoing, headers };
+      const createdAt = Math.floor(parts.clock.now().getTime() / 1_000);
+      converted = convert({ operation, route, outgoing, outputTokens, model: parsed.model, requestId, createdAt });
+      return converted.call;
+    },
+    relay: async (answer, _route, checkAlive) => {
+      const conversion = converted;
+      // It holds the whole request; what the answer needs of it is taken here.
+      converted = undefined;
+      stream = state?.(parsed);
+      if (client && stream) {
+        const source = conversion ? convertedEvents(conversion.stream()) : nativeEvents(stream);
+        await relayStream(answer, stream, source, request, client, checkAlive, stalledReaderMs);
         return;
       }
-      await relayPlain(endpoint, answer, parsed, request, context, checkAlive);
+      await relayPlain(endpoint, answer, conversion?.answer, parsed, request, context, checkAlive);
     },
     cutWith: (error) => {
       client?.stop();
-      const cut = state?.cut?.bind(state);
-      return client ? renderCut(endpoint.dialect, error, context.requestId, cut) : undefined;
+      const cut = stream?.cut?.bind(stream);
+      return client ? renderCut(endpoint.dialect, error, requestId, cut) : undefined;
     },
   };
-}
-
-function outgoingCall<R extends ParsedRequest>(
-  endpoint: Endpoint<R>,
-  parsed: R,
-  headers: ClientHeaders,
-  route: Route,
-  outputTokens: number,
-): OutgoingCall {
-  const target = { model: route.upstreamModel, outputTokens };
-  const way = wayTo(endpoint.operation, route);
-  if (way === undefined || way === "native") {
-    return { operation: endpoint.operation, ...endpoint.outgoing(parsed, target), headers };
-  }
-  return { operation: way.operation, ...way.request(parsed, target) };
 }
 
 async function relayPlain<R extends ParsedRequest>(
   endpoint: Endpoint<R>,
   answer: UpstreamResponse,
+  convertAnswer: Converted["answer"] | undefined,
   parsed: R,
   request: MeteredRequest,
   { res }: V1Context,
   checkAlive: () => void,
 ): Promise<void> {
   const raw = endpoint.raw?.(parsed);
-  if (raw) await relayRaw(answer, raw, parsed, request, res, checkAlive, stalledReaderMs);
+  if (convertAnswer) await relayConvertedJson(answer, convertAnswer, endpoint.json, parsed, request, res);
+  else if (raw) await relayRaw(answer, raw, parsed, request, res, checkAlive, stalledReaderMs);
   else await relayJson(answer, endpoint.json, parsed, request, res);
 }

@@ -22,6 +22,8 @@ export interface Exchange {
   readonly stream: boolean;
   /** From `affinityOf`: requests with the same number meet the same channel and key; undefined: any. */
   readonly session?: number | undefined;
+  /** Whether a channel takes the request as it is: such channels come first among those of one priority. */
+  readonly native: (route: Route) => boolean;
   /**
    * Builds the call for one channel, at each attempt anew. An AppError of kind `invalid` says that this channel cannot
    * take the request: the next one is asked, and when none can, the client gets the first such error.
@@ -67,7 +69,7 @@ export async function forward(
 ): Promise<void> {
   const { routes } = request.init.offer;
   request.open(routes[0]?.channelName ?? "");
-  const choice = new RouteChoice(routes, exchange.session, parts.clock);
+  const choice = new RouteChoice(routes, exchange.session, parts.clock, exchange.native);
   const forwarding: Forwarding = { parts, context, request, exchange, choice, attempt: undefined };
   try {
     await tryRoutes(forwarding);

@@ -5,6 +5,7 @@ import type { JsonAnswer, Metered, ParsedRequest } from "../../domain/endpoint.t
 import { isObject, type Json } from "../../domain/fields.ts";
 import { scanJson, withMembers, type JsonLimits } from "../../domain/json-scan.ts";
 import type { UpstreamResponse } from "../../upstream/transport.ts";
+import type { Converted } from "./converters.ts";
 import { costFields } from "./cost.ts";
 
 /** Largest plain answer that is taken from an upstream: ten large pictures in base64. */
@@ -26,17 +27,51 @@ export async function relayJson<R extends ParsedRequest>(
 ): Promise<void> {
   const bytes = await readAnswer(upstream);
   const answer = parseAnswer(bytes);
-  const problem = answer["error"] != null ? "answer is an error" : format.problem(answer);
+  const problem = problemOf(answer) ?? format.problem(answer);
   if (problem !== undefined) throw unusable(problem);
+  const members = format.tellsCost === false ? undefined : membersOf(bytes);
+  const usage = charged(request, format, format.metered(answer, parsed), answer["usage"]);
+  sendAnswer(res, members ? withMembers(bytes, members, new Map([["usage", JSON.stringify(usage)]])) : bytes);
+}
+
+/** The same for an upstream of another dialect: the answer is written anew, and the count is the upstream's own. */
+export async function relayConvertedJson<R extends ParsedRequest>(
+  upstream: UpstreamResponse,
+  convert: Converted["answer"],
+  format: JsonAnswer<R>,
+  parsed: R,
+  request: MeteredRequest,
+  res: ServerResponse,
+): Promise<void> {
+  const bytes = await readAnswer(upstream);
+  const answer = parseAnswer(bytes);
+  const problem = problemOf(answer);
+  if (problem !== undefined) throw unusable(problem);
+  membersOf(bytes);
+  const { body, usage: tokens } = convert(answer);
+  const usage = charged(request, format, { ...format.metered(body, parsed), tokens }, body["usage"]);
+  sendAnswer(res, Buffer.from(JSON.stringify({ ...body, usage })));
+}
+
+function problemOf(answer: Json): string | undefined {
+  return answer["error"] != null ? "answer is an error" : undefined;
+}
+
+/** Closes the request with what was metered. Returns the usage that the client is told, with its cost. */
+function charged<R extends ParsedRequest>(
+  request: MeteredRequest,
+  format: JsonAnswer<R>,
+  metered: Metered,
+  reported: unknown,
+): Json {
   request.firstByte();
-  const metered = format.metered(answer, parsed);
   note(request, metered);
   const { charge } = request.close({ ending: "finished", httpStatus: 200, errorCode: null });
-  const reported = answer["usage"];
   const usage = metered.tokens && isObject(reported) ? reported : format.usage(charge.tokens);
-  const cost = costFields(charge, request.init.offer.priceVersion);
-  const told = format.tellsCost === false ? undefined : JSON.stringify({ ...usage, ...cost });
-  const body = told === undefined ? bytes : withMembers(bytes, membersOf(bytes), new Map([["usage", told]]));
+  return { ...usage, ...costFields(charge, request.init.offer.priceVersion) };
+}
+
+function sendAnswer(res: ServerResponse, body: Buffer): void {
   res.writeHead(200, { "content-type": "application/json", "content-length": body.length });
   res.end(body);
 }

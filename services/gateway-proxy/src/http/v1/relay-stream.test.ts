@@ -8,7 +8,7 @@ import { MeteredRequest, type SpoolPort } from "../../app/metered-request.ts";
 import { UpstreamClient } from "../../upstream/transport.ts";
 import { ChatStream } from "../../domain/chat-stream.ts";
 import { ClientStream } from "./client-stream.ts";
-import { relayStream } from "./relay-stream.ts";
+import { nativeEvents, relayStream } from "./relay-stream.ts";
 
 // A scripted upstream, the relay behind a server of its own, and a client: the bytes are real all the way.
 
@@ -139,7 +139,15 @@ async function startRelay(upstream: RequestListener, stalledReaderMs?: number): 
       });
       const stream = new ClientStream(res, "openai", 60_000);
       const state = new ChatStream("chat.completion.chunk");
-      await relayStream(answer, state, request, stream, () => undefined, stalledReaderMs ?? 20_000);
+      await relayStream(
+        answer,
+        state,
+        nativeEvents(state),
+        request,
+        stream,
+        () => undefined,
+        stalledReaderMs ?? 20_000,
+      );
     };
     work().then(
       () => outcome.resolve(undefined),

@@ -13,6 +13,22 @@ import { drained } from "./drained.ts";
  * dialect's own matter: see StreamState.
  */
 
+/** The upstream's bytes as events of the endpoint's dialect. */
+export interface EventSource {
+  /** Throws EventTooLarge. */
+  push(chunk: Buffer): readonly SseEvent[];
+  /** The upstream's bytes are over. */
+  end(): readonly SseEvent[];
+  /** What the upstream itself told of its use, where the events' own words are not it. */
+  counts?(): Pick<Reading, "usage" | "prompt">;
+}
+
+/** The bytes of an upstream that speaks the dialect. */
+export function nativeEvents({ eventBytesMax }: StreamState): EventSource {
+  const scanner = new SseScanner(eventBytesMax);
+  return { push: (chunk) => scanner.push(chunk), end: () => [] };
+}
+
 const dataPrefix = Buffer.from("data: ");
 const eventEnd = Buffer.from("\n\n");
 
@@ -22,31 +38,29 @@ const streamBytesMax = 1_073_741_824;
 export async function relayStream(
   upstream: UpstreamResponse,
   state: StreamState,
+  source: EventSource,
   request: MeteredRequest,
   client: ClientStream,
   checkAlive: () => void,
   stalledReaderMs: number,
 ): Promise<void> {
-  const relay = new StreamRelay(state, request, client);
-  const scanner = new SseScanner(state.eventBytesMax);
+  const relay = new StreamRelay(state, source, request, client);
   let bytes = 0;
   for await (const chunk of upstream.body as AsyncIterable<Buffer>) {
     checkAlive();
     bytes += chunk.length;
     if (bytes > streamBytesMax) throw cut();
-    for (const event of eventsOf(scanner, chunk)) {
-      relay.event(event);
-      if (relay.ended) break;
-    }
+    relay.events(eventsOf(source, chunk));
     if (relay.ended) break;
     if (client.res.writableNeedDrain) await drained(client.res, stalledReaderMs);
   }
+  relay.events(source.end());
   relay.upstreamEnded();
 }
 
-function eventsOf(scanner: SseScanner, chunk: Buffer): SseEvent[] {
+function eventsOf(source: EventSource, chunk: Buffer): readonly SseEvent[] {
   try {
-    return scanner.push(chunk);
+    return source.push(chunk);
   } catch (error) {
     throw error instanceof EventTooLarge ? cut(error) : error;
   }
@@ -55,18 +69,29 @@ function eventsOf(scanner: SseScanner, chunk: Buffer): SseEvent[] {
 class StreamRelay {
   ended = false;
   private readonly state: StreamState;
+  private readonly source: EventSource;
   private readonly request: MeteredRequest;
   private readonly client: ClientStream;
 
-  constructor(state: StreamState, request: MeteredRequest, client: ClientStream) {
+  constructor(state: StreamState, source: EventSource, request: MeteredRequest, client: ClientStream) {
     this.state = state;
+    this.source = source;
     this.request = request;
     this.client = client;
   }
 
-  event(event: SseEvent): void {
+  /** None after the answer has ended. */
+  events(events: readonly SseEvent[]): void {
+    for (const event of events) {
+      if (this.ended) return;
+      this.event(event);
+    }
+  }
+
+  private event(event: SseEvent): void {
     const reading = this.state.read(event);
-    this.note(reading);
+    const counts = this.source.counts?.() ?? reading;
+    this.note(reading, counts);
     for (const out of reading.out ?? []) this.write(out);
     if (reading.failed) throw cut();
     if (reading.end) this.finish();
@@ -80,7 +105,7 @@ class StreamRelay {
     this.finish();
   }
 
-  private note({ usage, prompt, images, audioMs, answerBytes }: Reading): void {
+  private note({ images, audioMs, answerBytes }: Reading, { usage, prompt }: Pick<Reading, "usage" | "prompt">): void {
     const { request } = this;
     if (usage) request.usage = usage;
     if (prompt) request.prompt = prompt;
@@ -101,7 +126,8 @@ class StreamRelay {
     this.ended = true;
     const { charge } = this.request.close({ ending: "finished", httpStatus: 200, errorCode: null });
     const cost = costFields(charge, this.request.init.offer.priceVersion);
-    for (const out of this.state.ending({ tokens: charge.tokens, cost })) this.write(out);
+    const reported = this.request.usage !== undefined;
+    for (const out of this.state.ending({ tokens: charge.tokens, reported, cost })) this.write(out);
     this.client.end();
   }
 
@@ -109,9 +135,14 @@ class StreamRelay {
   private write({ name, data }: WireEvent): void {
     this.request.firstByte();
     const head = name === undefined ? dataPrefix : Buffer.from(`event: ${name}\ndata: `);
-    const bytes = typeof data === "string" ? Buffer.from(data) : oneLine(data);
+    const bytes = typeof data === "string" ? Buffer.from(escapedBreaks(data)) : oneLine(data);
     this.client.write(Buffer.concat([head, bytes, eventEnd]));
   }
+}
+
+/** Some readers end a line at Unicode's separators too; in JSON they can be escaped. */
+function escapedBreaks(json: string): string {
+  return json.replaceAll("\u2028", "\\u2028").replaceAll("\u2029", "\\u2029");
 }
 
 /** Several data lines of one event are JSON with line breaks between its tokens; written as one line. */
@@ -119,7 +150,7 @@ function oneLine(data: Buffer): Buffer {
   if (!data.includes(0x0a)) return data;
   const event = parsedEvent(data);
   if (!event) throw cut();
-  return Buffer.from(JSON.stringify(event));
+  return Buffer.from(escapedBreaks(JSON.stringify(event)));
 }
 
 function cut(cause?: unknown): AppError {

@@ -12,6 +12,7 @@ export const azureOpenAi: KindRecord = {
   defaultBaseUrl: undefined,
   hosts: [".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com"],
   basePath: "",
+  // Responses are not served in every region and for every deployment.
   dialects: ["chat", "responses"],
   path({ operation, model, apiVersion }) {
     if (operation === "responses") return "/openai/v1/responses";

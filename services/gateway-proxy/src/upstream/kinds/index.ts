@@ -48,7 +48,7 @@ export function speaks(kind: ChannelKind, operation: Operation): boolean {
   return spoken.get(kind)?.has(operation) === true;
 }
 
-/** The form in which a conversation goes to a channel of this kind: the client's own where it can, else the kind's first. */
+/** The form in which a conversation goes to a channel of this kind: the wanted one where it can, else the kind's first. */
 export function dialectFor(kind: ChannelKind, wanted: TextDialect): TextDialect {
   const { dialects } = kinds[kind];
   return dialects.includes(wanted) ? wanted : (dialects[0] ?? wanted);

@@ -26,6 +26,8 @@ export interface KindRecord {
   readonly basePath: string;
   /** The forms of a conversation it speaks itself, the one to convert to first. */
   readonly dialects: readonly TextDialect[];
+  /** Name of the answer's bound in a chat body of ours, where `max_completion_tokens` is not known everywhere. */
+  readonly chatBound?: "max_tokens";
   /** Below the base URL, with the query; undefined: the upstream does not know the operation. */
   readonly path: (target: CallTarget) => string | undefined;
   /** Credentials. */

@@ -7,6 +7,8 @@ export const openAiCompatible: KindRecord = {
   hosts: [],
   basePath: "",
   dialects: ["chat"],
+  // DeepSeek, Mistral and older servers know only this one, and those that know both take either.
+  chatBound: "max_tokens",
   // Few of them know the responses API, and none says so: a conversation goes as chat.
   path: ({ operation }) =>
     operation === "rerank" ? "/rerank" : operation === "responses" ? undefined : openAiPaths[operation],

@@ -7,7 +7,8 @@ export const openAi: KindRecord = {
   // Data residency has hosts of its own: eu.api.openai.com.
   hosts: ["api.openai.com", ".api.openai.com"],
   basePath: "/v1",
-  dialects: ["chat", "responses"],
+  // Reasoning, and tools beside it, are whole in responses only; chat takes what responses cannot say, such as stop sequences.
+  dialects: ["responses", "chat"],
   path: ({ operation }) => openAiPaths[operation],
   authorize: bearer,
   shape(body, target) {
