@@ -65,15 +65,7 @@ export function gatewayEvents(logger: Logger, meter: Meter): GatewayEvents {
       logger.info("request", { ...event, durationMs: Math.round(event.durationMs) });
     },
     ...channelEvents(logger, meter, faults),
-    limitedAlone() {
-      faults.with({ dependency: "redis" }).add();
-    },
-    limiterAway(error) {
-      logger.warn("limits are counted by this worker alone", { error });
-    },
-    limiterBack() {
-      logger.info("limits are counted by all workers together again");
-    },
+    ...limitEvents(logger, faults),
     spoolFault(error) {
       faults.with({ dependency: "spool" }).add();
       logger.error("spool refused a record", { error });
@@ -114,6 +106,23 @@ export function gatewayEvents(logger: Logger, meter: Meter): GatewayEvents {
       );
       gauge("gateway_spool_bytes", "Bytes of the spool on disk", (now) => now.bytes);
       gauge("gateway_spool_full", "1 while nothing new is admitted for the spool's sake", (now) => (now.full ? 1 : 0));
+    },
+  };
+}
+
+function limitEvents(
+  logger: Logger,
+  faults: ReturnType<typeof createCounter>,
+): Pick<GatewayEvents, "limitedAlone" | "limiterAway" | "limiterBack"> {
+  return {
+    limitedAlone() {
+      faults.with({ dependency: "redis" }).add();
+    },
+    limiterAway(error) {
+      logger.warn("limits are counted by this worker alone", { error });
+    },
+    limiterBack() {
+      logger.info("limits are counted by all workers together again");
     },
   };
 }

@@ -168,6 +168,21 @@ describe("slots", () => {
     await eventually(async () => !(await store().take(of, demand(0, true))).refusal, { what: "the slot to lapse" });
   });
 
+  test("given two workers of which one dies, then its slot lapses beside the one that is renewed", async () => {
+    const of = limitedTo({ concurrentRequests: 2 });
+    const [alive, dead] = [demand(0, true), demand(0, true)];
+    for (const one of [alive, dead]) await store().take(of, one);
+    expect((await store().take(of, demand(0, true))).refusal).toBeDefined();
+    await eventually(
+      async () => {
+        await store().renew([{ of, requestIds: [alive.requestId] }]);
+        return !(await store().take(of, demand(0, true))).refusal;
+      },
+      { what: "the slot of the dead one to lapse" },
+    );
+    expect((await store().take(of, demand(0, true))).refusal).toBeDefined();
+  });
+
   test("given Redis has lost everything, when slots are renewed, then they are there again, 1,200 too", async () => {
     const of = limitedTo({});
     const requestIds = Array.from({ length: 1_200 }, () => newId("req"));

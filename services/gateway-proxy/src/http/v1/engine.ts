@@ -44,9 +44,9 @@ export async function serveEndpoint<R extends ParsedRequest>(
     if (parts.spool().full) throw overloaded();
     const startedAt = parts.clock.now();
     const bound = endpoint.bound(parsed);
-    const limited = limits.take(thoughtToUse(endpoint, parsed, bound, offer), true);
+    const tokens = thoughtToUse(endpoint, parsed, bound, offer);
     const admitted = admit(endpoint, parts, key, parsed, bound, offer, startedAt);
-    const admission = await withinLimits(parts, limited, admitted);
+    const admission = await withinLimits(parts, limits.take(tokens, true), admitted);
     const request = meteredRequest(endpoint, parts, context, parsed, bound, offer, admission, startedAt);
     const exchange = exchangeOf(endpoint, parts, context, parsed, headers, request, admission);
     // Requests of one conversation meet the same channel and key, where the provider's prompt cache knows them.
@@ -68,6 +68,8 @@ async function withinLimits(
   limited: Promise<void>,
   admitted: Promise<Admission>,
 ): Promise<Admission> {
+  // A refusal that comes before the limits have answered is looked at after them.
+  admitted.catch(() => undefined);
   try {
     await limited;
   } catch (error) {
