@@ -181,9 +181,9 @@ function exchangeOf<R extends ParsedRequest>(
 ): Exchange {
   const { outputTokens } = admission.hold;
   const { res, requestId } = context;
-  const state = endpoint.stream;
   /** Of the channel that was asked last; before the first one, of none. */
-  let stream = state?.(parsed);
+  let state = endpoint.stream?.(parsed);
+  /** Of the channel that is asked, if it speaks another dialect. It holds the whole request: it is let go when the answer begins. */
   let converted: Converted | undefined;
   const native = (route: Route): boolean => wayTo(endpoint.operation, route) === "native";
   const client = parsed.stream ? new ClientStream(res, endpoint.dialect, parts.keepAliveMs) : undefined;
@@ -200,20 +200,18 @@ function exchangeOf<R extends ParsedRequest>(
       return converted.call;
     },
     relay: async (answer, _route, checkAlive) => {
-      const conversion = converted;
-      // It holds the whole request; what the answer needs of it is taken here.
-      converted = undefined;
-      stream = state?.(parsed);
-      if (client && stream) {
-        const source = conversion ? convertedEvents(conversion.stream()) : nativeEvents(stream);
-        await relayStream(answer, stream, source, request, client, checkAlive, stalledReaderMs);
+      state = endpoint.stream?.(parsed);
+      if (client && state) {
+        const source = converted ? convertedEvents(converted.stream()) : nativeEvents(state);
+        converted = undefined;
+        await relayStream(answer, state, source, request, client, checkAlive, stalledReaderMs);
         return;
       }
-      await relayPlain(endpoint, answer, conversion?.answer, parsed, request, context, checkAlive);
+      await relayPlain(endpoint, answer, converted?.answer, parsed, request, context, checkAlive);
     },
     cutWith: (error) => {
       client?.stop();
-      const cut = stream?.cut?.bind(stream);
+      const cut = state?.cut?.bind(state);
       return client ? renderCut(endpoint.dialect, error, requestId, cut) : undefined;
     },
   };
