@@ -39,7 +39,7 @@ const convertedModels = ["demo-large", "demo-tools", "demo-reasoning", "demo-mid
 
 export async function startSdkWorld(): Promise<SdkWorld> {
   const named = (kind: string): readonly string[] => convertedModels.map((model) => `${kind} ${model}`);
-  const world = await startWorld({}, models.map(toldApart), otherKinds.flatMap(named));
+  const world = await startWorld({}, models.map(toldApart), otherKinds.flatMap(named).map(toldApart));
   for (const kind of otherKinds) {
     const body = { ...channelBody(kind, world.upstream, []), kind, egress: "private" };
     const created = await send(world.gateway, "POST", "/api/gateway/channels", {

@@ -98,14 +98,24 @@ describe.each(otherKinds.filter((kind) => kind !== "anthropic"))(
   "at a channel of the kind %s, by conversion",
   (kind) => {
     const model = `${kind} demo-large`;
+    /** A customer of the test's own, whose rows are held against what the upstream counted. */
+    const paying = () => {
+      const payer = world.payer();
+      const { apiKey, fetch } = payer;
+      const baseURL = world.gateway.httpUrl ?? "";
+      return { payer, client: new Anthropic({ baseURL, apiKey, fetch, timeout: 20_000, maxRetries: 0 }) };
+    };
 
     test("plain: text, the model's own name, usage with the cost", async () => {
+      const { payer, client } = paying();
       const message = await client.messages.create({ ...ask, model, system: "be brief" });
       expect(message).toMatchObject({ model, stop_reason: "end_turn", content: [{ type: "text" }] });
       expect(costOf(message.usage)).toBeGreaterThan(0);
+      await payer.charged(1);
     });
 
     test("streamed by the helper: the final message is whole", async () => {
+      const { payer, client } = paying();
       const stream = client.messages.stream({ ...ask, model });
       let text = "";
       let told: unknown;
@@ -115,9 +125,11 @@ describe.each(otherKinds.filter((kind) => kind !== "anthropic"))(
       expect(message).toMatchObject({ stop_reason: "end_turn", content: [{ type: "text", text }] });
       expect(message.usage.output_tokens).toBeGreaterThan(1);
       expect(costOf(told)).toBeGreaterThan(0);
+      await payer.charged(1);
     });
 
     test("tools: a call out of streamed fragments, then its result", async () => {
+      const { payer, client } = paying();
       const asked = { ...ask, model: `${kind} demo-tools`, tools: [{ name: "weather", input_schema }] };
       const messages = [{ role: "user" as const, content: "weather in Omsk" }];
       const first = await client.messages.stream({ ...asked, messages }).finalMessage();
@@ -130,6 +142,7 @@ describe.each(otherKinds.filter((kind) => kind !== "anthropic"))(
         messages: [...messages, { role: "assistant", content: first.content }, { role: "user", content: [result] }],
       });
       expect(next.stop_reason).toBe("end_turn");
+      await payer.charged(2);
     });
 
     test("a cut stream throws, and what cannot be said there is a BadRequestError by name", async () => {

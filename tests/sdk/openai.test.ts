@@ -141,8 +141,16 @@ describe("responses", () => {
 
 describe("at an Anthropic channel, by conversion", () => {
   const model = "anthropic demo-large";
+  /** A customer of the test's own, whose rows are held against what the upstream counted. */
+  const paying = () => {
+    const payer = world.payer();
+    const { apiKey, fetch } = payer;
+    const baseURL = `${world.gateway.httpUrl ?? ""}/v1`;
+    return { payer, client: new OpenAI({ baseURL, apiKey, fetch, timeout: 20_000, maxRetries: 0 }) };
+  };
 
   test("plain: text, the model's own name, usage with the cost", async () => {
+    const { payer, client } = paying();
     const answer = await client.chat.completions.create({ model, messages });
     expect(answer.choices[0]).toMatchObject({ finish_reason: "stop", message: { role: "assistant" } });
     expect(answer.choices[0]?.message.content).toContain("demo");
@@ -151,9 +159,11 @@ describe("at an Anthropic channel, by conversion", () => {
     const response = await client.responses.create({ model, input: "hello" });
     expect(response.output_text).toContain("demo");
     expect(costOf(response.usage)).toBeGreaterThan(0);
+    await payer.charged(2);
   });
 
   test("streamed by the helpers: the whole answer, and the cost in its last usage", async () => {
+    const { payer, client } = paying();
     const stream = await client.chat.completions.create({ model, messages, stream: true });
     let text = "";
     let usage: unknown;
@@ -166,9 +176,11 @@ describe("at an Anthropic channel, by conversion", () => {
     const final = await client.responses.stream({ model, input: "hello" }).finalResponse();
     expect(final.status).toBe("completed");
     expect(final.output_text).toContain("demo");
+    await payer.charged(2);
   });
 
   test("tools: a call out of streamed fragments, then its result", async () => {
+    const { payer, client } = paying();
     const tools = [{ type: "function" as const, function: { name: "weather", parameters } }];
     const ask = [{ role: "user" as const, content: "weather in Omsk" }];
     const asked = { model: "anthropic demo-tools", tools };
@@ -179,6 +191,7 @@ describe("at an Anthropic channel, by conversion", () => {
     const result = { role: "tool" as const, tool_call_id: call!.id, content: "sunny" };
     const next = await client.chat.completions.create({ ...asked, messages: [...ask, first, result] });
     expect(next.choices[0]?.finish_reason).toBe("stop");
+    await payer.charged(2);
   });
 
   test("a cut stream throws, and what cannot be said there is a BadRequestError by name", async () => {
