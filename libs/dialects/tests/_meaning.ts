@@ -38,7 +38,8 @@ function turnsMeaning(turns: readonly Turn[], has: Has): unknown {
   const ranked = turns.map((turn): Turn => (turn.role === "system" && flat ? { ...turn, authority: "system" } : turn));
   const system = ranked.filter(({ role }) => role === "system");
   const ordered = has("gemini") ? [...system, ...ranked.filter(({ role }) => role !== "system")] : ranked;
-  const plain = joinTurns(ordered).map((turn): Turn => {
+  const own = has("chat") && has("messages") ? ordered.map(withoutUnsealed) : ordered;
+  const plain = joinTurns(own).map((turn): Turn => {
     if (turn.role === "system") return turn;
     if (turn.role === "user") return { ...turn, parts: userMeaning(turn.parts, has) };
     return { ...turn, parts: assistantMeaning(turn.parts, has) };
@@ -50,6 +51,20 @@ function turnsMeaning(turns: readonly Turn[], has: Has): unknown {
     return { ...turn, parts: [{ type: "text", text: turn.parts.map(({ text }) => text).join("\n\n") }] };
   });
   return stripPlaces(whole);
+}
+
+/** Of two messages in a row each has its own seals: what one loses for want of a seal does not get the seal of the next. */
+function withoutUnsealed(turn: Turn): Turn {
+  if (turn.role !== "assistant") return turn;
+  return { ...turn, parts: joinSeals(inChatOrder(turn.parts)).filter(isKeptByMessages) };
+}
+
+function isKeptByMessages(part: AssistantPart): boolean {
+  return part.type !== "reasoning" || part.seal !== undefined;
+}
+
+function inChatOrder(parts: readonly AssistantPart[]): AssistantPart[] {
+  return parts.toSorted((a, b) => chatOrder[a.type] - chatOrder[b.type]);
 }
 
 /** Results come first; their texts are one, as gemini has one text a result. */
@@ -90,9 +105,9 @@ export function assistantMeaning(parts: readonly AssistantPart[], has: Has): Ass
       return [{ ...part, arguments: argumentsFromObject(argumentsToObject(part.arguments)) }];
     return [part];
   });
-  const sorted = has("chat") ? plain.toSorted((a, b) => chatOrder[a.type] - chatOrder[b.type]) : plain;
+  const sorted = has("chat") ? inChatOrder(plain) : plain;
   const sealed = has("chat") || has("gemini") ? joinSeals(sorted) : sorted;
-  const kept = sealed.filter((part) => !(has("messages") && part.type === "reasoning" && part.seal === undefined));
+  const kept = has("messages") ? sealed.filter(isKeptByMessages) : sealed;
   const joined: AssistantPart[] = [];
   for (const part of kept) {
     const last = joined.at(-1);
@@ -126,7 +141,7 @@ export function answerMeaning(answer: Answer, pair: readonly DialectName[]): unk
   const all = candidate?.parts ?? [];
   const refusal = all.flatMap((part) => (part.type === "refusal" ? [part.text] : [])).join("");
   const others = all.filter(({ type }) => type !== "refusal");
-  const sorted = has("chat") ? others.toSorted((a, b) => chatOrder[a.type] - chatOrder[b.type]) : others;
+  const sorted = has("chat") ? inChatOrder(others) : others;
   const parts = joinAll(joinSeals(sorted));
   return {
     parts: stripPlaces(
