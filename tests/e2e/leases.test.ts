@@ -17,7 +17,7 @@ let gateways: readonly [InProcessService, InProcessService];
 let database: pg.Pool;
 
 beforeAll(async () => {
-  world = await startWorld();
+  world = await startWorld({ gatewaySettings: withoutLimits });
   gate = await startGateUpstream();
   database = new pg.Pool({ connectionString: world.database.adminUrl, max: 2, options: "-c search_path=billing" });
   gateways = [world.gateway, await world.anotherGateway()];
@@ -41,6 +41,14 @@ afterAll(async () => {
   await database.end();
   await world.stop();
 }, 60_000);
+
+/** Hundreds at once on one key: money has to be what refuses them. */
+const withoutLimits = {
+  GATEWAY_REQUESTS_PER_MINUTE: "1000000",
+  GATEWAY_CONCURRENT_REQUESTS: "1000000",
+  GATEWAY_ACCOUNT_REQUESTS_PER_MINUTE: "1000000",
+  GATEWAY_ACCOUNT_CONCURRENT_REQUESTS: "1000000",
+};
 
 interface Answer {
   readonly status: number;
