@@ -1,5 +1,5 @@
 import type { Problem } from "@codex/contracts";
-import type { AppError, ErrorKind } from "@codex/kernel";
+import { anthropicErrorTypeOf, openAiErrorTypeOf, type AppError, type ErrorKind } from "@codex/kernel";
 import { findError, InvalidRequestError } from "./error-catalogue.ts";
 
 /**
@@ -26,41 +26,6 @@ export const httpStatusOf = {
   unavailable: { status: 503, shouldRetry: null },
   timeout: { status: 504, shouldRetry: null },
 } as const satisfies Record<ErrorKind, { status: number; shouldRetry: boolean | null }>;
-
-const openAiTypeOf = {
-  invalid: "invalid_request_error",
-  unauthenticated: "invalid_request_error",
-  quota: "insufficient_quota",
-  forbidden: "permission_error",
-  not_found: "invalid_request_error",
-  method_not_allowed: "invalid_request_error",
-  conflict: "invalid_request_error",
-  too_large: "invalid_request_error",
-  unsupported_media: "invalid_request_error",
-  rate_limited: "rate_limit_error",
-  internal: "server_error",
-  upstream: "server_error",
-  unavailable: "server_error",
-  timeout: "server_error",
-} as const satisfies Record<ErrorKind, string>;
-
-/** The types of https://docs.claude.com/en/api/errors; `billing_error` is the one of a 402. */
-const anthropicTypeOf = {
-  invalid: "invalid_request_error",
-  unauthenticated: "authentication_error",
-  quota: "billing_error",
-  forbidden: "permission_error",
-  not_found: "not_found_error",
-  method_not_allowed: "invalid_request_error",
-  conflict: "invalid_request_error",
-  too_large: "request_too_large",
-  unsupported_media: "invalid_request_error",
-  rate_limited: "rate_limit_error",
-  internal: "api_error",
-  upstream: "api_error",
-  unavailable: "overloaded_error",
-  timeout: "timeout_error",
-} as const satisfies Record<ErrorKind, string>;
 
 export interface RenderOptions {
   /** True when a part of the request was charged already: then no SDK may repeat it by itself. */
@@ -135,7 +100,7 @@ export function toOpenAiError(
     body: {
       error: {
         message: `${error.publicMessage} — request ${requestId}`,
-        type: openAiTypeOf[error.kind],
+        type: openAiErrorTypeOf[error.kind],
         param: error.param ?? null,
         code: isQuota ? openAiQuotaCode : error.code,
         metadata: { ...(isQuota ? { reason: error.code } : {}), ...error.metadata, request_id: requestId },
@@ -155,7 +120,7 @@ export function toAnthropicError(
     headers: headersOf(error, requestId, options),
     body: {
       type: "error",
-      error: { type: anthropicTypeOf[error.kind], message: `${error.publicMessage} — request ${requestId}` },
+      error: { type: anthropicErrorTypeOf[error.kind], message: `${error.publicMessage} — request ${requestId}` },
       request_id: requestId,
     },
   };

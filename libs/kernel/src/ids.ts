@@ -139,3 +139,8 @@ export function idToUuid(id: string): string {
 export function uuidToId<P extends IdPrefix>(prefix: P, uuid: string): Id<P> {
   return `${prefix}_${encodeBase32(BigInt(`0x${uuid.replaceAll("-", "")}`))}` as Id<P>;
 }
+
+/** When a UUIDv7 was made, in milliseconds since 1970: its first 48 bits (RFC 9562 §5.7). */
+export function uuidTimeMs(uuid: string): number {
+  return Number.parseInt(uuid.slice(0, 8) + uuid.slice(9, 13), 16);
+}

@@ -1,5 +1,6 @@
 export * from "./api-key.ts";
 export * from "./clock.ts";
+export * from "./error-types.ts";
 export * from "./errors.ts";
 export * from "./ids.ts";
 export * from "./money.ts";

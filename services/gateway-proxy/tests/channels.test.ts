@@ -419,8 +419,11 @@ test("given a drain, then nothing new is taken, what runs ends well, and then th
   expect(held).toHaveLength(1);
   const stateNow = async (): Promise<string> => ((await operate("GET", at)).body["channel"] as Channel).state;
   const sinceMs = performance.now();
-  await live(() => Promise.resolve(performance.now() - sinceMs > 7_000), "a round of looking after drains", 10_000);
-  expect(await stateNow()).toBe("draining");
+  const aRound = async (): Promise<boolean> => {
+    expect(await stateNow()).toBe("draining");
+    return performance.now() - sinceMs > 7_000;
+  };
+  await live(aRound, "a round of looking after drains, in which one is running", 10_000);
   held[0]?.();
   expect((await running).status).toBe(200);
   await live(async () => (await stateNow()) === "disabled", "the drain to end", 20_000);

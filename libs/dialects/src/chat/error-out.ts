@@ -1,26 +1,8 @@
-import type { ErrorKind } from "@codex/kernel";
+import { openAiErrorTypeOf } from "@codex/kernel";
 import type { JsonObject } from "../model/dialect.ts";
 import type { Fault, OutputContext, WireEvent } from "../model/events.ts";
 import { faultSentence } from "../model/fault.ts";
 import { wireEvent } from "../sse/writer.ts";
-
-/** The `type` of an error body by kind: platform.openai.com/docs/guides/error-codes (read 2026-11). */
-const openAiTypeOf = {
-  invalid: "invalid_request_error",
-  unauthenticated: "invalid_request_error",
-  quota: "insufficient_quota",
-  forbidden: "permission_error",
-  not_found: "invalid_request_error",
-  method_not_allowed: "invalid_request_error",
-  conflict: "invalid_request_error",
-  too_large: "invalid_request_error",
-  unsupported_media: "invalid_request_error",
-  rate_limited: "rate_limit_error",
-  internal: "server_error",
-  upstream: "server_error",
-  unavailable: "server_error",
-  timeout: "server_error",
-} as const satisfies Record<ErrorKind, string>;
 
 /** The code of the gateway's catalogue. */
 export function faultCode({ kind, shown }: Fault): string {
@@ -33,7 +15,7 @@ export function faultCode({ kind, shown }: Fault): string {
 
 /** The error body of chat and responses, with all four fields that their SDKs read. */
 export function openAiErrorBody(fault: Fault, requestId: string, param: string | null = null): JsonObject {
-  const type = openAiTypeOf[fault.kind];
+  const type = openAiErrorTypeOf[fault.kind];
   const metadata = { request_id: requestId };
   return { error: { message: faultSentence(fault, requestId), type, param, code: faultCode(fault), metadata } };
 }

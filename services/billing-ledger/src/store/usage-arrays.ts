@@ -1,5 +1,5 @@
 import { usagePartitions, type UsageRecord } from "@codex/contracts";
-import { idToUuid } from "@codex/kernel";
+import { idToUuid, uuidTimeMs } from "@codex/kernel";
 import { sql, type RawBuilder } from "kysely";
 import type { BatchPosition, BookableRecord } from "../app/ports.ts";
 
@@ -82,7 +82,7 @@ class Columns {
     cells.cost += `,${cost}`;
     cells.hold += `,${hold}`;
     cells.leaseSettled += ",NULL";
-    cells.startOffset += `,${Date.parse(record.startedAt) - uuidMs(request)}`;
+    cells.startOffset += `,${Date.parse(record.startedAt) - uuidTimeMs(request)}`;
     cells.duration += `,${record.durationMs}`;
     cells.firstByte += `,${record.firstByteMs ?? "NULL"}`;
     cells.input += `,${tokens.input}`;
@@ -116,11 +116,6 @@ const zeroOfClose = [
   "reasoning",
   "audio",
 ] as const;
-
-/** The time in a UUIDv7. */
-function uuidMs(uuid: string): number {
-  return Number.parseInt(uuid.slice(0, 8) + uuid.slice(9, 13), 16);
-}
 
 /** In the order in which usage_shape_no() of the migrations reads it, but for the price version, which is an id here. */
 function shapeOf(record: UsageRecord, chargeMismatch: boolean): string {

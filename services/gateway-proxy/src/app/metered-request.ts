@@ -209,7 +209,8 @@ export class MeteredRequest {
 
   private closeOnce(closing: Closing): { readonly charge: Charge; readonly record: UsageRecord } {
     const { requestId, accountId, keyId, ticket, offer, priceGroup, route, streamed } = this.init;
-    const charge = this.chargeIf(closing.ending);
+    const outcome = this.outcome(closing.ending);
+    const charge = chargeFor(outcome, this.tariff, ticket.hold);
     const nowMs = this.ports.clock.monotonicMs();
     const record = this.ports.spool.requestClosed({
       requestId,
@@ -236,7 +237,7 @@ export class MeteredRequest {
       durationMs: Math.round(nowMs - this.startedAtMs),
     });
     this.ports.settle(ticket, charge.cost);
-    const doubt = doubtOf(this.outcome(closing.ending), this.tariff, ticket.hold);
+    const doubt = doubtOf(outcome, this.tariff, ticket.hold, charge.cost);
     if (doubt) this.ports.onDoubt?.(doubt);
     return { charge, record };
   }

@@ -93,12 +93,18 @@ export type UsageDoubt = "missing" | "far_off" | "above_hold";
 /** Answers shorter than this say nothing about a count: one token more or less is a large part of them. */
 const telling = 64;
 
-/** What is doubtful about an accepted, finished answer; undefined when nothing is. */
-export function doubtOf(outcome: Outcome, tariff: Tariff, hold: MicroTokens): UsageDoubt | undefined {
+/** What is doubtful about an accepted, finished answer; undefined when nothing is. `cost` is what was charged, where it is known. */
+export function doubtOf(
+  outcome: Outcome,
+  tariff: Tariff,
+  hold: MicroTokens,
+  cost: MicroTokens = chargeFor(outcome, tariff, hold).cost,
+): UsageDoubt | undefined {
   const { accepted, ending, usage, deliveredBytes, images = null, audioMs = 0 } = outcome;
   if (!accepted || ending !== "finished") return undefined;
   if (!usage) return images !== null || audioMs > 0 ? undefined : "missing";
-  if (priceOf(usage, images, audioMs, tariff) > hold) return "above_hold";
+  // Only a charge that the hold has cut can have been more.
+  if (cost === hold && priceOf(usage, images, audioMs, tariff) > hold) return "above_hold";
   // The tokens of a picture or of sound are not in any text.
   if (images !== null || audioMs > 0) return undefined;
   const seen = estimateTokens(deliveredBytes);

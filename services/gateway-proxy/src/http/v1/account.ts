@@ -1,5 +1,5 @@
 import type { UsageLine } from "@codex/contracts";
-import { AppError, formatAmount, idToUuid, parseId, type MicroTokens, type RequestId } from "@codex/kernel";
+import { AppError, formatAmount, idToUuid, parseId, uuidTimeMs, type MicroTokens, type RequestId } from "@codex/kernel";
 import type { BookReader } from "../../app/book-reader.ts";
 import type { KeyCaps } from "../../app/lease-ports.ts";
 import { invalid } from "../../domain/fields.ts";
@@ -129,7 +129,7 @@ function generationObject(line: UsageLine, priceVersion: string, postedAt: strin
 
 /** The same for what is somebody else's and for what never was; a young one may come yet. */
 function notBooked(parts: GatewayParts, id: RequestId): AppError {
-  const ageMs = parts.clock.now().getTime() - mintedAtMs(id);
+  const ageMs = parts.clock.now().getTime() - uuidTimeMs(idToUuid(id));
   return new AppError({
     kind: "not_found",
     code: "generation_not_found",
@@ -137,9 +137,4 @@ function notBooked(parts: GatewayParts, id: RequestId): AppError {
     param: "id",
     ...(ageMs >= 0 && ageMs < settlingMs ? { retryAfterSeconds: 1 } : {}),
   });
-}
-
-/** The first 48 bits of a UUIDv7 are milliseconds since 1970. */
-function mintedAtMs(id: RequestId): number {
-  return Number.parseInt(idToUuid(id).replaceAll("-", "").slice(0, 12), 16);
 }

@@ -8,6 +8,7 @@ import type { ClientHeaders, Endpoint, ParsedRequest } from "../../domain/endpoi
 import type { Json } from "../../domain/fields.ts";
 import { holdFor, shortenedHold, type HoldInput, type HoldTerms } from "../../domain/hold.ts";
 import { looksForTextAbove, tokensEstimate } from "../../domain/token-estimate.ts";
+import type { StreamState } from "../../domain/stream-state.ts";
 import type { UpstreamResponse } from "../../upstream/transport.ts";
 import { clientHeaders } from "./client-headers.ts";
 import { ClientStream } from "./client-stream.ts";
@@ -48,10 +49,10 @@ export async function serveEndpoint<R extends ParsedRequest>(
     const admitted = admit(endpoint, parts, key, parsed, bound, offer, startedAt);
     const admission = await withinLimits(parts, limits.take(tokens, true), admitted);
     const request = meteredRequest(endpoint, parts, context, parsed, bound, offer, admission, startedAt);
-    const exchange = exchangeOf(endpoint, parts, context, parsed, headers, request, admission);
     // Requests of one conversation meet the same channel and key, where the provider's prompt cache knows them.
     const session = body.kind === "json" ? affinityOf(key.keyId, body.value as Json) : undefined;
-    await forward(parts, context, request, { ...exchange, session }).finally(() => {
+    const exchange = exchangeOf(endpoint, parts, context, parsed, headers, request, admission, session);
+    await forward(parts, context, request, exchange).finally(() => {
       limits.usedTokens = request.usedTokens;
     });
   } finally {
@@ -178,17 +179,19 @@ function exchangeOf<R extends ParsedRequest>(
   headers: ClientHeaders,
   request: MeteredRequest,
   admission: Admission,
+  session: number | undefined,
 ): Exchange {
   const { outputTokens } = admission.hold;
   const { res, requestId } = context;
-  /** Of the channel that was asked last; before the first one, of none. */
-  let state = endpoint.stream?.(parsed);
+  /** Of the channel that answered last. */
+  let state: StreamState | undefined;
   /** Of the channel that is asked, if it speaks another dialect. It holds the whole request: it is let go when the answer begins. */
   let converted: Converted | undefined;
   const native = (route: Route): boolean => wayTo(endpoint.operation, route) === "native";
   const client = parsed.stream ? new ClientStream(res, endpoint.dialect, parts.keepAliveMs) : undefined;
   return {
     stream: parsed.stream,
+    session,
     native,
     prepare: (route) => {
       const { operation } = endpoint;
@@ -211,6 +214,8 @@ function exchangeOf<R extends ParsedRequest>(
     },
     cutWith: (error) => {
       client?.stop();
+      // Signs of life have sent the status, and no channel has answered yet: the dialect's way to end is the same.
+      state ??= endpoint.stream?.(parsed);
       const cut = state?.cut?.bind(state);
       return client ? renderCut(endpoint.dialect, error, requestId, cut) : undefined;
     },

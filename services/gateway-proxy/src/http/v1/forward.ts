@@ -21,7 +21,7 @@ export interface Exchange {
   /** The answer is asked for as server-sent events. */
   readonly stream: boolean;
   /** From `affinityOf`: requests with the same number meet the same channel and key; undefined: any. */
-  readonly session?: number | undefined;
+  readonly session: number | undefined;
   /** Whether a channel takes the request as it is: such channels come first among those of one priority. */
   readonly native: (route: Route) => boolean;
   /**

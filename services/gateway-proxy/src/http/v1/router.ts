@@ -60,6 +60,13 @@ export const v1Routes: readonly V1Route[] = [
   { method: "GET", path: "/v1/generation", handle: generation },
 ];
 
+/** By their whole path; those whose path has an argument apart. */
+const exactRoutes = Map.groupBy(
+  v1Routes.filter(({ path }) => !path.endsWith("/")),
+  ({ path }) => path,
+);
+const prefixRoutes = v1Routes.filter(({ path }) => path.endsWith("/"));
+
 const withoutV1: ReadonlySet<string> = new Set(v1Routes.map(({ path }) => path.slice("/v1".length).replace(/\/$/, "")));
 
 function charged<R extends ParsedRequest>(endpoint: Endpoint<R>): V1Route {
@@ -191,7 +198,9 @@ function createContext(parts: GatewayParts, req: IncomingMessage, res: ServerRes
 /** Undefined: it is answered already. Throws AppError for what is not served. */
 function findRoute(context: V1Context): V1Route | undefined {
   const path = pathOf(context.req.url ?? "");
-  const matches = v1Routes.filter((route) => matchesPath(route, path));
+  const matches =
+    exactRoutes.get(path) ??
+    prefixRoutes.filter((route) => path.startsWith(route.path) && path.length > route.path.length);
   if (matches.length === 0) throw unknownRoute(path);
   if (path === "/v1/responses" && context.req.method === "GET") {
     answerUpgradeRequired(context);
@@ -248,12 +257,6 @@ async function countFailure({ limits }: KeyContext, thrown: unknown): Promise<un
   } catch (refusal) {
     return refusal;
   }
-}
-
-function matchesPath(route: V1Route, path: string): boolean {
-  return route.path.endsWith("/")
-    ? path.startsWith(route.path) && path.length > route.path.length
-    : path === route.path;
 }
 
 function decode(text: string): string {

@@ -1,5 +1,6 @@
 import type { ChannelKind } from "@codex/contracts";
 import type { IncomingHttpHeaders } from "node:http";
+import { isObject } from "../../domain/fields.ts";
 import type { Operation, TextDialect } from "../../domain/operation.ts";
 import type { FaultScope, UpstreamError } from "../faults.ts";
 
@@ -59,11 +60,15 @@ export const openAiPaths: Readonly<Partial<Record<Operation, string>>> = {
   moderations: "/moderations",
 };
 
-/** Usage is asked for whenever a chat or completion is streamed: without it there is nothing exact to charge by. */
+/**
+ * Usage is asked for whenever a chat or completion is streamed: without it there is nothing exact to charge by. A request that
+ * asks for it itself stays as it came.
+ */
 export function askForUsage(body: Record<string, unknown>, target: CallTarget): void {
   if (!target.stream || (target.operation !== "chat" && target.operation !== "completions")) return;
   const options = body["stream_options"];
-  body["stream_options"] = { ...(typeof options === "object" ? options : {}), include_usage: true };
+  if (isObject(options) && options["include_usage"] === true) return;
+  body["stream_options"] = { ...(isObject(options) ? options : {}), include_usage: true };
 }
 
 /** The state of a conversation is not kept at the upstream: we promise to store no content. */
