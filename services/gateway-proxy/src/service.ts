@@ -146,6 +146,8 @@ function openRedis({ config, scope, logger }: ServiceContext<GatewayConfig>): Re
     // Also of a connection that is down already, where it only delays the end of the process (2 s by default).
     disconnectTimeout: 250,
     enableOfflineQueue: false,
+    // The questions of one turn of the event loop are one write.
+    enableAutoPipelining: true,
     retryStrategy: (attempt) => Math.min(attempt * 100, 2_000),
   });
   redis.on("error", (error: unknown) => logger.debug("redis is not reachable", { error }));

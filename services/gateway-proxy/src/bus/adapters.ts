@@ -30,6 +30,7 @@ import type { Lender } from "../app/lender.ts";
 import type { ChannelPublisher } from "../app/ports.ts";
 import { AddressList } from "../domain/address-list.ts";
 import type { Envelope } from "../spool/publisher.ts";
+import { envelopePayload } from "../spool/records.ts";
 import type { StreamState, Watermarks } from "../spool/resend-rule.ts";
 
 /** The gateway's view of its neighbours; every translation between bus and domain is here. */
@@ -160,11 +161,11 @@ export async function openEpoch(bus: Bus, workerId: string): Promise<number> {
 }
 
 export async function publishEnvelope(bus: Bus, envelope: Envelope): Promise<{ readonly seq: number }> {
-  const { id, partition, epoch, first, last, records } = envelope;
-  return bus.publish(usageEnvelope, {
+  const { id, partition } = envelope;
+  return bus.publishJson(usageEnvelope, {
     id,
     params: { partition: partition.toString() },
-    data: { epoch, partition, first, last, records: [...records] },
+    json: envelopePayload(envelope),
   });
 }
 
