@@ -309,3 +309,23 @@ test("a spool directory has one owner; a dead owner's lock is taken over", () =>
     expect(readdirSync(directory)).toEqual([]);
   });
 });
+
+test("given an ask that was never answered, then an orderly end keeps the files for the next life; answered, they go", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "spool-"));
+  const spool = openSpool(directory, []);
+  spool.leaseAsked(1, accountId);
+  spool.leaseAsked(2, accountId);
+  spool.leaseRefused(2);
+  await spool.close(true);
+  const [leftover] = readLeftovers(directory);
+  expect(leftover?.asks).toEqual([{ requestNo: 1, accountId }]);
+  leftover?.forget();
+
+  const answered = openSpool(directory, []);
+  answered.leaseAsked(1, accountId);
+  answered.leaseGranted(leaseId, accountId, 1);
+  answered.leaseClosed(leaseId, accountId);
+  await answered.close(true);
+  expect(readdirSync(directory)).toEqual([]);
+  rmSync(directory, { recursive: true });
+});
