@@ -60,6 +60,11 @@ export const openAiPaths: Readonly<Partial<Record<Operation, string>>> = {
   moderations: "/moderations",
 };
 
+/** A session over a websocket; the model is in the query. */
+export function realtimePath({ model }: CallTarget): string {
+  return `/realtime?model=${encodeURIComponent(model)}`;
+}
+
 /**
  * Usage is asked for whenever a chat or completion is streamed: without it there is nothing exact to charge by. A request that
  * asks for it itself stays as it came.

@@ -1,4 +1,4 @@
-import { askForUsage, bearer, keepNothing, openAiPaths, type KindRecord } from "./kind.ts";
+import { askForUsage, bearer, keepNothing, openAiPaths, realtimePath, type KindRecord } from "./kind.ts";
 
 /** platform.openai.com/docs/api-reference. */
 export const openAi: KindRecord = {
@@ -9,7 +9,7 @@ export const openAi: KindRecord = {
   basePath: "/v1",
   // Reasoning, and tools beside it, are whole in responses only; chat takes what responses cannot say, such as stop sequences.
   dialects: ["responses", "chat"],
-  path: ({ operation }) => openAiPaths[operation],
+  path: (target) => (target.operation === "realtime" ? realtimePath(target) : openAiPaths[target.operation]),
   authorize: bearer,
   shape(body, target) {
     askForUsage(body, target);
