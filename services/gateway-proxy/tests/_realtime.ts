@@ -175,7 +175,10 @@ export function classesOf(usage: Readonly<Record<string, unknown>>) {
 }
 
 /** The upstream's notes of the responses of a session, oldest first. */
-export function notesOf(world: World, { requestId }: Pick<RealtimeClient, "requestId">): readonly JournalEntry[] {
+export function notesOf(
+  world: Pick<World, "upstream">,
+  { requestId }: Pick<RealtimeClient, "requestId">,
+): readonly JournalEntry[] {
   return world.upstream.journal.page(0, 10_000).entries.filter((entry) => entry.requestId === requestId);
 }
 

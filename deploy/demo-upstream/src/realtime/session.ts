@@ -39,6 +39,9 @@ export class DemoRealtimeSession {
   private outputTokensMax: number | "inf" = "inf";
   private inputFormat = "audio/pcm";
   private outputFormat = "audio/pcm";
+  /** Shown as it was set; nothing is transcribed. */
+  private transcription: unknown = null;
+  private tracing: unknown = null;
   private voiceActivity: VoiceActivity | undefined = new VoiceActivity(48);
   private bufferedMs = 0;
   private read: SessionTokens = silentSession;
@@ -109,6 +112,8 @@ export class DemoRealtimeSession {
     this.outputTokensMax = session.max_output_tokens ?? this.outputTokensMax;
     const { input, output } = session.audio ?? {};
     this.inputFormat = input?.format?.type ?? this.inputFormat;
+    this.transcription = input?.["transcription"] ?? this.transcription;
+    this.tracing = session["tracing"] ?? this.tracing;
     this.outputFormat = output?.format?.type ?? this.outputFormat;
     if (input?.turn_detection === null) this.voiceActivity = undefined;
     else if (input?.turn_detection) this.voiceActivity = new VoiceActivity(bytesPerMsOf(this.inputFormat));
@@ -240,11 +245,11 @@ export class DemoRealtimeSession {
       tools: [],
       tool_choice: "auto",
       max_output_tokens: this.outputTokensMax,
-      tracing: null,
+      tracing: this.tracing,
       audio: {
         input: {
           format: { type: this.inputFormat },
-          transcription: null,
+          transcription: this.transcription,
           turn_detection: this.voiceActivity ? { type: "server_vad", silence_duration_ms: 200 } : null,
         },
         output: { format: { type: this.outputFormat }, voice: "demo", speed: 1 },
