@@ -19,6 +19,7 @@ import { Metering } from "./metering.ts";
 import { redisLimits } from "./store/redis-limits.ts";
 import { TokenCounter } from "./tokens/token-counter.ts";
 import { Envelopes } from "./upstream/envelope.ts";
+import { opaqueUsers } from "./upstream/opaque-user.ts";
 import { UpstreamClient } from "./upstream/transport.ts";
 
 /** Builds and starts the gateway; the only file that constructs. */
@@ -111,6 +112,7 @@ async function startHotPath(
     limiter,
     trustedProxyCount: config.trustedProxyCount,
     upstream,
+    opaqueUser: opaqueUsers(config.channelKey.reveal()),
     spool: () => metering.spool,
     firstByteTimeoutMs: config.firstByteTimeoutMs,
     bodyMemory: new BodyMemory(config.bodyMemoryBytes),

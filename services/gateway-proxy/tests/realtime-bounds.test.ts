@@ -141,7 +141,7 @@ describe("SEC-81 the addresses that a session may reach", () => {
       if (options.all === true) callback(null, found);
       else callback(null, found[0]?.address ?? "", found[0]?.family);
     };
-  const options = { requestId: newId("req"), timeoutMs: 5_000, messageBytesMax: 1_000 };
+  const options = { requestId: newId("req"), userId: "u_1", timeoutMs: 5_000, messageBytesMax: 1_000 };
   const key = { secret: "sk-scripted" };
 
   test.each([

@@ -306,6 +306,7 @@ describe("which upstream takes it", () => {
       "authorization",
       "connection",
       "host",
+      "openai-safety-identifier",
       "sec-websocket-key",
       "sec-websocket-version",
       "upgrade",

@@ -15,6 +15,8 @@ import { retryAfterOf } from "./transport.ts";
  */
 export interface RealtimeConnectOptions {
   readonly requestId: string;
+  /** By which name the upstream knows the account. */
+  readonly userId: string;
   readonly timeoutMs: number;
   readonly messageBytesMax: number;
   /** Aborted when the client has left meanwhile. */
@@ -51,6 +53,8 @@ export async function connectRealtime(
   // Sockets do not look an address up that is one already.
   if (isIP(literal) !== 0 && !mayConnect(literal, privateAllowed)) throw unreachable(new AddressRefused(literal));
   const headers: Record<string, string> = { "user-agent": "codex-api-gateway", "x-request-id": options.requestId };
+  // platform.openai.com/docs/guides/safety-checks (2026-11): sessions say it in a header.
+  if (kind === "openai") headers["openai-safety-identifier"] = options.userId;
   if (key.secret !== undefined) record.authorize(headers, key.secret, "realtime");
   const socket = new WebSocket(`${origin.replace(/^http/, "ws")}${basePath}${path}`, {
     headers,

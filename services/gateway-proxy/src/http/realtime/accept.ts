@@ -133,7 +133,8 @@ export class RealtimeSessions {
     let failed = false;
     try {
       const { routes } = admitted.offer;
-      upstream = await openUpstream(this.parts, { requestId, routes, messageBytesMax, signal });
+      const userId = this.parts.opaqueUser(admitted.key.accountId);
+      upstream = await openUpstream(this.parts, { requestId, userId, routes, messageBytesMax, signal });
       if (signal.aborted || this.closing) throw overloaded();
       const client = await this.handshake(req, socket, head, requestId);
       const end = await this.run(client, upstream, admitted, requestId);

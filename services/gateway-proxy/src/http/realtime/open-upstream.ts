@@ -19,6 +19,7 @@ export interface UpstreamSession {
 
 export interface OpenUpstreamInit {
   readonly requestId: RequestId;
+  readonly userId: string;
   readonly routes: readonly Route[];
   readonly messageBytesMax: number;
   readonly signal: AbortSignal;

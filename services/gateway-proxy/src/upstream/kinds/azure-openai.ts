@@ -1,4 +1,4 @@
-import { askForUsage, keepNothing, openAiPaths, realtimePath, type KindRecord } from "./kind.ts";
+import { askForUsage, identifyAsUser, keepNothing, openAiPaths, realtimePath, type KindRecord } from "./kind.ts";
 
 /** The latest generally available version of the deployment paths (learn.microsoft.com, "API version lifecycle"). */
 const versionDefault = "2024-10-21";
@@ -27,6 +27,7 @@ export const azureOpenAi: KindRecord = {
   authorize: (headers, secret) => {
     headers["api-key"] = secret;
   },
+  identify: identifyAsUser,
   shape(body, target) {
     askForUsage(body, target);
     keepNothing(body, target);
