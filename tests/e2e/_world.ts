@@ -45,7 +45,7 @@ export interface World {
   readonly nats: PrivateNats;
   readonly bus: Bus;
   readonly upstream: RunningDemoUpstream;
-  readonly gateway: InProcessService;
+  readonly gateway: GatewayHandle;
   readonly operator: Browser;
   /** A new user with a balance (in micro-tokens, may be 0) and an API key. */
   customer(balanceMicroTokens: bigint): Promise<Customer>;

@@ -11,5 +11,6 @@ export { startNats, type PrivateNats } from "./private-nats.ts";
 export { processIdentity } from "./process-identity.ts";
 export { MissingProgramError } from "./programs.ts";
 export { propertyRuns } from "./property-runs.ts";
+export { startRedisCluster, type RedisCluster } from "./redis-cluster.ts";
 export { testInfra } from "./test-infra.ts";
 export { testLogger, type TestLogLine } from "./test-logger.ts";

@@ -13,6 +13,8 @@ export interface RedisServerOptions {
   readonly password: string;
   /** Keep the data over a restart by the append-only file; without it nothing is written. */
   readonly durable: boolean;
+  /** Set: a node of a Redis Cluster, whose nodes talk to each other on this port. */
+  readonly clusterBusPort?: number;
 }
 
 /** One Redis server on 127.0.0.1 with a password. Throws ChildStartError. */
@@ -47,6 +49,11 @@ export function redisAnswers(port: number, password: string, host = "127.0.0.1")
 }
 
 function redisConfig(options: RedisServerOptions, folder: string): string {
+  const { clusterBusPort } = options;
+  const cluster =
+    clusterBusPort === undefined
+      ? ""
+      : `cluster-enabled yes\ncluster-port ${String(clusterBusPort)}\ncluster-announce-ip 127.0.0.1\n`;
   return `# Written at every start.
 bind 127.0.0.1
 port ${String(options.port)}
@@ -58,5 +65,5 @@ save ""
 appendonly ${options.durable ? "yes" : "no"}
 maxmemory 256mb
 maxmemory-policy noeviction
-`;
+${cluster}`;
 }

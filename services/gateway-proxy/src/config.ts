@@ -24,6 +24,9 @@ export interface GatewayConfig {
   readonly upstreamConnectionsMax: number;
   readonly keepAliveMs: number;
   readonly bodyMemoryBytes: number;
+  readonly realtimeSessionsMax: number;
+  readonly realtimeIdleMs: number;
+  readonly realtimeSessionMs: number;
 }
 
 export const gatewayConfig = defineConfig({
@@ -96,6 +99,15 @@ export const gatewayConfig = defineConfig({
     GATEWAY_BODY_MEMORY_BYTES: env
       .integer({ min: 67_108_864, max: 68_719_476_736, default: 268_435_456 })
       .describe("Request bodies in memory, all together; above it large ones get 503"),
+    GATEWAY_REALTIME_SESSIONS_MAX: env
+      .integer({ min: 1, max: 100_000, default: 1_000 })
+      .describe("Realtime sessions of a worker at the same time; further ones get 503"),
+    GATEWAY_REALTIME_IDLE_MS: env
+      .integer({ min: 1_000, max: 86_400_000, default: 600_000 })
+      .describe("Silence of a client after which its realtime session is ended"),
+    GATEWAY_REALTIME_SESSION_MS: env
+      .integer({ min: 1_000, max: 86_400_000, default: 3_600_000 })
+      .describe("Longest time of a realtime session"),
   },
   build: (values): GatewayConfig => ({
     common: commonConfig(values),
@@ -129,5 +141,8 @@ export const gatewayConfig = defineConfig({
     upstreamConnectionsMax: values.GATEWAY_UPSTREAM_CONNECTIONS_MAX,
     keepAliveMs: values.GATEWAY_KEEP_ALIVE_MS,
     bodyMemoryBytes: values.GATEWAY_BODY_MEMORY_BYTES,
+    realtimeSessionsMax: values.GATEWAY_REALTIME_SESSIONS_MAX,
+    realtimeIdleMs: values.GATEWAY_REALTIME_IDLE_MS,
+    realtimeSessionMs: values.GATEWAY_REALTIME_SESSION_MS,
   }),
 });

@@ -14,11 +14,12 @@ import { gatewayEvents, type GatewayEvents } from "./events.ts";
 import { BodyMemory } from "./http/v1/body-memory.ts";
 import type { GatewayParts } from "./http/v1/context.ts";
 import { createV1Handler, isProbe, isV1 } from "./http/v1/router.ts";
-import { refuseWebSocket } from "./http/v1/upgrade.ts";
+import { RealtimeSessions } from "./http/realtime/accept.ts";
 import { Metering } from "./metering.ts";
 import { redisLimits } from "./store/redis-limits.ts";
 import { TokenCounter } from "./tokens/token-counter.ts";
 import { Envelopes } from "./upstream/envelope.ts";
+import { opaqueUsers } from "./upstream/opaque-user.ts";
 import { UpstreamClient } from "./upstream/transport.ts";
 
 /** Builds and starts the gateway; the only file that constructs. */
@@ -39,6 +40,11 @@ export async function start(context: ServiceContext<GatewayConfig>): Promise<Run
   const redis = openRedis(context);
   const parts = await startHotPath(context, bus, events, envelopes, redis);
   const v1 = createV1Handler(parts);
+  const realtime = new RealtimeSessions(parts, {
+    sessionsMax: config.realtimeSessionsMax,
+    idleMs: config.realtimeIdleMs,
+    sessionMs: config.realtimeSessionMs,
+  });
   const control = new Scope();
   scope.defer("control plane", () => control[Symbol.asyncDispose]());
   const operators = Promise.withResolvers<RequestListener>();
@@ -50,9 +56,11 @@ export async function start(context: ServiceContext<GatewayConfig>): Promise<Run
       else if (isProbe(req)) res.writeHead(200, { "content-length": 0 }).end();
       else void operators.promise.then((app) => app(req, res)).catch(() => req.socket.destroy());
     },
-    { host: config.common.httpHost, port: config.common.httpPort, onWebSocket: refuseWebSocket },
+    { host: config.common.httpHost, port: config.common.httpPort, onWebSocket: realtime.accept },
   );
   scope.defer("http", () => server.close());
+  // The server does not know of them any more, and would wait for their sockets.
+  scope.defer("realtime sessions", () => realtime.close(), 8_000);
   // Paid requests are served by now; what follows costs as much again.
   try {
     const { startControlPlane } = await import("./control-plane.ts");
@@ -104,6 +112,7 @@ async function startHotPath(
     limiter,
     trustedProxyCount: config.trustedProxyCount,
     upstream,
+    opaqueUser: opaqueUsers(config.channelKey.reveal()),
     spool: () => metering.spool,
     firstByteTimeoutMs: config.firstByteTimeoutMs,
     bodyMemory: new BodyMemory(config.bodyMemoryBytes),

@@ -1,4 +1,4 @@
-import type { Clock, MicroTokens, RequestId } from "@codex/kernel";
+import type { AccountId, Clock, MicroTokens, RequestId } from "@codex/kernel";
 import type { Logger } from "@codex/runtime";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { BookReader } from "../../app/book-reader.ts";
@@ -24,6 +24,8 @@ export interface GatewayParts {
   readonly trustedProxyCount: number;
   readonly counter: TokenCounter;
   readonly upstream: UpstreamClient;
+  /** How upstreams know an account. */
+  readonly opaqueUser: (accountId: AccountId) => string;
   /** A function, because the spool belongs to the epoch and is opened after the handlers exist. */
   readonly spool: () => Spool;
   /** From the request to the first byte of a streamed answer, for channels that set none. */

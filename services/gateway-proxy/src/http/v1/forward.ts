@@ -209,6 +209,7 @@ async function exchangeWith(
     requestId: context.requestId,
     clientHeaders: context.req.headers,
     signal: context.clientGone,
+    userId: () => parts.opaqueUser(request.init.accountId),
   };
   const sentAtMs = parts.clock.monotonicMs();
   const answer = await parts.upstream.call(outgoing(route, attempt.key, call, facts));

@@ -16,7 +16,7 @@ import type { GatewayParts, KeyContext, RequestFacts, V1Context } from "./contex
 import { countTokens } from "./count-tokens.ts";
 import { serveEndpoint } from "./engine.ts";
 import { sendJson } from "./send-json.ts";
-import { answerUpgradeRequired } from "./upgrade.ts";
+import { answerUpgradeRequired, realtimePath } from "./upgrade.ts";
 import { readApiKey } from "./credentials.ts";
 import { renderError, sendError } from "./errors.ts";
 import { credits, generation, keyInfo } from "./account.ts";
@@ -198,6 +198,10 @@ function createContext(parts: GatewayParts, req: IncomingMessage, res: ServerRes
 /** Undefined: it is answered already. Throws AppError for what is not served. */
 function findRoute(context: V1Context): V1Route | undefined {
   const path = pathOf(context.req.url ?? "");
+  if (path === realtimePath && context.req.method === "GET") {
+    answerUpgradeRequired(context);
+    return undefined;
+  }
   const matches =
     exactRoutes.get(path) ??
     prefixRoutes.filter((route) => path.startsWith(route.path) && path.length > route.path.length);
@@ -229,7 +233,12 @@ async function acceptKey(parts: GatewayParts, context: V1Context): Promise<KeyCo
   return { ...context, key, limits };
 }
 
-function checkAddress({ trustedProxyCount }: GatewayParts, req: IncomingMessage, { addresses }: ResolvedKey): void {
+/** Throws AppError `key_not_allowed` for an address that the key's list does not hold. */
+export function checkAddress(
+  { trustedProxyCount }: GatewayParts,
+  req: IncomingMessage,
+  { addresses }: ResolvedKey,
+): void {
   if (!addresses) return;
   const forwardedFor = req.headers["x-forwarded-for"];
   const address = clientIpOf(req.socket.remoteAddress, forwardedFor?.toString(), trustedProxyCount);
@@ -300,7 +309,8 @@ function wrongMethod(context: V1Context, matches: readonly V1Route[]): AppError 
   });
 }
 
-function starting(): AppError {
+/** While no price book has arrived. */
+export function starting(): AppError {
   return new AppError({
     kind: "unavailable",
     code: "service_unavailable",
