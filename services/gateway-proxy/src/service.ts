@@ -6,9 +6,18 @@ import { Redis } from "ioredis";
 import type { RequestListener } from "node:http";
 import { Catalogue } from "./app/catalogue.ts";
 import { KeyCache } from "./app/key-cache.ts";
+import { KeyUses } from "./app/key-uses.ts";
 import { Lender } from "./app/lender.ts";
 import { RequestLimiter } from "./app/request-limiter.ts";
-import { bookReader, hearRecalls, keyResolver, leaseGranter, leaseReturner, watchBuckets } from "./bus/adapters.ts";
+import {
+  bookReader,
+  hearRecalls,
+  keyResolver,
+  leaseGranter,
+  leaseReturner,
+  useReporter,
+  watchBuckets,
+} from "./bus/adapters.ts";
 import type { GatewayConfig } from "./config.ts";
 import { gatewayEvents, type GatewayEvents } from "./events.ts";
 import { BodyMemory } from "./http/v1/body-memory.ts";
@@ -97,6 +106,7 @@ async function startHotPath(
   scope.defer("token counter", () => counter.close());
   return {
     keys,
+    keyUses: startUseReports(bus, context),
     books: bookReader(bus),
     counter,
     catalogue,
@@ -112,6 +122,31 @@ async function startHotPath(
     logger,
     clock,
   };
+}
+
+const reportUsesEveryMs = 10_000;
+
+/** Nothing depends on it: a registry that is away is told later, and only the log of debugging hears of it. */
+function startUseReports(
+  bus: Awaited<ReturnType<typeof connectBus>>,
+  { scope, logger }: Pick<ServiceContext<GatewayConfig>, "scope" | "logger">,
+): KeyUses {
+  const uses = new KeyUses(systemClock);
+  const report = useReporter(bus);
+  let running: Promise<void> | undefined;
+  const timer = setInterval(() => {
+    running ??= uses
+      .flush(report)
+      .catch((error: unknown) => logger.debug("the last use of keys could not be told", { error }))
+      .finally(() => {
+        running = undefined;
+      });
+  }, reportUsesEveryMs);
+  scope.defer("reports of key use", async () => {
+    clearInterval(timer);
+    await running;
+  });
+  return uses;
 }
 
 function startLimiter(

@@ -1,5 +1,6 @@
 import { clientIpOf } from "@codex/http/edge";
 import { AppError, hashApiKey, newId, toAppError } from "@codex/kernel";
+import { clientNameOf } from "../../domain/client-name.ts";
 import { nearestNames } from "../../domain/nearest.ts";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { ResolvedKey } from "../../app/key-cache.ts";
@@ -223,6 +224,7 @@ async function acceptKey(parts: GatewayParts, context: V1Context): Promise<KeyCo
   facts.accountId = key.accountId;
   facts.keyId = key.keyId;
   checkAddress(parts, req, key);
+  parts.keyUses.add(key.keyId, () => clientNameOf(req.headers["user-agent"]));
   const { limiter, clock } = parts;
   const limited = limiter.limitedOf(key);
   const limits = new LimitGate({ limiter, limited, requestId, dialect: dialectOf(req), res, clock });
