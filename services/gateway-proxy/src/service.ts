@@ -9,6 +9,7 @@ import { KeyCache } from "./app/key-cache.ts";
 import { KeyUses } from "./app/key-uses.ts";
 import { Lender } from "./app/lender.ts";
 import { RequestLimiter } from "./app/request-limiter.ts";
+import { UnknownKeys } from "./app/unknown-keys.ts";
 import {
   bookReader,
   hearRecalls,
@@ -87,7 +88,8 @@ async function startHotPath(
     onUnreadable: ({ channelId }, _key, error) => events.upstreamKeyUnreadable(channelId, error),
     clock,
   });
-  const keys = new KeyCache({ resolve: keyResolver(bus), clock }, config.keyCacheBoundMs);
+  const unknownKeys = new UnknownKeys(config.unknownKeysPerMinute, clock);
+  const keys = new KeyCache({ resolve: keyResolver(bus), unknownKeys, clock }, config.keyCacheBoundMs);
   await watchBuckets(bus, catalogue, keys, scope);
   health.addCheck("prices", () =>
     catalogue.priced ? Promise.resolve() : Promise.reject(new Error("no price book has arrived yet")),

@@ -129,6 +129,8 @@ export interface KeyRestrictions {
   readonly limits?: KeyLimits;
   readonly models?: string[];
   readonly allowedIps?: string[];
+  /** RFC 3339. */
+  readonly expiresAt?: string;
 }
 
 export class KeysStandIn extends Switchable {

@@ -220,7 +220,7 @@ function findRoute(context: V1Context): V1Route | undefined {
 async function acceptKey(parts: GatewayParts, context: V1Context): Promise<KeyContext> {
   const { req, res, requestId, facts } = context;
   if (!parts.catalogue.priced) throw starting();
-  const key = await parts.keys.authenticate(readApiKey(req));
+  const key = await parts.keys.authenticate(readApiKey(req), () => clientAddressOf(parts, req));
   facts.accountId = key.accountId;
   facts.keyId = key.keyId;
   checkAddress(parts, req, key);
@@ -231,10 +231,14 @@ async function acceptKey(parts: GatewayParts, context: V1Context): Promise<KeyCo
   return { ...context, key, limits };
 }
 
-function checkAddress({ trustedProxyCount }: GatewayParts, req: IncomingMessage, { addresses }: ResolvedKey): void {
-  if (!addresses) return;
+function clientAddressOf({ trustedProxyCount }: GatewayParts, req: IncomingMessage): string {
   const forwardedFor = req.headers["x-forwarded-for"];
-  const address = clientIpOf(req.socket.remoteAddress, forwardedFor?.toString(), trustedProxyCount);
+  return clientIpOf(req.socket.remoteAddress, forwardedFor?.toString(), trustedProxyCount);
+}
+
+function checkAddress(parts: GatewayParts, req: IncomingMessage, { addresses }: ResolvedKey): void {
+  if (!addresses) return;
+  const address = clientAddressOf(parts, req);
   if (addresses.has(address)) return;
   throw new AppError({
     kind: "forbidden",
