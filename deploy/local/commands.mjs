@@ -74,6 +74,12 @@ export const commands = {
       ],
     ],
   },
+  "test:permissions": {
+    description:
+      "try what is forbidden with each service's own credentials at Postgres, NATS and Redis; exit 0 when all is denied",
+    needs: "packages",
+    steps: [["node", "--conditions=codex:source", "deploy/setup/permissions/main.ts"]],
+  },
   "audit:ledger": {
     description: "is every invariant of the books true? exit 0 yes, 1 no, 2 could not look (--seals, --against FILE)",
     needs: "packages",

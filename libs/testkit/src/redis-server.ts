@@ -3,6 +3,7 @@ import path from "node:path";
 import { startChild, stopOrphan, type ChildDeps, type ChildServer } from "./child-server.ts";
 import { converse } from "./probe.ts";
 import type { ServerProgram } from "./programs.ts";
+import { redisUserWords, type RedisUser } from "./server-users.ts";
 
 export interface RedisServerOptions {
   readonly program: ServerProgram;
@@ -13,6 +14,7 @@ export interface RedisServerOptions {
   readonly password: string;
   /** Keep the data over a restart by the append-only file; without it nothing is written. */
   readonly durable: boolean;
+  readonly users?: readonly RedisUser[];
 }
 
 /** One Redis server on 127.0.0.1 with a password. Throws ChildStartError. */
@@ -58,5 +60,5 @@ save ""
 appendonly ${options.durable ? "yes" : "no"}
 maxmemory 256mb
 maxmemory-policy noeviction
-`;
+${(options.users ?? []).map((user) => `${redisUserWords(user).join(" ")}\n`).join("")}`;
 }
