@@ -91,6 +91,8 @@ async function startHotPath(
   const unknownKeys = new UnknownKeys(config.unknownKeysPerMinute, clock);
   const keys = new KeyCache({ resolve: keyResolver(bus), unknownKeys, clock }, config.keyCacheBoundMs);
   await watchBuckets(bus, catalogue, keys, scope);
+  const checker = setInterval(() => keys.checkRunning(), checkRunningEveryMs);
+  scope.defer("keys of running requests", () => clearInterval(checker));
   health.addCheck("prices", () =>
     catalogue.priced ? Promise.resolve() : Promise.reject(new Error("no price book has arrived yet")),
   );
@@ -126,6 +128,7 @@ async function startHotPath(
   };
 }
 
+const checkRunningEveryMs = 1_000;
 const reportUsesEveryMs = 10_000;
 
 /** Nothing depends on it: a registry that is away is told later, and only the log of debugging hears of it. */

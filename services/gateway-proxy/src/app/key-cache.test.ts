@@ -36,6 +36,16 @@ async function codeOf(work: Promise<unknown>): Promise<string> {
   return error instanceof AppError ? error.code : String(error);
 }
 
+/** Every promise that can go on has gone on. */
+const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+function permutations<T>(of: readonly T[]): T[][] {
+  if (of.length === 0) return [[]];
+  return of.flatMap((first, index) =>
+    permutations([...of.slice(0, index), ...of.slice(index + 1)]).map((rest) => [first, ...rest]),
+  );
+}
+
 test("SEC-32 garbage is refused without asking anybody, and without looking who sent it", async () => {
   const { cache, asked } = setUp(() => Promise.resolve(active));
   for (const text of ["", "sk-123", secret.slice(0, -1), `${secret.slice(0, -1)}!`]) {
@@ -64,7 +74,7 @@ test("SEC-32 an unknown key is remembered for a short time only, ten seconds at 
   expect(asked()).toBe(2);
 });
 
-test("past its bound an entry is not believed, even when nobody can be asked", async () => {
+test("SEC-35 past its bound an entry is not believed, even when nobody can be asked", async () => {
   let up = true;
   const unavailable = new AppError({ kind: "unavailable", code: "service_unavailable", publicMessage: "down" });
   const { cache, clock } = setUp(() => (up ? Promise.resolve(active) : Promise.reject(unavailable)));
@@ -76,7 +86,7 @@ test("past its bound an entry is not believed, even when nobody can be asked", a
   expect(await codeOf(cache.authenticate(secret, from))).toBe("service_unavailable");
 });
 
-test("a lost revocation is found by the background refresh", async () => {
+test("SEC-35 a lost revocation is found by the background refresh", async () => {
   let answer = active;
   const { cache, clock } = setUp(() => Promise.resolve(answer));
   await cache.authenticate(secret, from);
@@ -86,7 +96,7 @@ test("a lost revocation is found by the background refresh", async () => {
   expect(await codeOf(cache.authenticate(secret, from))).toBe("key_revoked");
 });
 
-test("a fill that was under way when the key was revoked cannot bring it back", async () => {
+test("SEC-36 a fill that was under way when the key was revoked cannot bring it back", async () => {
   let deliver: (key: ResolvedKey) => void = () => undefined;
   const { cache } = setUp(() => new Promise((resolve) => (deliver = resolve)));
   const asking = codeOf(cache.authenticate(secret, from));
@@ -94,6 +104,73 @@ test("a fill that was under way when the key was revoked cannot bring it back", 
   deliver(active);
   expect(await asking).toBe("key_revoked");
   expect(cache.isRevoked(hashApiKey(secret))).toBe(true);
+});
+
+test("SEC-36 every order of fills and revocations of one key ends revoked, once the revocation was heard", async () => {
+  // Each letter is one step; the first fill was asked for before the revocation, the second one after it.
+  const steps = { a: "answer of the first question", b: "answer of the second", r: "tombstone", s: "the same again" };
+  const orders = permutations(Object.keys(steps) as (keyof typeof steps)[]);
+  expect(orders).toHaveLength(24);
+  for (const order of orders) {
+    const deliver: ((key: ResolvedKey) => void)[] = [];
+    const { cache, clock } = setUp(() => new Promise((resolve) => void deliver.push(resolve)));
+    const first = codeOf(cache.authenticate(secret, from));
+    let second: Promise<string> | undefined;
+    const askAgain = (): void => {
+      clock.advance(5_001);
+      second ??= codeOf(cache.authenticate(secret, from));
+    };
+    const revoked = { ...active, status: "revoked", version: 2 } as const;
+    for (const step of order) {
+      if (step === "a") deliver[0]?.(active);
+      else if (step === "b") {
+        askAgain();
+        await settled();
+        deliver.at(-1)?.(order.indexOf("r") < order.indexOf("b") ? revoked : active);
+      } else cache.revoke(hashApiKey(secret), 2);
+      await settled();
+    }
+    await first;
+    await second;
+    const last = codeOf(cache.authenticate(secret, from));
+    await settled();
+    // A registry that lags behind the bucket goes on saying "active": the tombstone outlasts it.
+    for (const answer of deliver) answer(active);
+    expect([order.join(""), await last]).toEqual([order.join(""), "key_revoked"]);
+    clock.advance(60_000);
+    const later = codeOf(cache.authenticate(secret, from));
+    await settled();
+    for (const answer of deliver) answer(active);
+    expect([order.join(""), await later]).toEqual([order.join(""), "key_revoked"]);
+  }
+});
+
+test("SEC-35 tombstones that come in another order, doubled, or before anybody knows the key, count all the same", async () => {
+  const { cache } = setUp(() => Promise.resolve({ ...active, version: 3 }));
+  cache.revoke(hashApiKey(secret), 4);
+  cache.revoke(hashApiKey(secret), 2);
+  expect(await codeOf(cache.authenticate(secret, from))).toBe("key_revoked");
+});
+
+test("SEC-37 a running request hears of a revocation by bucket, and of one that was lost by asking again", async () => {
+  let answer = active;
+  const { cache, clock } = setUp(() => Promise.resolve(answer));
+  await cache.authenticate(secret, from);
+  const heard: string[] = [];
+  const stop = cache.onRevoked(hashApiKey(secret), () => heard.push("stopped"));
+  cache.onRevoked(hashApiKey(secret), () => heard.push("running"));
+  stop();
+  cache.checkRunning();
+  await settled();
+  expect(heard).toEqual([]);
+  // The tombstone is lost; no request asks any more.
+  answer = { ...active, status: "revoked", version: 2 };
+  clock.advance(2_001);
+  cache.checkRunning();
+  await settled();
+  expect(heard).toEqual(["running"]);
+  cache.onRevoked(hashApiKey(secret), () => heard.push("late"));
+  expect(heard).toEqual(["running", "late"]);
 });
 
 test("an expired key is refused", async () => {

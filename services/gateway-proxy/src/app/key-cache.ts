@@ -2,6 +2,7 @@ import type { KeyLimits } from "@codex/contracts";
 import { AppError, checkApiKey, hashApiKey, type AccountId, type Clock, type KeyId } from "@codex/kernel";
 import type { AddressList } from "../domain/address-list.ts";
 import type { KeyCaps } from "./lease-ports.ts";
+import { RunningKeys } from "./running-keys.ts";
 import type { UnknownKeys } from "./unknown-keys.ts";
 
 /**
@@ -58,6 +59,7 @@ export class KeyCache {
   private readonly entries = new Map<string, Entry>();
   private readonly tombstones = new Map<string, number>();
   private readonly asking = new Map<string, Promise<ResolvedKey | undefined>>();
+  private readonly running = new RunningKeys();
   /** When each of them was found not to exist. */
   private readonly unknown = new Map<string, number>();
 
@@ -85,6 +87,29 @@ export class KeyCache {
   /** A revocation, by event or by the watched bucket. Sticky; order and repetition do not matter. */
   revoke(keyHash: string, version: number): void {
     this.tombstones.set(keyHash, Math.max(version, this.tombstones.get(keyHash) ?? 0));
+    this.running.revoked(keyHash);
+  }
+
+  /** For a request that runs: `listener` is called once when the key is revoked, at once when it is already. Answers how to stop. */
+  onRevoked(keyHash: string, listener: () => void): () => void {
+    if (this.isRevoked(keyHash)) {
+      listener();
+      return () => undefined;
+    }
+    return this.running.add(keyHash, listener);
+  }
+
+  /**
+   * To be called each second: asks again about keys that something runs with, when nothing newer is known of them, so that a
+   * revocation that was lost reaches long streams too, whose key no new request asks about.
+   */
+  checkRunning(): void {
+    const nowMs = this.ports.clock.monotonicMs();
+    for (const hash of this.running.hashes()) {
+      const entry = this.entries.get(hash);
+      if (!entry) this.ask(hash).catch(() => undefined);
+      else if (nowMs - entry.resolvedAtMs > refreshAfterMs) this.refresh(hash, entry);
+    }
   }
 
   /** True when the key was revoked after the request was admitted: running streams ask. */

@@ -56,7 +56,8 @@ export interface V1Context {
   /** Aborted when the client is gone before the answer was finished. */
   readonly clientGone: AbortSignal;
   readonly facts: RequestFacts;
-  readonly keyRevoked: () => boolean;
+  /** Of the key that came, made when it is asked for. */
+  readonly keyHash: () => string;
 }
 
 /** A request whose key was accepted. */

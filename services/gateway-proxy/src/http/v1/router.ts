@@ -124,7 +124,7 @@ export function createV1Handler(parts: GatewayParts): (req: IncomingMessage, res
 /** Never rejects. */
 async function serve(parts: GatewayParts, req: IncomingMessage, res: ServerResponse): Promise<void> {
   const startedMs = parts.clock.monotonicMs();
-  const context = createContext(parts, req, res);
+  const context = createContext(req, res);
   let accepted: KeyContext | undefined;
   try {
     const route = findRoute(context);
@@ -164,7 +164,7 @@ function answerFailure(
   else sendError(req, res, renderError(dialectOf(req), error, requestId));
 }
 
-function createContext(parts: GatewayParts, req: IncomingMessage, res: ServerResponse): V1Context {
+function createContext(req: IncomingMessage, res: ServerResponse): V1Context {
   const requestId = newId("req");
   res.setHeader("x-request-id", requestId);
   res.setHeader("request-id", requestId);
@@ -189,10 +189,7 @@ function createContext(parts: GatewayParts, req: IncomingMessage, res: ServerRes
     requestId,
     clientGone: gone.signal,
     facts,
-    keyRevoked: () => {
-      keyHash ??= hashApiKey(readApiKey(req));
-      return parts.keys.isRevoked(keyHash);
-    },
+    keyHash: () => (keyHash ??= hashApiKey(readApiKey(req))),
   };
 }
 
