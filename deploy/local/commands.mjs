@@ -142,6 +142,15 @@ export const commands = {
       ["node", "--conditions=codex:source", "deploy/bench-gateway/src/main.ts"],
     ],
   },
+  "bench:revocation": {
+    description:
+      "how long a revoked key is served on, by five gateways at 200 requests a second (deploy/bench-revocation/README.md)",
+    needs: "packages",
+    steps: [
+      [...launcher, "build", "--quiet"],
+      ["node", "--conditions=codex:source", "deploy/bench-revocation/src/main.ts"],
+    ],
+  },
   help: {
     description: "this list",
     needs: "nothing",
