@@ -16,6 +16,8 @@ export interface Principal {
   readonly accountId: AccountId;
   readonly sessionId: SessionId;
   readonly role: Role;
+  /** When a password or a second factor was given last; absent: not known, as good as never. */
+  readonly authenticatedAt?: Date | undefined;
 }
 
 export interface SessionVerifier {
@@ -28,6 +30,8 @@ export interface SessionFacts {
   readonly role: Role;
   /** RFC 3339. */
   readonly expiresAt: string;
+  /** RFC 3339. */
+  readonly authenticatedAt?: string | undefined;
 }
 
 export interface SessionVerifierOptions {
@@ -168,7 +172,13 @@ export function createSessionVerifier(options: SessionVerifierOptions): SessionV
       });
       const isLive = result.ok && Date.parse(result.value.expiresAt) > clock.now().getTime();
       if (!isLive) return null;
-      return { accountId: result.value.accountId, sessionId, role: result.value.role };
+      const { accountId, role, authenticatedAt } = result.value;
+      return {
+        accountId,
+        sessionId,
+        role,
+        ...(authenticatedAt === undefined ? {} : { authenticatedAt: new Date(authenticatedAt) }),
+      };
     },
   };
 }

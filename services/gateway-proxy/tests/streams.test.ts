@@ -68,10 +68,13 @@ test.each(dialects.map(([path, body]) => [path, body] as const))(
     });
     const decoder = new TextDecoder();
     let text = "";
+    let isRevoked = false;
     for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
-      // The first words are there: now the key goes.
-      if (!text.includes("data:")) await world.keys.revoke(apiKey);
       text += decoder.decode(chunk, { stream: true });
+      // The first words are there, and not only signs of life: now the key goes.
+      if (isRevoked || !/"(content|delta|text)":"[^"]/.test(text)) continue;
+      isRevoked = true;
+      await world.keys.revoke(apiKey);
     }
     const last = readEvents(text).at(-1)!;
     expect(JSON.stringify(last.data)).toMatch(/key_revoked|authentication_error/);
