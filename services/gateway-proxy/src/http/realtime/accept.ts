@@ -8,6 +8,7 @@ import { limitExceeded } from "../../app/limit-errors.ts";
 import type { Taken } from "../../app/request-limiter.ts";
 import { realtimeRoute, ResponseFunds, type FundsPorts, type RealtimeOffer } from "../../app/response-funds.ts";
 import { unsupported, invalid } from "../../domain/fields.ts";
+import { clientNameOf } from "../../domain/client-name.ts";
 import { ConversationBound } from "../../domain/realtime/conversation-bound.ts";
 import { speaks } from "../../upstream/kinds/index.ts";
 import type { GatewayParts, RequestFacts } from "../v1/context.ts";
@@ -163,6 +164,7 @@ export class RealtimeSessions {
     facts.accountId = key.accountId;
     facts.keyId = key.keyId;
     checkAddress(parts, req, key);
+    parts.keyUses.add(key.keyId, () => clientNameOf(req.headers["user-agent"]));
     const limited = parts.limiter.limitedOf(key);
     const known = parts.limiter.known(limited);
     if (known?.refusal) throw limitExceeded(limited, known.refusal);
