@@ -11,7 +11,14 @@ const secrets = [
     `${schema}_OWNER_PASSWORD`,
     `${schema}_APP_PASSWORD`,
   ]),
-  ...["AUTH_SIGNING_SECRET", "AUTH_PASSWORD_PEPPER", "AUTH_THROTTLE_KEY", "GATEWAY_CHANNEL_KEY", "BILLING_RECEIPT_KEY"],
+  ...[
+    "AUTH_SIGNING_SECRET",
+    "AUTH_PASSWORD_PEPPER",
+    "AUTH_THROTTLE_KEY",
+    "AUTH_DATA_KEY",
+    "GATEWAY_CHANNEL_KEY",
+    "BILLING_RECEIPT_KEY",
+  ],
 ];
 if (existsSync(path)) {
   process.stderr.write(".env exists and stays as it is\n");

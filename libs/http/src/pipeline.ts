@@ -70,7 +70,17 @@ async function authenticate(
   if (route.auth === "operator" && !(route.roles ?? ["admin"]).includes(principal.role)) {
     throw appError("forbidden", "Your role does not allow this.");
   }
+  if (route.freshProof && !isFresh(principal)) {
+    throw appError("reauthentication_required", "Please confirm that it is you, then repeat the action.");
+  }
   return principal;
+}
+
+/** How old a proof may be before something sensitive (SEC-24). */
+const proofAgeMaxMs = 5 * 60_000;
+
+function isFresh({ authenticatedAt }: Principal): boolean {
+  return authenticatedAt !== undefined && Date.now() - authenticatedAt.getTime() <= proofAgeMaxMs;
 }
 
 function sessionRequired(): AppError {
