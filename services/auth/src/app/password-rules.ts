@@ -1,4 +1,5 @@
 import { ok, refuse, type Result } from "@codex/kernel";
+import { wordsAbout } from "../domain/account.ts";
 import type { AuthPorts } from "./ports.ts";
 
 /** Guesses, as log10, that a password must be worth: zxcvbn's "safely unguessable" where hashing is slow. */
@@ -19,8 +20,7 @@ export async function checkNewPassword(
   if (Array.from(password).length < least) {
     return refuse("password_too_short", `use at least ${String(least)} characters`);
   }
-  const words = [about.email, ...about.email.split(/[@.+_-]/), ...(about.name?.split(/\s+/) ?? [])];
-  const strength = await ports.hasher.strength(password, words.filter((word) => word.length > 2).slice(0, 20));
+  const strength = await ports.hasher.strength(password, wordsAbout(about.email, about.name));
   if (strength < strengthMin) {
     return refuse(
       "password_too_common",

@@ -40,7 +40,7 @@ const judge = new ZxcvbnFactory({ dictionary, graphs: adjacencyGraphs, maxLength
 
 /** log10 of the guesses: "password1234" is 4, three words of a dice list are 12 and more. */
 export function strengthOf(password: string, words: readonly string[]): number {
-  const known = [...contextWords, ...words];
+  const known = [...words, ...contextWords];
   const spellings = [...new Set([password, otherLayout(password)])];
   return Math.min(...spellings.map((spelling) => judge.check(spelling, known).guessesLog10));
 }

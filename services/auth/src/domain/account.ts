@@ -17,3 +17,14 @@ export function consentsMatch(given: readonly Consent[], asked: readonly Consent
       .join();
   return names(given) === names(asked);
 }
+
+const wordsMax = 20;
+
+/** What somebody who knows the owner guesses first: the address, its name and parts, the person's name. */
+export function wordsAbout(email: string, name: string | null | undefined): readonly string[] {
+  const local = email.slice(0, Math.max(0, email.lastIndexOf("@")));
+  const names = name?.split(/\s+/) ?? [];
+  const parts = [...email.split(/[@.+_-]/), ...names];
+  const joined = [email, local, local.replaceAll(/[^\p{L}\p{N}]/gu, ""), names.join("")];
+  return [...new Set([...joined, ...parts])].filter((word) => word.length > 2).slice(0, wordsMax);
+}

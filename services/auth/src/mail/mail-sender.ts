@@ -26,10 +26,14 @@ export class MailSender {
   private readonly options: MailSenderOptions;
   private readonly stopping = new AbortController();
   private nap = new AbortController();
+  private readonly stopped: Promise<void>;
   private running: Promise<void> = Promise.resolve();
 
   constructor(options: MailSenderOptions) {
     this.options = options;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.stopping.signal.addEventListener("abort", () => resolve(), { once: true });
+    this.stopped = promise;
   }
 
   start(): void {
@@ -41,7 +45,7 @@ export class MailSender {
     this.nap.abort();
   }
 
-  /** Ends after the batch under way. */
+  /** At once: a mail that is on its way is given back by its lease, and may be sent twice. */
   async stop(): Promise<void> {
     this.stopping.abort();
     await this.running;
@@ -82,7 +86,8 @@ export class MailSender {
     const { store, transport, prepare, clock, logger } = this.options;
     try {
       const mail = await prepare(waiting);
-      if (mail) await transport.send(mail);
+      if (mail) await Promise.race([transport.send(mail), this.stopped]);
+      if (this.stopping.signal.aborted) return;
       await store.sent(waiting.id);
     } catch (error) {
       const reason = error instanceof Error ? error.name : "unknown";
