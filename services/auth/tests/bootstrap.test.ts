@@ -39,7 +39,7 @@ test("given an installation without mails and operators, when its one-time code 
   expect(answers.map(({ status }) => status).toSorted()).toEqual([201, 400, 400]);
   const made = answers.find(({ status }) => status === 201);
   expect(made?.body).toMatchObject({ account: { role: "user", secondFactorDue: true } });
-  const { cookie } = await enrolTotp(world, cookieOf(made ?? answers[0]!));
+  const { cookie } = await enrolTotp(world, cookieOf(made ?? answers[0]));
   expect((await world.send("GET", "/api/auth/me", { cookie })).body).toMatchObject({ account: { role: "admin" } });
   expect(await world.query("select role from account")).toEqual([{ role: "admin" }]);
   expect(await world.query("select action from account_act")).toEqual([{ action: "first_operator_made" }]);

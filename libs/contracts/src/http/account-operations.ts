@@ -33,13 +33,26 @@ export const accountActBody = z.strictObject({ reason: accountActReason });
 export const roleBody = z.strictObject({ role, reason: accountActReason });
 export const invitationBody = z.strictObject({ email: emailField, language: language.optional() });
 
+/** What an operator can have done. */
+export const accountAction = z.enum([
+  "account_viewed",
+  "accounts_searched",
+  "account_blocked",
+  "account_unblocked",
+  "sessions_ended",
+  "role_set",
+  "account_invited",
+  "first_operator_made",
+]);
+export type AccountAction = z.infer<typeof accountAction>;
+
 /** One line of the audit log of accounts. `hash` covers the line and the hash before it (SEC-147). */
 export const auditAct = z.strictObject({
   actId: idOf("act"),
   seq: z.string(),
   /** Null: the machine's own command line. */
   actorId: idOf("acc").nullable(),
-  action: z.string(),
+  action: accountAction,
   accountId: idOf("acc").nullable(),
   reason: z.string().nullable(),
   at: instant,

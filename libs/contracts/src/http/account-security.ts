@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { idOf, instant } from "../codecs.ts";
+import { accountAction } from "./account-operations.ts";
 import {
   consentDocument,
   emailField,
@@ -68,7 +69,7 @@ export const consentList = z.strictObject({ consents: z.array(consent) });
 /** Something that was done to the account by an operator. */
 export const accountAct = z.strictObject({
   actId: idOf("act"),
-  action: z.string(),
+  action: accountAction,
   reason: z.string().nullable(),
   at: instant,
 });

@@ -83,7 +83,8 @@ export const passkeyAssertion = browserCredential.extend({
   response: z.strictObject({
     clientDataJSON: z.string().max(4_096),
     authenticatorData: z.string().max(4_096),
-    signature: z.string().max(2_048),
+    /** Post-quantum ones have six thousand letters. */
+    signature: z.string().max(8_192),
     userHandle: z.string().max(200).nullish(),
   }),
 });

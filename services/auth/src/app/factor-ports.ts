@@ -1,4 +1,4 @@
-import type { PasskeyAssertion, PasskeyAttestation } from "@codex/contracts";
+import type { AccountAction, PasskeyAssertion, PasskeyAttestation } from "@codex/contracts";
 import type { AccountId, Id } from "@codex/kernel";
 import type { MailIntent } from "../domain/mail.ts";
 import type { SessionRole } from "../domain/session-rules.ts";
@@ -86,26 +86,16 @@ export interface AccountAct {
   readonly actId: Id<"act">;
   /** Null: whoever has the machine, by a command. */
   readonly actorId: AccountId | null;
-  readonly action: ActionName;
+  readonly action: AccountAction;
   readonly accountId: AccountId | null;
   readonly reason: string | null;
   readonly at: Date;
   readonly hash: string;
 }
 
-export type ActionName =
-  | "account_viewed"
-  | "accounts_searched"
-  | "account_blocked"
-  | "account_unblocked"
-  | "sessions_ended"
-  | "role_set"
-  | "account_invited"
-  | "first_operator_made";
-
 export interface ActDraft {
   readonly actorId: AccountId | null;
-  readonly action: ActionName;
+  readonly action: AccountAction;
   readonly accountId: AccountId | null;
   readonly reason: string | null;
 }

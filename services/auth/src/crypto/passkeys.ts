@@ -10,6 +10,9 @@ import {
 } from "@simplewebauthn/server";
 import type { PasskeyCeremonies } from "../app/factor-ports.ts";
 
+/** Ed25519, ES256, RS256 (COSE): what every authenticator knows and what Node verifies without an experimental feature. */
+const algorithms = [-8, -7, -257];
+
 /**
  * Passkeys by @simplewebauthn/server 14 (MIT, 2026): CBOR, COSE and attestation are nothing to parse oneself. Keys are
  * discoverable and verify their user, so one is enough to sign in and counts as two factors. No attestation is asked for:
@@ -21,7 +24,7 @@ export function passkeyCeremonies(publicOrigin: string): PasskeyCeremonies {
   return {
     async signInOptions() {
       const options = await generateAuthenticationOptions({ rpID, userVerification: "required" });
-      return { challenge: options.challenge, options: { ...options } };
+      return { challenge: options.challenge, options: plain(options) };
     },
     async verifyAssertion(assertion, challenge, passkey) {
       const { credentialId: id, publicKey, counter } = passkey;
@@ -47,13 +50,14 @@ export function passkeyCeremonies(publicOrigin: string): PasskeyCeremonies {
         userName: account.email,
         userID: userHandleOf(account.accountId),
         attestationType: "none",
+        supportedAlgorithmIDs: algorithms,
         excludeCredentials: known.map(({ credentialId, transports }) => ({
           id: credentialId,
           transports: [...transports],
         })),
         authenticatorSelection: { residentKey: "required", userVerification: "required" },
       });
-      return { challenge: options.challenge, options: { ...options } };
+      return { challenge: options.challenge, options: plain(options) };
     },
     async verifyAttestation(attestation, challenge) {
       try {
@@ -63,6 +67,7 @@ export function passkeyCeremonies(publicOrigin: string): PasskeyCeremonies {
           expectedOrigin: origin,
           expectedRPID: rpID,
           requireUserVerification: true,
+          supportedAlgorithmIDs: algorithms,
         });
         if (!verified) return undefined;
         const { id, publicKey, counter, transports = [] } = registrationInfo.credential;
@@ -77,4 +82,9 @@ export function passkeyCeremonies(publicOrigin: string): PasskeyCeremonies {
 /** Says nothing about the person (W3C WebAuthn L3 §14.6.1): the account's id. */
 function userHandleOf(accountId: AccountId): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(Buffer.from(idToUuid(accountId).replaceAll("-", ""), "hex"));
+}
+
+/** As it goes over the wire: the library leaves undefined members behind, which are none in JSON. */
+function plain(options: object): Readonly<Record<string, unknown>> {
+  return JSON.parse(JSON.stringify(options)) as Readonly<Record<string, unknown>>;
 }

@@ -26,13 +26,13 @@ export class MailSender {
   private readonly options: MailSenderOptions;
   private readonly stopping = new AbortController();
   private nap = new AbortController();
-  private readonly stopped: Promise<void>;
+  private readonly stopped: Promise<undefined>;
   private running: Promise<void> = Promise.resolve();
 
   constructor(options: MailSenderOptions) {
     this.options = options;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.stopping.signal.addEventListener("abort", () => resolve(), { once: true });
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    this.stopping.signal.addEventListener("abort", () => resolve(undefined), { once: true });
     this.stopped = promise;
   }
 

@@ -1,9 +1,9 @@
 import type { Bus } from "@codex/bus";
-import { accountBlocked } from "@codex/contracts";
+import { accountBlocked, type AccountAction } from "@codex/contracts";
 import { insertOutbox, type Db } from "@codex/db";
 import { idToUuid, newId, parseId, uuidToId, type AccountId } from "@codex/kernel";
 import { sql, type Transaction } from "kysely";
-import type { AccountActs, ActDraft, ActionName, OperatedAccount } from "../app/factor-ports.ts";
+import type { AccountActs, ActDraft, OperatedAccount } from "../app/factor-ports.ts";
 import { hashOfToken } from "../crypto/token.ts";
 import { recordAct } from "./act-log.ts";
 import { insertMails } from "./mail-store.ts";
@@ -103,7 +103,7 @@ function reading(db: Db<AuthTables>): Pick<AccountActs, "search" | "find" | "lis
         seq: row.seq,
         actId: uuidToId("act", row.id),
         actorId: row.actor_id === null ? null : uuidToId("acc", row.actor_id),
-        action: row.action as ActionName,
+        action: row.action as AccountAction,
         accountId: row.account_id === null ? null : uuidToId("acc", row.account_id),
         reason: row.reason,
         at: row.at,

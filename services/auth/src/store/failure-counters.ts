@@ -42,8 +42,8 @@ export function redisCounters(redis: Redis, clock: Clock): FailureCounters {
       const bounds = [nowMs, free, firstWaitMs, waitMaxMs, max, forgetMs].map(String);
       const [kind, number] = (await redis.eval(takeScript, 1, keyPrefix + key, ...bounds)) as [string, number];
       if (kind === "stopped") return { kind: "stopped" };
-      if (kind === "wait") return { kind: "wait", waitMs: Number(number) };
-      return { kind: "admitted", next: { count: Number(number), notBefore: 0 } };
+      if (kind === "wait") return { kind: "wait", waitMs: number };
+      return { kind: "admitted", next: { count: number, notBefore: 0 } };
     },
     async forget(key) {
       await redis.del(keyPrefix + key);

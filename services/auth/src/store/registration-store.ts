@@ -14,31 +14,7 @@ export function registrationStore(db: Db<AuthTables>, wake: () => void): Registr
 
 function pending(db: Db<AuthTables>, wake: () => void): Omit<RegistrationStore, "invite" | "isInvited"> {
   return {
-    async put(registration, now) {
-      await db.transaction(async (trx) => {
-        const row = {
-          id: idToUuid(newId("job")),
-          email: registration.email,
-          name: registration.name,
-          password_hash: registration.passwordHash,
-          language: registration.language,
-          consents: JSON.stringify(registration.consents),
-          invitation_hash: registration.invitation === undefined ? null : hashOfToken(registration.invitation),
-          token_hash: null,
-          failures: 0,
-          created_at: now,
-          expires_at: new Date(now.getTime() + linkLifeMs.register),
-        };
-        await trx
-          .insertInto("registration")
-          .values(row)
-          .onConflict((on) => on.column("email").doUpdateSet(row))
-          .execute();
-        const { email, language } = registration;
-        await insertMails(trx, [{ kind: "register", email, language }], now);
-      });
-      wake();
-    },
+    put: (registration, now) => put(db, wake, registration, now),
     async find(token, now): Promise<Registration | undefined> {
       const row = await db.kysely
         .selectFrom("registration")
@@ -87,6 +63,32 @@ function pending(db: Db<AuthTables>, wake: () => void): Omit<RegistrationStore, 
       await db.kysely.deleteFrom("registration").where("email", "=", email).execute();
     },
   };
+}
+
+async function put(db: Db<AuthTables>, wake: () => void, registration: Registration, now: Date): Promise<void> {
+  await db.transaction(async (trx) => {
+    const row = {
+      id: idToUuid(newId("job")),
+      email: registration.email,
+      name: registration.name,
+      password_hash: registration.passwordHash,
+      language: registration.language,
+      consents: JSON.stringify(registration.consents),
+      invitation_hash: registration.invitation === undefined ? null : hashOfToken(registration.invitation),
+      token_hash: null,
+      failures: 0,
+      created_at: now,
+      expires_at: new Date(now.getTime() + linkLifeMs.register),
+    };
+    await trx
+      .insertInto("registration")
+      .values(row)
+      .onConflict((on) => on.column("email").doUpdateSet(row))
+      .execute();
+    const { email, language } = registration;
+    await insertMails(trx, [{ kind: "register", email, language }], now);
+  });
+  wake();
 }
 
 function invitations(db: Db<AuthTables>): Pick<RegistrationStore, "invite" | "isInvited"> {

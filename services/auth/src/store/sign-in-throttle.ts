@@ -40,17 +40,8 @@ function limitersOn(redis: Redis, mailsPerNetworkPerHour: number): Limiters {
   };
 }
 
-export interface ThrottleOptions {
-  readonly keySecret: string;
-  readonly mailsPerNetworkPerHour: number;
-}
-
-export function signInThrottle(
-  redis: Redis,
-  counters: FailureCounters,
-  { keySecret, mailsPerNetworkPerHour }: ThrottleOptions,
-): SignInThrottle {
-  const limiters = limitersOn(redis, mailsPerNetworkPerHour);
+/** What is counted under which key. */
+function keysBy(keySecret: string) {
   const keyed = (...parts: string[]): string =>
     createHmac("sha256", keySecret).update(parts.join("\u0000")).digest("base64url");
   const proofOf = (email: string, id: string): string => keyed("device", email, id);
@@ -70,6 +61,21 @@ export function signInThrottle(
     const id = deviceId(email, device);
     return id === undefined ? undefined : keyed("known", email, id);
   };
+  return { keyed, keysOf, deviceKey, deviceId, proofOf };
+}
+
+export interface ThrottleOptions {
+  readonly keySecret: string;
+  readonly mailsPerNetworkPerHour: number;
+}
+
+export function signInThrottle(
+  redis: Redis,
+  counters: FailureCounters,
+  { keySecret, mailsPerNetworkPerHour }: ThrottleOptions,
+): SignInThrottle {
+  const limiters = limitersOn(redis, mailsPerNetworkPerHour);
+  const { keyed, keysOf, deviceKey, deviceId, proofOf } = keysBy(keySecret);
   const admitStranger = async (attempt: Attempt): Promise<void> => {
     const keys = keysOf(attempt);
     // One after the other, the narrowest first: what one refuses must not use up another's room.

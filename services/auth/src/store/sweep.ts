@@ -31,7 +31,7 @@ const everyMs = 60_000;
 export function startSweeper(db: Db<AuthTables>, clock: Clock, logger: Logger): { stop(): Promise<void> } {
   const stopping = new AbortController();
   const run = async (): Promise<void> => {
-    while (!stopping.signal.aborted) {
+    for (;;) {
       await delay(everyMs, undefined, { signal: stopping.signal, ref: false }).catch(() => undefined);
       if (stopping.signal.aborted) return;
       await sweep(db, clock.now()).catch((error: unknown) => {
