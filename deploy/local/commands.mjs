@@ -151,6 +151,11 @@ export const commands = {
       ["node", "--conditions=codex:source", "deploy/bench-revocation/src/main.ts"],
     ],
   },
+  code: {
+    description: "the six digits that the demo operator's second factor shows just now",
+    needs: "packages",
+    steps: [["node", "--conditions=codex:source", "deploy/local/operator-code.ts"]],
+  },
   help: {
     description: "this list",
     needs: "nothing",

@@ -102,7 +102,7 @@ export const services: readonly ServiceDef[] = [
     httpPort: 8101,
     adminPort: 8201,
     schema: "auth",
-    secrets: ["AUTH_SIGNING_SECRET", "AUTH_PASSWORD_PEPPER", "AUTH_THROTTLE_KEY"].map((name) => ({
+    secrets: ["AUTH_SIGNING_SECRET", "AUTH_PASSWORD_PEPPER", "AUTH_THROTTLE_KEY", "AUTH_DATA_KEY"].map((name) => ({
       name: `auth.${name}`,
       form: "base64",
     })),
@@ -111,6 +111,10 @@ export const services: readonly ServiceDef[] = [
       AUTH_SIGNING_SECRET: wiring.secret("auth.AUTH_SIGNING_SECRET"),
       AUTH_PASSWORD_PEPPER: wiring.secret("auth.AUTH_PASSWORD_PEPPER"),
       AUTH_THROTTLE_KEY: wiring.secret("auth.AUTH_THROTTLE_KEY"),
+      AUTH_DATA_KEY: wiring.secret("auth.AUTH_DATA_KEY"),
+      // Mails are shown on the page /mailbox: this profile is for one machine.
+      AUTH_MAIL: "mailbox",
+      AUTH_MAILS_PER_NETWORK_PER_HOUR: "1000",
     }),
   }),
   service({ name: "key-registry", title: "keys", wave: 1, httpPort: 8102, adminPort: 8202, schema: "keys" }),

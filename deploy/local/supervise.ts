@@ -382,6 +382,7 @@ class Run {
         email: demoOperatorEmail,
         password: secrets.get("demo.operatorPassword"),
         accountId: seeded.operatorAccountId,
+        totpSecret: seeded.operatorTotpSecret,
       },
       services: Object.fromEntries(
         states.map(({ name, url, pid, readyUrl }) => {
@@ -390,7 +391,7 @@ class Run {
         }),
       ),
       infra: { postgresUrl: infra.postgresUrl, natsUrl: infra.natsUrl, redisUrl: infra.redisUrl },
-      mailbox: null,
+      mailbox: `${wiring.publicOrigin}/mailbox`,
     };
   }
 

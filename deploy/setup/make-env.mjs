@@ -13,7 +13,14 @@ const secrets = [
   ]),
   ...["AUTH", "KEYS", "GATEWAY", "BILLING", "IMAGES", "BONUS"].map((name) => `${name}_NATS_PASSWORD`),
   ...["AUTH", "GATEWAY"].map((name) => `${name}_REDIS_PASSWORD`),
-  ...["AUTH_SIGNING_SECRET", "AUTH_PASSWORD_PEPPER", "AUTH_THROTTLE_KEY", "GATEWAY_CHANNEL_KEY", "BILLING_RECEIPT_KEY"],
+  ...[
+    "AUTH_SIGNING_SECRET",
+    "AUTH_PASSWORD_PEPPER",
+    "AUTH_THROTTLE_KEY",
+    "AUTH_DATA_KEY",
+    "GATEWAY_CHANNEL_KEY",
+    "BILLING_RECEIPT_KEY",
+  ],
 ];
 const present = existsSync(path) ? readFileSync(path, "utf8") : undefined;
 const missing = secrets.filter((name) => !new RegExp(`^${name}=`, "m").test(present ?? ""));

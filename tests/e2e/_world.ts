@@ -145,6 +145,9 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
         AUTH_SIGNING_SECRET: secret("a"),
         AUTH_PASSWORD_PEPPER: secret("b"),
         AUTH_THROTTLE_KEY: secret("c"),
+        AUTH_DATA_KEY: secret("f"),
+        AUTH_MAIL: "mailbox",
+        AUTH_MAILS_PER_NETWORK_PER_HOUR: "100000",
       }),
     ),
     start: auth.start,
@@ -234,6 +237,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     },
   );
   await operator.signIn("ops@example.org");
+  await operator.enrolTotp();
   const models = [
     "demo-small",
     "demo-large",

@@ -77,11 +77,13 @@ function environmentOf(service: string): Record<string, string> {
   return Object.fromEntries(
     Object.entries(declared).map(([name, value]) => [
       name,
-      value.replaceAll(/\$\{([A-Z_]+):\?[^}]*\}/g, (_match, variable: string) => {
-        const known = env.values.get(variable);
-        if (known === undefined) throw new Error(`${service}.${name}: make-env.mjs does not write ${variable}`);
-        return known;
-      }),
+      value
+        .replaceAll(/\$\{([A-Z_]+):\?[^}]*\}/g, (_match, variable: string) => {
+          const known = env.values.get(variable);
+          if (known === undefined) throw new Error(`${service}.${name}: make-env.mjs does not write ${variable}`);
+          return known;
+        })
+        .replaceAll(/\$\{[A-Z_]+:-([^}]*)\}/g, (_match, otherwise: string) => otherwise),
     ]),
   );
 }

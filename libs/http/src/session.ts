@@ -16,7 +16,7 @@ export interface Principal {
   readonly accountId: AccountId;
   readonly sessionId: SessionId;
   readonly role: Role;
-  /** When a password or a second factor was given last; absent: not known, as good as never. */
+  /** When the person last proved who it is, by password, second factor or passkey. Absent: not known, so not recently. */
   readonly authenticatedAt?: Date | undefined;
 }
 
@@ -44,8 +44,8 @@ export interface SessionVerifierOptions {
   readonly clock?: Clock;
 }
 
-/** A retired key is forgotten after this at the latest. */
-const jwksAgeMaxMs = 600_000;
+/** A key that auth does not publish any more is forgotten after this at the latest: within a minute (SEC-18). */
+const jwksAgeMaxMs = 50_000;
 const refetchIntervalMs = 30_000;
 /** As long as no key is known, nobody can sign in: ask more often, but still not once a request. */
 const firstFetchIntervalMs = 1_000;
@@ -173,12 +173,8 @@ export function createSessionVerifier(options: SessionVerifierOptions): SessionV
       const isLive = result.ok && Date.parse(result.value.expiresAt) > clock.now().getTime();
       if (!isLive) return null;
       const { accountId, role, authenticatedAt } = result.value;
-      return {
-        accountId,
-        sessionId,
-        role,
-        ...(authenticatedAt === undefined ? {} : { authenticatedAt: new Date(authenticatedAt) }),
-      };
+      const proved = authenticatedAt === undefined ? {} : { authenticatedAt: new Date(authenticatedAt) };
+      return { accountId, sessionId, role, ...proved };
     },
   };
 }

@@ -1,5 +1,5 @@
 import { rpcHandler, type Bus } from "@codex/bus";
-import { jwksGet, sessionCheck, type Role } from "@codex/contracts";
+import { jwksGet, sessionCheckV2, type Role } from "@codex/contracts";
 import { newId, ok, refuse, type AccountId, type SessionId } from "@codex/kernel";
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, SignJWT } from "jose";
 
@@ -30,11 +30,11 @@ export async function startAuthStandIn(bus: Bus, issuer: string): Promise<AuthSt
     rpcHandler(jwksGet, () =>
       Promise.resolve(ok({ keys: [{ kty: "OKP", crv: "Ed25519", x, kid, alg: "EdDSA", use: "sig" }] })),
     ),
-    rpcHandler(sessionCheck, ({ req: { sessionId } }) => {
+    rpcHandler(sessionCheckV2, ({ req: { sessionId } }) => {
       const session = sessions.get(sessionId);
       if (!session) return Promise.resolve(refuse("session_ended", "the session has ended"));
       const expiresAt = new Date(Date.now() + 600_000).toISOString();
-      return Promise.resolve(ok({ sessionId, ...session, expiresAt }));
+      return Promise.resolve(ok({ sessionId, ...session, expiresAt, authenticatedAt: new Date().toISOString() }));
     }),
   ]);
   const cookieOf = async (sessionId: SessionId): Promise<string> => {

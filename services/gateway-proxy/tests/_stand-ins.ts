@@ -12,7 +12,7 @@ import {
   leaseRecall,
   leaseRecover,
   leaseReturn,
-  sessionCheck,
+  sessionCheckV2,
   usageEnvelope,
   usageGet,
   watermarkGet,
@@ -113,11 +113,11 @@ export class AuthStandIn extends Switchable {
       rpcHandler(jwksGet, async () =>
         ok({ keys: [{ kty: "OKP", crv: "Ed25519", x, kid: "k1", alg: "EdDSA", use: "sig" }] }),
       ),
-      rpcHandler(sessionCheck, async ({ req }) => {
+      rpcHandler(sessionCheckV2, async ({ req }) => {
         const session = this.sessions.get(req.sessionId);
         if (!session) return refuse("session_ended", "ended");
         const expiresAt = new Date(Date.now() + 600_000).toISOString();
-        return ok({ sessionId: req.sessionId, ...session, expiresAt });
+        return ok({ sessionId: req.sessionId, ...session, expiresAt, authenticatedAt: new Date().toISOString() });
       }),
     ]);
     return [service];
