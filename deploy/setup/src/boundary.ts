@@ -110,6 +110,7 @@ export const boundaries: readonly Boundary[] = [
       consumes: [
         { stream: "COMMANDS", durable: "billing-grants" },
         { stream: "COMMANDS", durable: "billing-refunds" },
+        { stream: "EVENTS", durable: "billing-account-blocks" },
       ],
       reads: [
         {
