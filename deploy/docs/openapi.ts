@@ -14,7 +14,7 @@ const nothing = new Proxy<never>(Object.create(null) as never, {
 });
 
 const registries: Readonly<Record<string, () => readonly Route[]>> = {
-  auth: () => authRoutes(nothing, nothing),
+  auth: () => authRoutes(nothing, nothing, nothing),
   "billing-ledger": () => billingRoutes(nothing),
   "gateway-proxy": () => operatorRoutes(nothing),
   "image-cache": () => imageRoutes(nothing),

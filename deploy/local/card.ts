@@ -35,13 +35,14 @@ function sectionsOf(facts: CardFacts): readonly Section[] {
         `Dashboard   ${facts.dashboardUrl}`,
         `API         ${facts.apiUrl}`,
         `Gateway     ${facts.gatewayUrl}/v1  (without the edge)`,
+        `Mails       ${facts.dashboardUrl}/mailbox`,
       ],
     },
     {
       title: "Sign in",
       lines: [
         `user        ${facts.userEmail}`,
-        `operator    ${facts.operatorEmail}`,
+        `operator    ${facts.operatorEmail}   its second factor: npm run code`,
         "passwords   in .codex/run.json, for example:",
         `            node -p "require('./.codex/run.json').user.password"`,
       ],

@@ -74,6 +74,12 @@ export const commands = {
       ],
     ],
   },
+  "test:permissions": {
+    description:
+      "try what is forbidden with each service's own credentials at Postgres, NATS and Redis; exit 0 when all is denied",
+    needs: "packages",
+    steps: [["node", "--conditions=codex:source", "deploy/setup/permissions/main.ts"]],
+  },
   "audit:ledger": {
     description: "is every invariant of the books true? exit 0 yes, 1 no, 2 could not look (--seals, --against FILE)",
     needs: "packages",
@@ -135,6 +141,20 @@ export const commands = {
       [...launcher, "build", "--quiet"],
       ["node", "--conditions=codex:source", "deploy/bench-gateway/src/main.ts"],
     ],
+  },
+  "bench:revocation": {
+    description:
+      "how long a revoked key is served on, by five gateways at 200 requests a second (deploy/bench-revocation/README.md)",
+    needs: "packages",
+    steps: [
+      [...launcher, "build", "--quiet"],
+      ["node", "--conditions=codex:source", "deploy/bench-revocation/src/main.ts"],
+    ],
+  },
+  code: {
+    description: "the six digits that the demo operator's second factor shows just now",
+    needs: "packages",
+    steps: [["node", "--conditions=codex:source", "deploy/local/operator-code.ts"]],
   },
   help: {
     description: "this list",

@@ -10,15 +10,16 @@ export interface RunFile {
   readonly dashboardUrl: string;
   readonly apiKey: string;
   readonly user: DemoAccount;
-  readonly operator: DemoAccount;
+  /** `totpSecret` is what its authenticator app was given; `npm run code` shows the code of the moment. */
+  readonly operator: DemoAccount & { readonly totpSecret: string };
   /** By the name in services.ts. `adminUrl` has /readyz and /metrics. */
   readonly services: Readonly<
     Record<string, { readonly url: string; readonly adminUrl?: string; readonly pid: number }>
   >;
   /** `postgresUrl` is the administrator's, for our database. */
   readonly infra: { readonly postgresUrl: string; readonly natsUrl: string; readonly redisUrl: string };
-  /** Where mail goes in local mode; null while no service sends any. */
-  readonly mailbox: string | null;
+  /** Where mails can be read: local mode sends none. */
+  readonly mailbox: string;
 }
 
 interface DemoAccount {

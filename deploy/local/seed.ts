@@ -14,6 +14,7 @@ import { displayPrefix, formatAmount, microTokensPerToken } from "@codex/kernel"
 import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
 import { ApiClient } from "./api-client.ts";
+import { enrolTotp, ensureAccount } from "./demo-accounts.ts";
 import { readJsonIfWhole, writePrivateJson } from "./files.ts";
 import { Problem } from "./problem.ts";
 
@@ -28,7 +29,8 @@ export const demoOperatorEmail = "ops@codex.local";
 const playTokens = 1_000n;
 const playMicroTokens = playTokens * microTokensPerToken;
 
-const seedState = z.object({ keyId: z.string(), apiKey: z.string() });
+const operatorState = z.object({ totpSecret: z.string() });
+const seedState = z.object({ keyId: z.string(), apiKey: z.string(), totpSecret: z.string().optional() });
 
 export interface SeedOptions {
   readonly origin: string;
@@ -46,6 +48,7 @@ export interface Seeded {
   readonly user: ApiClient;
   readonly accountId: string;
   readonly operatorAccountId: string;
+  readonly operatorTotpSecret: string;
   readonly apiKey: string;
   readonly keyPrefix: string;
   readonly detail: string;
@@ -72,47 +75,41 @@ const visibleEveryMs = 50;
 export async function seed(options: SeedOptions): Promise<Seeded> {
   const user = new ApiClient(options.origin, options.signal);
   const operator = new ApiClient(options.origin, options.signal);
-  const account = await ensureAccount(user, demoUserEmail, options.userPassword, "Demo");
+  const person = { email: demoUserEmail, password: options.userPassword, name: "Demo" };
+  const account = await ensureAccount(user, person, options.signal);
   const ops = await ensureOperator(operator, options);
   await ensurePrices(user, options.signal);
   await ensureChannel(operator, options.demoUpstreamUrl);
   const balance = await ensureBalance(user, account, options);
-  const key = await ensureKey(user, options.stateFile);
+  const key = await ensureKey(user, options.stateFile, ops.totpSecret);
   return {
     user,
     accountId: account.accountId,
-    operatorAccountId: ops.accountId,
+    operatorAccountId: ops.account.accountId,
+    operatorTotpSecret: ops.totpSecret,
     apiKey: key,
     keyPrefix: displayPrefix(key),
     detail: `operator, user with ${formatAmount(balance)} play tokens, key, prices, demo channel`,
   };
 }
 
-/** Signs in; registers first when the account is not there. */
-async function ensureAccount(client: ApiClient, email: string, password: string, name: string): Promise<Account> {
-  const known = await client.send("POST", "/api/auth/sign-in", { email, password });
-  if (known.ok) return accountResponse.parse(JSON.parse(known.text)).account;
-  if (known.status !== 401)
-    throw new Problem(`Signing in as ${email} answered ${String(known.status)}: ${known.code}.`);
-  const made = await client.send("POST", "/api/auth/register", { email, password, name });
-  if (made.status === 409) {
-    throw new Problem(
-      `There is an account ${email} already, and the password in .codex/config.json does not open it.`,
-      {
-        hint: "Its data comes from elsewhere or its password was changed. To begin anew: npm run reset",
-      },
-    );
+/** An operator has its rights only with a second factor: an authenticator app whose secret this clone keeps (`npm run code`). */
+async function ensureOperator(
+  client: ApiClient,
+  options: SeedOptions,
+): Promise<{ readonly account: Account; readonly totpSecret: string }> {
+  const known = readJsonIfWhole(options.stateFile, operatorState)?.totpSecret;
+  const person = { email: demoOperatorEmail, password: options.operatorPassword, name: "Operator", totpSecret: known };
+  const account = await ensureAccount(client, person, options.signal);
+  if (account.role === "admin" && known !== undefined) return { account, totpSecret: known };
+  if (!account.secondFactorDue) {
+    await options.grantRole(demoOperatorEmail);
+    // A change of role ends the sessions that were made before it.
+    await ensureAccount(client, person, options.signal);
   }
-  if (!made.ok) throw new Problem(`Registering ${email} answered ${String(made.status)}: ${made.code}.`);
-  return accountResponse.parse(JSON.parse(made.text)).account;
-}
-
-async function ensureOperator(client: ApiClient, options: SeedOptions): Promise<Account> {
-  const account = await ensureAccount(client, demoOperatorEmail, options.operatorPassword, "Operator");
-  if (account.role === "admin") return account;
-  await options.grantRole(demoOperatorEmail);
-  // A change of role may end the sessions that were made before it.
-  return ensureAccount(client, demoOperatorEmail, options.operatorPassword, "Operator");
+  const totpSecret = await enrolTotp(client);
+  writePrivateJson(options.stateFile, { totpSecret });
+  return { account: (await client.call("GET", "/api/auth/me", accountResponse)).account, totpSecret };
 }
 
 async function ensurePrices(user: ApiClient, signal: AbortSignal): Promise<void> {
@@ -175,14 +172,14 @@ async function ensureBalance(user: ApiClient, account: Account, options: SeedOpt
 }
 
 /** The key of the last start while it is still active, else a new one. */
-async function ensureKey(user: ApiClient, stateFile: string): Promise<string> {
+async function ensureKey(user: ApiClient, stateFile: string, totpSecret: string): Promise<string> {
   const known = readJsonIfWhole(stateFile, seedState);
   if (known !== undefined) {
     const { keys } = await user.call("GET", "/api/keys", keyList);
     if (keys.some(({ keyId, status }) => keyId === known.keyId && status === "active")) return known.apiKey;
   }
   const { key, secret } = await user.call("POST", "/api/keys", keyCreated, { name: "demo" });
-  writePrivateJson(stateFile, { keyId: key.keyId, apiKey: secret });
+  writePrivateJson(stateFile, { keyId: key.keyId, apiKey: secret, totpSecret });
   return secret;
 }
 

@@ -8,7 +8,7 @@ import {
   type BrowserContextOptions,
   type Page,
 } from "playwright-core";
-import { password } from "../e2e/_browser.ts";
+import { Browser, password } from "../e2e/_browser.ts";
 import { startWorld, type World } from "../e2e/_world.ts";
 
 /**
@@ -79,7 +79,7 @@ export interface Visitor {
   /** A fault that this test brings about itself. */
   allow(fault: RegExp): void;
   open(path: string): Promise<void>;
-  /** By the form; returns the new account's id and leaves the visitor on the overview. */
+  /** By the form and the mailed link; returns the new account's id and leaves the visitor on the overview. */
   signUp(email: string): Promise<AccountId>;
   /** By the form, on the page that is open. */
   signIn(email: string, secret?: string): Promise<void>;
@@ -129,9 +129,16 @@ async function newVisitor(browser: Chromium, origin: string, options: VisitorOpt
     },
     async signUp(email) {
       await page.goto(`${origin}/sign-up`);
+      await page.locator("input[type=email]").waitFor();
+      for (const box of await page.locator("input[type=checkbox]").all()) await box.check();
+      await submit(email, password);
+      await page.getByRole("status").waitFor();
+      const token = await new Browser(origin).mailedToken(email, "/verify");
+      await page.goto(`${origin}/verify#${token}`);
+      await page.locator("input[autocomplete$=password]").fill(password);
       const [answer] = await Promise.all([
-        page.waitForResponse((response) => response.url().endsWith("/api/auth/register")),
-        submit(email, password),
+        page.waitForResponse((response) => response.url().endsWith("/api/auth/verify")),
+        page.locator("button[type=submit]").click(),
       ]);
       const { account } = (await answer.json()) as { account: { accountId: AccountId } };
       await page.waitForURL(`${origin}/`);

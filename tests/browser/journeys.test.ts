@@ -2,6 +2,7 @@ import { parseAmount } from "@codex/kernel";
 import { eventually } from "@codex/testkit";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "@jest/globals";
 import OpenAI from "openai";
+import { Browser } from "../e2e/_browser.ts";
 import { startStage, type Stage, type Visitor } from "./_stage.ts";
 
 // What a customer does with the pages, in a real browser against the whole platform.
@@ -29,6 +30,7 @@ afterEach(async () => {
   expect(faults).toEqual([]);
 });
 
+const focusedTag = (): Promise<string> => visitor.page.evaluate<string>("document.activeElement?.tagName");
 const path = (): string => new URL(visitor.page.url()).pathname;
 const focused = (): Promise<string> =>
   visitor.page.evaluate<string>(
@@ -110,7 +112,7 @@ describe("the session", () => {
     expect(await visitor.status("/api/billing/balance")).toBe(200);
     await page.getByRole("button", { name: "Выйти" }).click();
     await page.waitForURL("**/sign-in");
-    expect(await context.cookies()).toEqual([]);
+    expect((await context.cookies()).map(({ name }) => name)).toEqual(["__Host-cx-device"]);
     visitor.allow(/status of 401 .*\/api\/billing\/balance$/);
     expect(await visitor.status("/api/billing/balance")).toBe(401);
     for (let step = 0; step < 2; step += 1) {
@@ -134,29 +136,30 @@ describe("the session", () => {
     await visitor.sees("Доступно");
   });
 
-  test("given an e-mail that is taken, then sign-up says so", async () => {
-    visitor.allow(/status of 409 .*\/api\/auth\/register$/);
+  test("given an e-mail that is taken, then sign-up says what it says to everybody, and its owner has a mail", async () => {
+    const { page } = visitor;
     const email = newEmail();
     await (await visitorOf(email)).close();
     await visitor.open("/sign-up");
+    await page.locator("input[type=email]").waitFor();
+    for (const box of await page.locator("input[type=checkbox]").all()) await box.check();
     await visitor.signIn(email);
-    await visitor.sees("Аккаунт с таким e-mail уже есть.");
+    await visitor.sees("Мы отправили письмо на этот адрес.");
+    await page.getByRole("link", { name: "письма лежат здесь" }).click();
+    await visitor.sees("У вас уже есть аккаунт");
+    await visitor.sees(email);
   });
 
-  test("is one cookie that scripts cannot read, and storage holds the language only", async () => {
+  test("is one cookie, and the one that knows the browser, which scripts cannot read, and storage holds the language only", async () => {
     const { page, context } = visitor;
     await visitor.signUp(newEmail());
     await visitor.sees("Доступно");
     await page.getByText("EN", { exact: true }).click();
     const cookies = await context.cookies();
-    expect(cookies).toHaveLength(1);
-    expect(cookies[0]).toMatchObject({
-      name: "__Host-cx",
-      httpOnly: true,
-      secure: true,
-      sameSite: "Strict",
-      path: "/",
-    });
+    expect(cookies.map(({ name }) => name).toSorted()).toEqual(["__Host-cx", "__Host-cx-device"]);
+    for (const cookie of cookies) {
+      expect(cookie).toMatchObject({ httpOnly: true, secure: true, sameSite: "Strict", path: "/" });
+    }
     const stored = await page.evaluate(
       "({ cookie: document.cookie, local: { ...localStorage }, session: { ...sessionStorage } })",
     );
@@ -335,8 +338,21 @@ describe("the keyboard alone", () => {
     await press("Tab");
     await page.keyboard.type("Имя");
     await press("Tab");
-    await page.keyboard.type(newEmail());
+    const email = newEmail();
+    await page.keyboard.type(email);
     await press("Tab");
+    await page.keyboard.type("correct horse battery staple");
+    for (const _document of ["terms", "personal-data"]) {
+      await press("Tab");
+      if ((await focusedTag()) === "BUTTON") await press("Tab");
+      await press("Space");
+    }
+    await press("Enter");
+    await visitor.sees("Мы отправили письмо");
+    const token = await new Browser(stage.world.origin).mailedToken(email, "/verify");
+    await visitor.open(`/verify#${token}`);
+    await visitor.sees("Подтверждение адреса");
+    await page.locator("input[autocomplete=current-password]").focus();
     await page.keyboard.type("correct horse battery staple");
     await press("Enter");
     await visitor.sees("Доступно");

@@ -1,4 +1,6 @@
 import { parseAmount, type AccountId } from "@codex/kernel";
+import { eventually } from "@codex/testkit";
+import { Secret, TOTP } from "otpauth";
 
 export interface Answer {
   readonly status: number;
@@ -29,11 +31,37 @@ export class Browser {
     return this.send("PATCH", path, body);
   }
 
-  /** Returns the new account's id. */
+  /** Registers, opens the mailed link and is signed in by it. Returns the new account's id. */
   async register(email: string): Promise<AccountId> {
-    const answer = await this.post("/api/auth/register", { email, password });
-    if (answer.status !== 201) throw new Error(`register refused: ${JSON.stringify(answer.body)}`);
+    const { body: rules } = await this.get("/api/auth/registration");
+    const asked = await this.post("/api/auth/register", { email, password, consents: rules["consents"] });
+    if (asked.status !== 202) throw new Error(`register refused: ${JSON.stringify(asked.body)}`);
+    const token = await this.mailedToken(email, "/verify");
+    const answer = await this.post("/api/auth/verify", { token, password });
+    if (answer.status !== 201) throw new Error(`verify refused: ${JSON.stringify(answer.body)}`);
     return (answer.body as { account: { accountId: AccountId } }).account.accountId;
+  }
+
+  /** The token of the newest mail to this address whose link leads to the page. */
+  async mailedToken(email: string, page: string): Promise<string> {
+    return eventually(
+      async () => {
+        const { body } = await this.get(`/api/auth/mailbox?to=${encodeURIComponent(email)}`);
+        const { mails } = body as { mails: readonly { text: string }[] };
+        const tokens = mails.map(({ text }) => new RegExp(`${page}#([\\w-]{43})`).exec(text)?.[1]);
+        return tokens.find((token) => token !== undefined);
+      },
+      { what: `a mail to ${email}` },
+    );
+  }
+
+  /** An authenticator app: without a second factor an operator has no rights. */
+  async enrolTotp(): Promise<void> {
+    const begun = await this.post("/api/auth/totp");
+    const { secret } = begun.body as { secret: string };
+    const code = new TOTP({ secret: Secret.fromBase32(secret) }).generate();
+    const answer = await this.post("/api/auth/totp/confirm", { code });
+    if (answer.status !== 200) throw new Error(`no second factor: ${JSON.stringify(answer.body)}`);
   }
 
   async signIn(email: string): Promise<void> {

@@ -15,13 +15,46 @@ export const accountRegistered = defineEvent({
   data: z.strictObject({ accountId: idOf("acc"), role, createdAt: instant }),
 });
 
+export const accountBlocked = defineEvent({
+  stream: "EVENTS",
+  type: "account.blocked",
+  version: 1,
+  pattern: "evt.account.blocked.v1.{accountId}",
+  description: "An operator blocked the account, or took the block away. Its browser sessions have ended.",
+  data: z.strictObject({ accountId: idOf("acc"), blocked: z.boolean(), at: instant }),
+});
+
 export const sessionCheck = defineRpc({
   subject: "rpc.auth.session.check.v1",
   description:
     "Is this browser session alive? The row in auth is the truth; the signed cookie is only a cheap first check.",
   timeoutMs: 2_000,
   req: z.strictObject({ sessionId: idOf("ses") }),
-  res: z.strictObject({ sessionId: idOf("ses"), accountId: idOf("acc"), role, expiresAt: instant }),
+  res: z.strictObject({
+    sessionId: idOf("ses"),
+    accountId: idOf("acc"),
+    role,
+    expiresAt: instant,
+    /** When the person behind the session last gave a password or a second factor; absent: not known, as good as never. */
+    authenticatedAt: instant.optional(),
+  }),
+  errors: ["session_ended"],
+});
+
+/** As v1, and how sure we are: for routes that ask for a fresh proof (SEC-24). */
+export const sessionCheckV2 = defineRpc({
+  subject: "rpc.auth.session.check.v2",
+  description: "As v1, with when the person last proved who it is.",
+  timeoutMs: 2_000,
+  req: z.strictObject({ sessionId: idOf("ses") }),
+  res: z.strictObject({
+    sessionId: idOf("ses"),
+    accountId: idOf("acc"),
+    role,
+    expiresAt: instant,
+    /** Password, second factor or passkey. */
+    authenticatedAt: instant,
+  }),
   errors: ["session_ended"],
 });
 

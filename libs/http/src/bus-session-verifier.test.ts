@@ -1,4 +1,4 @@
-import { jwksGet, sessionCheck, type RpcDef } from "@codex/contracts";
+import { jwksGet, sessionCheckV2, type RpcDef } from "@codex/contracts";
 import { newId, ok, refuse, type Result } from "@codex/kernel";
 import { beforeAll, expect, test } from "@jest/globals";
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, SignJWT } from "jose";
@@ -40,25 +40,36 @@ function caller(answers: Record<string, () => unknown>): RpcCaller & { readonly 
   };
 }
 
-const session = { sessionId, accountId, role: "user", expiresAt: "2999-01-01T00:00:00Z" };
+const session = {
+  sessionId,
+  accountId,
+  role: "user",
+  expiresAt: "2999-01-01T00:00:00Z",
+  authenticatedAt: "2026-11-26T00:00:00Z",
+};
 
 test("given a genuine cookie, then keys and session are asked of auth", async () => {
   const bus = caller({
     [jwksGet.subject]: () => ok({ keys: [key] }),
-    [sessionCheck.subject]: () => ok(session),
+    [sessionCheckV2.subject]: () => ok(session),
   });
   const verifier = createBusSessionVerifier(bus, issuer);
-  expect(await verifier.verify(cookie)).toEqual({ accountId, sessionId, role: "user" });
+  expect(await verifier.verify(cookie)).toEqual({
+    accountId,
+    sessionId,
+    role: "user",
+    authenticatedAt: new Date("2026-11-26T00:00:00Z"),
+  });
   expect(bus.asked).toEqual([
     [jwksGet.subject, {}],
-    [sessionCheck.subject, { sessionId }],
+    [sessionCheckV2.subject, { sessionId }],
   ]);
 });
 
 test("given that auth has ended the session, then nobody is signed in", async () => {
   const bus = caller({
     [jwksGet.subject]: () => ok({ keys: [key] }),
-    [sessionCheck.subject]: () => refuse("session_ended", "ended"),
+    [sessionCheckV2.subject]: () => refuse("session_ended", "ended"),
   });
   expect(await createBusSessionVerifier(bus, issuer).verify(cookie)).toBeNull();
 });

@@ -1,4 +1,4 @@
-import { jwksGet, sessionCheck, type RpcDef } from "@codex/contracts";
+import { jwksGet, sessionCheckV2, type RpcDef } from "@codex/contracts";
 import type { Clock, Result } from "@codex/kernel";
 import type { z } from "zod";
 import { appError } from "./error-catalogue.ts";
@@ -22,7 +22,7 @@ export function createBusSessionVerifier(bus: RpcCaller, issuer: string, clock?:
         throw appError("service_unavailable", "Sign-in cannot be checked at the moment. Please try again.");
       return answer.value;
     },
-    check: (sessionId) => bus.call(sessionCheck, { sessionId }),
+    check: (sessionId) => bus.call(sessionCheckV2, { sessionId }),
     ...(clock === undefined ? {} : { clock }),
   });
 }

@@ -48,7 +48,6 @@ test("the codes that the surfaces are built on exist with their statuses' kinds"
     not_found: "not_found",
     conflict: "conflict",
     idempotency_key_reused: "conflict",
-    email_taken: "conflict",
     invalid_credentials: "unauthenticated",
     too_many_attempts: "rate_limited",
     account_frozen: "forbidden",

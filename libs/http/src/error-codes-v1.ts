@@ -36,6 +36,15 @@ export const v1Errors = [
     fix: "Make a new key, or one without an end date.",
   },
   {
+    code: "too_many_unknown_keys",
+    kind: "rate_limited",
+    surfaces: ["v1"],
+    title: "Too many keys that do not exist",
+    cause:
+      "Many keys that do not exist came from the same address within a minute. Keys in use go on working from there.",
+    fix: "Correct the key in the client, and wait for `retry-after` seconds.",
+  },
+  {
     code: "conflicting_credentials",
     kind: "invalid",
     surfaces: ["v1"],

@@ -9,6 +9,7 @@ import { sendContent } from "./media.ts";
 import { renderProblem } from "./render.ts";
 import { type HttpLogger, stateOf } from "./request-state.ts";
 import { guardCodes, needsCsrf, type RateClass, type Reply, type Route } from "./route.ts";
+import { assertRecentAuthentication } from "./step-up.ts";
 import type { Principal, SessionVerifier } from "./session.ts";
 
 export interface RateAsk {
@@ -70,6 +71,7 @@ async function authenticate(
   if (route.auth === "operator" && !(route.roles ?? ["admin"]).includes(principal.role)) {
     throw appError("forbidden", "Your role does not allow this.");
   }
+  if (route.freshProof) assertRecentAuthentication(principal);
   return principal;
 }
 

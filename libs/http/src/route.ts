@@ -74,6 +74,8 @@ interface RouteFacts<A extends AuthClass> {
   /** Operator routes only; without it only `admin`. `user` is never an operator. */
   readonly roles?: readonly Role[];
   readonly owner: OwnerCheck;
+  /** Asks for a proof of who it is that is at most five minutes old, else `reauth_required` (SEC-24). */
+  readonly freshProof?: true;
   /** `credential` also asks for the CSRF header on a public route: signing in is an action of a page. */
   readonly rateClass: RateClass;
   /** The header `Idempotency-Key` is required; the handler keeps and replays the answer. Scope it by the principal. */
@@ -188,6 +190,9 @@ function problemsOf(route: Omit<Route, "run">): string[] {
     problems.push("an owner check needs a principal");
   }
   if (route.idempotent && !isUnsafe(route.method)) problems.push("a GET is idempotent by itself");
+  if (route.freshProof && route.auth !== "session" && route.auth !== "operator") {
+    problems.push("a fresh proof needs a principal");
+  }
   if (route.roles && route.auth !== "operator") problems.push("roles belong to operator routes");
   if (route.roles?.includes("user") || route.roles?.length === 0) problems.push("operator roles must name operators");
   for (const status of Object.keys(route.media ?? {})) {
@@ -260,6 +265,7 @@ export function guardCodes(route: Omit<Route, "run">): string[] {
   if (route.method !== "GET") codes.push("malformed_json", "request_too_large", "unsupported_media_type");
   if (route.auth === "session" || route.auth === "operator") codes.push("session_required");
   if (route.auth === "operator") codes.push("forbidden");
+  if (route.freshProof) codes.push("reauth_required");
   if (needsCsrf(route)) codes.push("csrf_rejected");
   if (route.rateClass !== "none") codes.push("rate_limit_exceeded");
   if (route.request.params) codes.push("not_found");

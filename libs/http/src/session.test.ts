@@ -201,12 +201,12 @@ describe("the keys", () => {
     expect(await verifier.verify(await token({ header: { kid: added.kid }, pair: other, claims }))).not.toBeNull();
   });
 
-  test("given a key that auth no longer publishes, then it is forgotten within ten minutes", async () => {
+  test("given a key that auth no longer publishes, then it is forgotten within a minute", async () => {
     let current = jwks;
     const { verifier, clock } = bench({ fetchJwks: () => Promise.resolve(current) });
     expect(await verifier.verify(await token())).not.toBeNull();
     current = { keys: [] };
-    clock.advance(600_001);
+    clock.advance(50_001);
     expect(await verifier.verify(await token({ claims: { iat: now + 600, exp: now + 900 } }))).toBeNull();
   });
 
@@ -242,8 +242,8 @@ describe("when auth does not answer", () => {
     const { verifier, clock } = bench({ fetchJwks: () => (isDown ? outage() : Promise.resolve(jwks)) });
     await verifier.verify(await token());
     isDown = true;
-    clock.advance(600_001);
-    expect(await verifier.verify(await token({ claims: { iat: now + 600, exp: now + 900 } }))).not.toBeNull();
+    clock.advance(50_001);
+    expect(await verifier.verify(await token({ claims: { iat: now + 40, exp: now + 900 } }))).not.toBeNull();
   });
 
   test("given that the session cannot be asked for, then service_unavailable", async () => {

@@ -16,6 +16,8 @@ export interface Principal {
   readonly accountId: AccountId;
   readonly sessionId: SessionId;
   readonly role: Role;
+  /** When the person last proved who it is, by password, second factor or passkey. Absent: not known, so not recently. */
+  readonly authenticatedAt?: Date | undefined;
 }
 
 export interface SessionVerifier {
@@ -28,6 +30,8 @@ export interface SessionFacts {
   readonly role: Role;
   /** RFC 3339. */
   readonly expiresAt: string;
+  /** RFC 3339. */
+  readonly authenticatedAt?: string | undefined;
 }
 
 export interface SessionVerifierOptions {
@@ -40,8 +44,8 @@ export interface SessionVerifierOptions {
   readonly clock?: Clock;
 }
 
-/** A retired key is forgotten after this at the latest. */
-const jwksAgeMaxMs = 600_000;
+/** A key that auth does not publish any more is forgotten after this at the latest: within a minute (SEC-18). */
+const jwksAgeMaxMs = 50_000;
 const refetchIntervalMs = 30_000;
 /** As long as no key is known, nobody can sign in: ask more often, but still not once a request. */
 const firstFetchIntervalMs = 1_000;
@@ -168,7 +172,9 @@ export function createSessionVerifier(options: SessionVerifierOptions): SessionV
       });
       const isLive = result.ok && Date.parse(result.value.expiresAt) > clock.now().getTime();
       if (!isLive) return null;
-      return { accountId: result.value.accountId, sessionId, role: result.value.role };
+      const { accountId, role, authenticatedAt } = result.value;
+      const proved = authenticatedAt === undefined ? {} : { authenticatedAt: new Date(authenticatedAt) };
+      return { accountId, sessionId, role, ...proved };
     },
   };
 }

@@ -33,6 +33,13 @@ export const principals: Readonly<Record<string, Principal>> = {
   alice: { accountId: newId("acc"), sessionId: newId("ses"), role: "user" },
   bob: { accountId: newId("acc"), sessionId: newId("ses"), role: "user" },
   support: { accountId: newId("acc"), sessionId: newId("ses"), role: "support" },
+  fresh: { accountId: newId("acc"), sessionId: newId("ses"), role: "user", authenticatedAt: new Date() },
+  stale: {
+    accountId: newId("acc"),
+    sessionId: newId("ses"),
+    role: "user",
+    authenticatedAt: new Date(Date.now() - 301_000),
+  },
   admin: { accountId: newId("acc"), sessionId: newId("ses"), role: "admin" },
 };
 

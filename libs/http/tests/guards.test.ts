@@ -372,3 +372,45 @@ describe("the log", () => {
     expect(JSON.stringify(logged.logs)).not.toContain("hunter2");
   });
 });
+
+describe("a fresh proof (SEC-24)", () => {
+  const sensitive = defineRoute({
+    operationId: "show",
+    method: "POST",
+    path: "/api/show",
+    summary: "Something sensitive",
+    auth: "session",
+    owner: "account",
+    freshProof: true,
+    rateClass: "write",
+    bodyLimitBytes: 1_024,
+    logClass: "standard",
+    request: {},
+    responses: { 204: null },
+    errors: [],
+    handler: () => Promise.resolve({ status: 204 }),
+  });
+
+  test.each([
+    ["fresh", 204, ""],
+    ["stale", 401, "reauth_required"],
+    // Not known is not fresh.
+    ["alice", 401, "reauth_required"],
+    ["stranger", 401, "session_required"],
+  ])("given %s, when something sensitive is asked for, then %d %s", async (name, status, code) => {
+    const guarded = await serve([sensitive]);
+    const response = await fetch(`${guarded.url}/api/show`, {
+      method: "POST",
+      headers: { ...fromOurPage, ...cookieOf(name) },
+    });
+    const text = await response.text();
+    await guarded.close();
+    expect([response.status, text === "" ? "" : (JSON.parse(text) as { code: string }).code]).toEqual([status, code]);
+  });
+
+  test("given a route that anybody may call, when it asks for a fresh proof, then it cannot be declared", () => {
+    expect(() =>
+      defineRoute({ ...sensitive, auth: "public", owner: "none", handler: async () => ({ status: 204 }) }),
+    ).toThrow("a fresh proof needs a principal");
+  });
+});

@@ -328,7 +328,7 @@ describe("what a handler must not do", () => {
       throw new Error("connect ECONNREFUSED postgres://app:hunter2@db/x");
     },
     undeclaredCode: () => {
-      throw appError("email_taken", "The address hunter2 is taken.");
+      throw appError("name_taken", "The address hunter2 is taken.");
     },
     wrongKind: () => {
       throw new AppError({ kind: "conflict", code: "service_unavailable", publicMessage: "hunter2" });
@@ -342,7 +342,7 @@ describe("what a handler must not do", () => {
     bodyWhereNone: "body with status 204",
     badCookie: "must begin with __Host-",
     plainError: "ECONNREFUSED",
-    undeclaredCode: "undeclared conflict code email_taken",
+    undeclaredCode: "undeclared conflict code name_taken",
     wrongKind: "undeclared conflict code service_unavailable",
   };
   const routes = Object.entries(answers).map(([operationId, answer]) =>

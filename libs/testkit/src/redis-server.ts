@@ -3,6 +3,7 @@ import path from "node:path";
 import { startChild, stopOrphan, type ChildDeps, type ChildServer } from "./child-server.ts";
 import { converse } from "./probe.ts";
 import type { ServerProgram } from "./programs.ts";
+import { redisUserWords, type RedisUser } from "./server-users.ts";
 
 export interface RedisServerOptions {
   readonly program: ServerProgram;
@@ -15,6 +16,7 @@ export interface RedisServerOptions {
   readonly durable: boolean;
   /** Set: a node of a Redis Cluster, whose nodes talk to each other on this port. */
   readonly clusterBusPort?: number;
+  readonly users?: readonly RedisUser[];
 }
 
 /** One Redis server on 127.0.0.1 with a password. Throws ChildStartError. */
@@ -65,5 +67,5 @@ save ""
 appendonly ${options.durable ? "yes" : "no"}
 maxmemory 256mb
 maxmemory-policy noeviction
-${cluster}`;
+${cluster}${(options.users ?? []).map((user) => `${redisUserWords(user).join(" ")}\n`).join("")}`;
 }

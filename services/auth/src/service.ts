@@ -1,5 +1,5 @@
-import { connectBus, startOutboxRelay } from "@codex/bus";
-import { assertMigrated, openDb, outboxSource } from "@codex/db";
+import { connectBus, startOutboxRelay, type Bus } from "@codex/bus";
+import { assertMigrated, openDb, outboxSource, type Db } from "@codex/db";
 import { createHttpApp, listen } from "@codex/http";
 import { systemClock } from "@codex/kernel";
 import type { RunningService, ServiceContext } from "@codex/runtime";
@@ -8,18 +8,35 @@ import type { AuthPorts } from "./app/ports.ts";
 import { authRpcs } from "./bus/rpc.ts";
 import type { AuthConfig } from "./config.ts";
 import { BcryptPool } from "./crypto/bcrypt-pool.ts";
+import { passkeyCeremonies } from "./crypto/passkeys.ts";
 import { passwordHasher, pepperOf } from "./crypto/password-hasher.ts";
-import { createTokenSigner } from "./crypto/token-signer.ts";
+import { sealerOf } from "./crypto/sealer.ts";
+import { createTokenSigner, type TokenSigner } from "./crypto/token-signer.ts";
+import { totpCodes } from "./crypto/totp.ts";
 import { ownSessions } from "./http/own-sessions.ts";
 import { authRoutes } from "./http/routes.ts";
+import { MailSender } from "./mail/mail-sender.ts";
+import { prepareMail } from "./mail/prepare-mail.ts";
+import { demoTransport, noTransport, readDemoMails, smtpTransport, type MailTransport } from "./mail/transport.ts";
+import { accountActs } from "./store/account-acts.ts";
 import { accountStore } from "./store/account-store.ts";
+import { challengeStore } from "./store/challenge-store.ts";
+import { redisDeviceNames } from "./store/device-names.ts";
+import { factorStore } from "./store/factor-store.ts";
+import { memoryCounters, redisCounters, withFallback } from "./store/failure-counters.ts";
+import { linkStore } from "./store/link-store.ts";
+import { mailStore } from "./store/mail-store.ts";
 import { authMigrations } from "./store/migrations/index.ts";
-import { redisThrottle } from "./store/redis-throttle.ts";
+import { registrationStore } from "./store/registration-store.ts";
 import { authSchema, type AuthTables } from "./store/schema.ts";
 import { sessionStore } from "./store/session-store.ts";
+import { signInThrottle } from "./store/sign-in-throttle.ts";
+import { startSweeper } from "./store/sweep.ts";
+
+type Context = ServiceContext<AuthConfig>;
 
 /** Builds and starts auth; the only file that constructs. */
-export async function start(context: ServiceContext<AuthConfig>): Promise<RunningService> {
+export async function start(context: Context): Promise<RunningService> {
   const { config, scope, logger, health } = context;
   const db = openDb<AuthTables>({ url: config.databaseUrl, schema: authSchema, applicationName: "auth" });
   scope.defer("database", () => db.close());
@@ -33,35 +50,18 @@ export async function start(context: ServiceContext<AuthConfig>): Promise<Runnin
   scope.defer("bus", () => bus.drain());
   health.addCheck("nats", () => bus.ping());
 
-  const pool = new BcryptPool(config.hashThreads);
-  scope.defer("hashing threads", () => pool.close());
-  const previousPepper = config.previousPepper;
-  const oldPeppers = previousPepper === undefined ? [] : [pepperOf(previousPepper.reveal())];
-  const ports: AuthPorts = {
-    accounts: accountStore(db, bus.encode.bind(bus)),
-    sessions: sessionStore(db),
-    hasher: passwordHasher({
-      pool,
-      peppers: [pepperOf(config.pepper.reveal()), ...oldPeppers],
-      cost: config.bcryptCost,
-    }),
-    throttle: redisThrottle(redis, config.throttleKey.reveal()),
-    clock: systemClock,
-  };
-  const previous = config.previousSigningSecret;
-  const signer = await createTokenSigner(
-    [config.signingSecret.reveal(), ...(previous === undefined ? [] : [previous.reveal()])],
-    config.publicOrigin,
-    systemClock,
-  );
+  const ports = buildPorts(context, db, redis, bus);
+  const signer = await buildSigner(config);
   const relay = await startOutboxRelay({ source: outboxSource(db), bus, logger });
   scope.defer("outbox relay", () => relay.stop());
+  const sweeper = startSweeper(db, systemClock, logger);
+  scope.defer("sweeper", () => sweeper.stop());
   const description = "Browser sessions and the public keys that verify them";
   const rpc = await bus.serve({ name: "auth", version: "1.0.0", description }, authRpcs(ports, signer.jwks));
   scope.defer("rpc", () => rpc.stop());
   const { app } = createHttpApp({
     service: "auth",
-    routes: authRoutes(ports, signer),
+    routes: authRoutes(ports, signer, (to) => readDemoMails(db, to)),
     sessions: ownSessions(ports, signer),
     logger,
     publicOrigin: config.publicOrigin,
@@ -73,8 +73,86 @@ export async function start(context: ServiceContext<AuthConfig>): Promise<Runnin
   return { httpPort: server.port, httpUrl: `http://${config.common.httpHost}:${server.port}` };
 }
 
+function buildPorts(context: Context, db: Db<AuthTables>, redis: Redis, bus: Bus): AuthPorts {
+  const { config, scope } = context;
+  const pool = new BcryptPool(config.hashThreads);
+  scope.defer("hashing threads", () => pool.close());
+  const { previousPepper, previousDataKey } = config;
+  const throttleKey = config.throttleKey.reveal();
+  const dataKeys = [config.dataKey.reveal(), ...(previousDataKey === undefined ? [] : [previousDataKey.reveal()])];
+  const counters = withFallback(redisCounters(redis, systemClock), memoryCounters(systemClock));
+  const encode = bus.encode.bind(bus);
+  const mails = mailStore(db, () => sender.wake());
+  const ports: AuthPorts = {
+    accounts: accountStore(db, encode),
+    sessions: sessionStore(db),
+    registrations: registrationStore(db, () => sender.wake()),
+    links: linkStore(db),
+    mails,
+    devices: redisDeviceNames(redis, throttleKey),
+    hasher: passwordHasher({
+      pool,
+      peppers: [
+        pepperOf(config.pepper.reveal()),
+        ...(previousPepper === undefined ? [] : [pepperOf(previousPepper.reveal())]),
+      ],
+      cost: config.bcryptCost,
+    }),
+    throttle: signInThrottle(redis, counters, {
+      keySecret: throttleKey,
+      mailsPerNetworkPerHour: config.mailsPerNetworkPerHour,
+    }),
+    factors: factorStore(db, sealerOf(dataKeys as [string, ...string[]])),
+    challenges: challengeStore(db),
+    passkeys: passkeyCeremonies(config.publicOrigin),
+    totp: totpCodes,
+    acts: accountActs(db, encode),
+    rules: {
+      registration: config.registration,
+      passwordCharactersMin: config.passwordCharactersMin,
+      consents: config.consents,
+      demoMailbox: config.mail.kind === "mailbox",
+    },
+    clock: systemClock,
+  };
+  const sender = startMailSender(context, db, ports, mails);
+  return ports;
+}
+
+function startMailSender(
+  { config, scope, logger }: Context,
+  db: Db<AuthTables>,
+  ports: AuthPorts,
+  store: ReturnType<typeof mailStore>,
+): MailSender {
+  const transport = transportOf(config, db);
+  scope.defer("mail transport", () => transport.close());
+  if (config.mail.kind === "off") logger.warn("mails go nowhere: AUTH_MAIL is off");
+  const prepare = prepareMail.bind(undefined, ports, new URL(config.publicOrigin).origin);
+  const sender = new MailSender({ store, transport, prepare, clock: systemClock, logger });
+  sender.start();
+  scope.defer("mail sender", () => sender.stop());
+  return sender;
+}
+
+function transportOf({ mail }: AuthConfig, db: Db<AuthTables>): MailTransport {
+  switch (mail.kind) {
+    case "smtp":
+      return smtpTransport(mail.url, mail.from);
+    case "mailbox":
+      return demoTransport(db, systemClock);
+    case "off":
+      return noTransport;
+  }
+}
+
+function buildSigner(config: AuthConfig): Promise<TokenSigner> {
+  const others = [config.previousSigningSecret, config.nextSigningSecret].flatMap((secret) => secret?.reveal() ?? []);
+  return createTokenSigner([config.signingSecret.reveal(), ...others], config.publicOrigin, systemClock);
+}
+
 /** Commands fail fast and the throttle counts in memory meanwhile; signing in never waits for Redis. */
-function openRedis({ config, scope, logger }: ServiceContext<AuthConfig>): Redis {
+function openRedis({ config, scope, logger }: Context): Redis {
   const redis = new Redis(config.redisUrl, {
     commandTimeout: 250,
     connectTimeout: 1_000,

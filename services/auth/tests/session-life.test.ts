@@ -40,10 +40,10 @@ async function begin(role: SessionRole): Promise<Life> {
   const account = { id: idToUuid(accountId), email: `${accountId}@example.org`, name: null, role };
   await db.kysely
     .insertInto("account")
-    .values({ ...account, password_hash: "none", created_at: clock.now() })
+    .values({ ...account, password_hash: "none", created_at: clock.now(), language: "ru", blocked_at: null })
     .execute();
   const ports = { sessions: sessionStore(db), clock };
-  const sessionId = await beginSession(ports, accountId);
+  const sessionId = await beginSession(ports, accountId, "password");
   return {
     clock,
     sessionId,

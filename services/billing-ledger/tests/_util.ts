@@ -7,7 +7,7 @@ import {
   jwksGet,
   leaseGrant,
   priceUsage,
-  sessionCheck,
+  sessionCheckV2,
   tokensOnly,
   usageEnvelope,
   usagePartitionOf,
@@ -85,13 +85,14 @@ async function startAuth(bus: Bus): Promise<AuthStandIn & { stop(): Promise<void
     rpcHandler(jwksGet, async () =>
       ok({ keys: [{ kty: "OKP", crv: "Ed25519", x: jwk.x ?? "", kid, alg: "EdDSA", use: "sig" }] }),
     ),
-    rpcHandler(sessionCheck, async ({ req }) => {
+    rpcHandler(sessionCheckV2, async ({ req }) => {
       const session = sessions.get(req.sessionId);
       if (!session) return refuse("session_ended", "ended");
       return ok({
         sessionId: req.sessionId,
         ...session,
         expiresAt: new Date(Date.now() + 600_000).toISOString(),
+        authenticatedAt: new Date().toISOString(),
       });
     }),
   ]);

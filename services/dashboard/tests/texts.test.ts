@@ -1,4 +1,4 @@
-import { keyStatus, tokenClasses, usageStatus } from "@codex/contracts";
+import { accountAction, keyStatus, tokenClasses, usageStatus } from "@codex/contracts";
 import { errorCatalogue } from "@codex/http";
 import { describe, expect, test } from "@jest/globals";
 import { globSync, readFileSync } from "node:fs";
@@ -17,6 +17,9 @@ const template = new RegExp(`\`((?:${namespaces})(?:\\.\\w+)*)\\.\\$\\{`, "g");
 
 /** Whose keys come from elsewhere, and from where. */
 const closedSets: Readonly<Record<string, readonly string[]>> = {
+  act: accountAction.options,
+  // The documents of the default settings, and what stands for any other.
+  consent: ["terms", "personal_data", "other"],
   "keys.state": keyStatus.options,
   "usage.status": usageStatus.options,
   "usage.tokenClass": [...tokenClasses, "image", "audio", "request"],

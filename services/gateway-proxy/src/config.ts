@@ -16,6 +16,7 @@ export interface GatewayConfig {
   readonly spoolBytesMax: number;
   readonly spoolAgeMaxMs: number;
   readonly keyCacheBoundMs: number;
+  readonly unknownKeysPerMinute: number;
   /** Of one key, and of all keys of an account; the owner may set less for a key. */
   readonly limits: Readonly<Record<LimitScope, Limits>>;
   readonly slotLeaseMs: number;
@@ -63,6 +64,9 @@ export const gatewayConfig = defineConfig({
     GATEWAY_KEY_CACHE_BOUND_MS: env
       .integer({ min: 500, max: 60_000, default: 5_000 })
       .describe("Age at which a cached key is not believed any more, even if its revocation was lost"),
+    GATEWAY_UNKNOWN_KEYS_PER_MINUTE: env
+      .integer({ min: 1, max: 1_000_000, default: 60 })
+      .describe("Keys that do not exist which one address may have looked up in a minute, by each worker"),
     GATEWAY_REQUESTS_PER_MINUTE: env
       .integer({ min: 1, max: 1_000_000, default: 600 })
       .describe("Requests a minute a key may send"),
@@ -123,6 +127,7 @@ export const gatewayConfig = defineConfig({
     spoolBytesMax: values.GATEWAY_SPOOL_MAX_BYTES,
     spoolAgeMaxMs: values.GATEWAY_SPOOL_MAX_AGE_MS,
     keyCacheBoundMs: values.GATEWAY_KEY_CACHE_BOUND_MS,
+    unknownKeysPerMinute: values.GATEWAY_UNKNOWN_KEYS_PER_MINUTE,
     limits: {
       key: {
         requestsPerMinute: values.GATEWAY_REQUESTS_PER_MINUTE,

@@ -1,5 +1,5 @@
 import { newId, ok, refuse, type AccountId, type Result, type SessionId } from "@codex/kernel";
-import { seenEveryMs, sessionEndsAt } from "../domain/session-rules.ts";
+import { effectiveRole, seenEveryMs, sessionEndsAt, type SessionFactor } from "../domain/session-rules.ts";
 import type { AuthPorts, StoredSession } from "./ports.ts";
 
 export interface LiveSession extends StoredSession {
@@ -9,13 +9,28 @@ export interface LiveSession extends StoredSession {
 type SessionPorts = Pick<AuthPorts, "sessions" | "clock">;
 
 /** A new session with a new id, at each sign-in (no fixation, SEC-20). */
-export async function beginSession(ports: SessionPorts, accountId: AccountId): Promise<SessionId> {
+export async function beginSession(
+  ports: SessionPorts,
+  accountId: AccountId,
+  factor: SessionFactor,
+): Promise<SessionId> {
   const sessionId = newId("ses");
-  await ports.sessions.create(sessionId, accountId, ports.clock.now());
+  await ports.sessions.create({ sessionId, accountId, factor, now: ports.clock.now() });
   return sessionId;
 }
 
-/** The session, if it lives; keeps it alive. */
+/** Ends every session of the account and begins one in the place of the caller's: after a change of what protects it. */
+export async function replaceSessions(
+  ports: SessionPorts,
+  accountId: AccountId,
+  factor: SessionFactor,
+): Promise<SessionId> {
+  const sessionId = newId("ses");
+  await ports.sessions.replaceAll({ sessionId, accountId, factor, now: ports.clock.now() });
+  return sessionId;
+}
+
+/** The session, if it lives, with the role that it may use; keeps it alive. */
 export async function checkSession(
   ports: SessionPorts,
   sessionId: SessionId,
@@ -23,13 +38,21 @@ export async function checkSession(
   const session = await ports.sessions.find(sessionId);
   const now = ports.clock.now();
   if (!session || sessionEndsAt(session) <= now) return refuse("session_ended", "the session has ended");
+  const role = effectiveRole(session.role, session.factor);
   if (now.getTime() - session.lastSeenAt.getTime() < seenEveryMs)
-    return ok({ ...session, expiresAt: sessionEndsAt(session) });
+    return ok({ ...session, role, expiresAt: sessionEndsAt(session) });
   await ports.sessions.seen(sessionId, now);
-  return ok({ ...session, expiresAt: sessionEndsAt({ ...session, lastSeenAt: now }) });
+  return ok({ ...session, role, expiresAt: sessionEndsAt({ ...session, lastSeenAt: now }) });
 }
 
 /** Idempotent. */
 export async function endSession(ports: SessionPorts, sessionId: SessionId): Promise<void> {
   await ports.sessions.end(sessionId, ports.clock.now());
+}
+
+/** Live sessions, newest first. */
+export async function listSessions(ports: SessionPorts, accountId: AccountId): Promise<readonly StoredSession[]> {
+  const now = ports.clock.now();
+  const sessions = await ports.sessions.listOf(accountId, now);
+  return sessions.filter((session) => sessionEndsAt(session) > now);
 }

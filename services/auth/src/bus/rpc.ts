@@ -1,5 +1,5 @@
 import { rpcHandler, type RpcHandler } from "@codex/bus";
-import { jwksGet, sessionCheck } from "@codex/contracts";
+import { jwksGet, sessionCheck, sessionCheckV2 } from "@codex/contracts";
 import { ok } from "@codex/kernel";
 import type { AuthPorts } from "../app/ports.ts";
 import { checkSession } from "../app/sessions.ts";
@@ -13,6 +13,18 @@ export function authRpcs(ports: AuthPorts, jwks: readonly PublicJwk[]): readonly
       if (!session.ok) return session;
       const { sessionId, accountId, role, expiresAt } = session.value;
       return ok({ sessionId, accountId, role, expiresAt: expiresAt.toISOString() });
+    }),
+    rpcHandler(sessionCheckV2, async ({ req }) => {
+      const session = await checkSession(ports, req.sessionId);
+      if (!session.ok) return session;
+      const { sessionId, accountId, role, expiresAt, authenticatedAt } = session.value;
+      return ok({
+        sessionId,
+        accountId,
+        role,
+        expiresAt: expiresAt.toISOString(),
+        authenticatedAt: authenticatedAt.toISOString(),
+      });
     }),
     rpcHandler(jwksGet, () => Promise.resolve(ok({ keys: [...jwks] }))),
   ];

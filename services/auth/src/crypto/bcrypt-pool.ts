@@ -5,11 +5,12 @@ import type { BcryptAnswer, BcryptTask } from "./bcrypt-worker.ts";
 /** A task without its number; the pool gives it one. */
 type Ask =
   | { readonly kind: "hash"; readonly input: string; readonly cost: number }
-  | { readonly kind: "verify"; readonly input: string; readonly hash: string };
+  | { readonly kind: "verify"; readonly input: string; readonly hash: string }
+  | { readonly kind: "strength"; readonly input: string; readonly words: readonly string[] };
 
 interface Job {
   readonly ask: Ask;
-  readonly resolve: (value: string | boolean) => void;
+  readonly resolve: (value: string | boolean | number) => void;
   readonly reject: (error: unknown) => void;
 }
 
@@ -37,7 +38,7 @@ export class BcryptPool {
   }
 
   /** Rejects with AppError `overloaded` when {@link waitingMax} tasks wait already. */
-  run(ask: Ask): Promise<string | boolean> {
+  run(ask: Ask): Promise<string | boolean | number> {
     if (this.closed) return Promise.reject(new Error("the pool is closed"));
     if (this.waiting.length >= waitingMax) {
       return Promise.reject(

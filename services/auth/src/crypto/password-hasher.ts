@@ -62,6 +62,9 @@ export function passwordHasher({ pool, peppers, cost }: HasherOptions): Password
       }
       return (await pool.run({ kind: "verify", input: prehash(password, pepper), hash: known[2] ?? "" })) === true;
     },
+    async strength(password, words) {
+      return Number(await pool.run({ kind: "strength", input: password, words }));
+    },
     needsUpgrade(hash) {
       const known = formPattern.exec(hash);
       return !known || known[1] !== current.id || Number.parseInt(known[3] ?? "0", 10) < cost;

@@ -53,7 +53,10 @@ async function derivePair(secret: string): Promise<Pair> {
   return { privateKey, publicKey, jwk: { kty: "OKP", crv: "Ed25519", x, kid, alg: "EdDSA", use: "sig" } };
 }
 
-/** `secrets[0]` signs; the others are still published and accepted, so that the key can be changed without signing anybody out. */
+/**
+ * `secrets[0]` signs. The others are published and accepted too: the one before, so that nobody is signed out by a change,
+ * and the one after, so that every reader and every replica knows it before the first token is signed with it (SEC-18).
+ */
 export async function createTokenSigner(
   secrets: readonly [string, ...string[]],
   issuer: string,

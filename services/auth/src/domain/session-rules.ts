@@ -8,6 +8,16 @@
  */
 
 export type SessionRole = "user" | "support" | "finance" | "admin";
+/** How the person proved who it is; a passkey with user verification is two factors by itself. */
+export type SessionFactor = "password" | "second_factor" | "passkey";
+
+/** An operator has the rights of one only in a session with a second factor (SEC-25); until then it is a user's. */
+export function effectiveRole(role: SessionRole, factor: SessionFactor): SessionRole {
+  return factor === "password" ? "user" : role;
+}
+
+/** Sensitive actions ask for a proof that is not older than this (SEC-24). */
+export const proofAgeMaxMs = 5 * 60_000;
 
 export interface SessionLife {
   readonly idleMs: number;

@@ -2,28 +2,23 @@ import type { Bus } from "@codex/bus";
 import { accountRegistered } from "@codex/contracts";
 import { insertOutbox, isUniqueViolation, type Db } from "@codex/db";
 import { idToUuid, newId, uuidToId } from "@codex/kernel";
-import { sql, type Selectable } from "kysely";
+import type { Selectable } from "kysely";
 import type { AccountStore, StoredAccount } from "../app/ports.ts";
+import { insertMails } from "./mail-store.ts";
 import type { AccountTable, AuthTables } from "./schema.ts";
 
 /** `encode` is the bus's: the event that leaves with the row is made by the contract. */
 export function accountStore(db: Db<AuthTables>, encode: Bus["encode"]): AccountStore {
   return {
-    async create(account) {
+    async create(account, consents = []) {
       const { accountId, role, createdAt } = account;
       try {
         await db.transaction(async (trx) => {
-          await trx
-            .insertInto("account")
-            .values({
-              id: idToUuid(accountId),
-              email: account.email,
-              name: account.name,
-              role,
-              password_hash: account.passwordHash,
-              created_at: createdAt,
-            })
-            .execute();
+          await trx.insertInto("account").values(toDbAccount(account)).execute();
+          if (consents.length > 0) {
+            const agreed = consents.map((consent) => ({ ...consent, account_id: idToUuid(accountId), at: createdAt }));
+            await trx.insertInto("consent").values(agreed).execute();
+          }
           const data = { accountId, role, createdAt: createdAt.toISOString() };
           await insertOutbox(trx, [encode(accountRegistered, { id: newId("evt"), params: { accountId }, data })]);
         });
@@ -54,23 +49,66 @@ export function accountStore(db: Db<AuthTables>, encode: Bus["encode"]): Account
         .where("password_hash", "=", from)
         .execute();
     },
-    setRole: (email, role) =>
+    ...changes(db),
+    async consents(accountId) {
+      const rows = await db.kysely
+        .selectFrom("consent")
+        .select(["document", "version", "at"])
+        .where("account_id", "=", idToUuid(accountId))
+        .orderBy("at", "desc")
+        .orderBy("document")
+        .execute();
+      return rows;
+    },
+  };
+}
+
+function changes(db: Db<AuthTables>): Pick<AccountStore, "changePassword" | "setProfile" | "changeEmail"> {
+  return {
+    changePassword: (accountId, hash, now, mails) =>
       db.transaction(async (trx) => {
-        const row = await trx
-          .updateTable("account")
-          .set({ role })
-          .where("email", "=", email)
-          .returning("id")
-          .executeTakeFirst();
-        if (!row) return false;
+        const id = idToUuid(accountId);
+        await trx.updateTable("account").set({ password_hash: hash }).where("id", "=", id).execute();
         await trx
           .updateTable("session")
-          .set({ ended_at: sql`now()` })
-          .where("account_id", "=", row.id)
+          .set({ ended_at: now })
+          .where("account_id", "=", id)
           .where("ended_at", "is", null)
           .execute();
-        return true;
+        await trx.deleteFrom("link").where("account_id", "=", id).execute();
+        await trx.deleteFrom("challenge").where("account_id", "=", id).execute();
+        await insertMails(trx, mails, now);
       }),
+    async setProfile(accountId, change) {
+      if (change.name === undefined && change.language === undefined) return;
+      await db.kysely.updateTable("account").set(change).where("id", "=", idToUuid(accountId)).execute();
+    },
+    async changeEmail(accountId, email, mails) {
+      try {
+        await db.transaction(async (trx) => {
+          await trx.updateTable("account").set({ email }).where("id", "=", idToUuid(accountId)).execute();
+          await trx.deleteFrom("link").where("account_id", "=", idToUuid(accountId)).execute();
+          await insertMails(trx, mails, new Date());
+        });
+        return true;
+      } catch (error) {
+        if (isUniqueViolation(error, "account_email_key")) return false;
+        throw error;
+      }
+    },
+  };
+}
+
+function toDbAccount(account: StoredAccount): Selectable<AccountTable> {
+  return {
+    id: idToUuid(account.accountId),
+    email: account.email,
+    name: account.name,
+    role: account.role,
+    password_hash: account.passwordHash,
+    created_at: account.createdAt,
+    language: account.language,
+    blocked_at: account.blockedAt,
   };
 }
 
@@ -82,5 +120,7 @@ function fromDbAccount(row: Selectable<AccountTable>): StoredAccount {
     role: row.role,
     passwordHash: row.password_hash,
     createdAt: row.created_at,
+    language: row.language,
+    blockedAt: row.blocked_at,
   };
 }

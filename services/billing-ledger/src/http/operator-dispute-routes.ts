@@ -7,6 +7,7 @@ import {
   disputeResolveResult,
   idOf,
   operatorDisputeDetail,
+  rolesWith,
   type operatorDispute,
 } from "@codex/contracts";
 import { defineRoute, notFound, type Route } from "@codex/http";
@@ -47,7 +48,7 @@ export interface OperatorDisputeDeps extends Pick<DisputeRouteDeps, "disputes"> 
 }
 
 const operator = { auth: "operator", owner: "none", logClass: "standard" } as const;
-const support = { ...operator, roles: ["support", "finance", "admin"] } as const;
+const support = { ...operator, roles: rolesWith("disputes.handle") } as const;
 const read = { ...support, method: "GET", rateClass: "read", bodyLimitBytes: 0 } as const;
 const write = { method: "POST", rateClass: "write", bodyLimitBytes: 16_384, idempotent: true } as const;
 const params = z.strictObject({ disputeId: idOf("dsp") });
@@ -158,7 +159,7 @@ function resolveRoute(deps: OperatorDisputeDeps): Route {
   return defineRoute({
     ...operator,
     ...write,
-    roles: ["finance", "admin"],
+    roles: rolesWith("disputes.resolve"),
     operationId: "resolveDispute",
     path: `${path}/:disputeId/resolve`,
     summary: "Give money back, or reject; a refund above the limit waits for a second operator",

@@ -11,6 +11,7 @@ import {
   proposalQuery,
   refundBody,
   refundResult,
+  rolesWith,
 } from "@codex/contracts";
 import { defineRoute, type Route } from "@codex/http";
 import type { AccountId, MicroTokens, ProposalId } from "@codex/kernel";
@@ -46,7 +47,7 @@ export interface OperatorMoneyDeps {
 }
 
 /** Of everything that moves money. */
-const moneyRoles = ["finance", "admin"] as const;
+const moneyRoles = rolesWith("money.move");
 const operator = { auth: "operator", roles: moneyRoles, owner: "none", logClass: "standard" } as const;
 const read = { ...operator, method: "GET", rateClass: "read", bodyLimitBytes: 0 } as const;
 const write = { ...operator, method: "POST", rateClass: "write", bodyLimitBytes: 16_384 } as const;

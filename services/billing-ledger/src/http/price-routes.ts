@@ -12,6 +12,7 @@ import {
   priceVersionList,
   priceVersionMade,
   priceVersionQuery,
+  rolesWith,
   type PriceFile,
 } from "@codex/contracts";
 import { appError, bodyLimitBytesMax, defineRoute, notFound, type Route } from "@codex/http";
@@ -34,12 +35,12 @@ export interface PriceRouteDeps {
 const operator = { auth: "operator", owner: "none", logClass: "standard" } as const;
 const read = {
   ...operator,
-  roles: ["support", "finance", "admin"],
+  roles: rolesWith("prices.read"),
   method: "GET",
   rateClass: "read",
   bodyLimitBytes: 0,
 } as const;
-const write = { ...operator, roles: ["finance", "admin"], method: "POST", rateClass: "write" } as const;
+const write = { ...operator, roles: rolesWith("prices.write"), method: "POST", rateClass: "write" } as const;
 
 const versionPath = z.strictObject({ version: idOf("prc") });
 

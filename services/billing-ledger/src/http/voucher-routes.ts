@@ -7,6 +7,7 @@ import {
   voucherBatchMicroTokensMax,
   voucherBatchQuery,
   voucherBatchResponse,
+  rolesWith,
   voucherRedeemBody,
   voucherRedeemed,
   voucherRevokeBody,
@@ -39,7 +40,7 @@ export interface VoucherRouteDeps {
 
 const operator = {
   auth: "operator",
-  roles: ["admin", "finance"],
+  roles: rolesWith("vouchers.manage"),
   owner: "none",
   logClass: "standard",
 } as const;

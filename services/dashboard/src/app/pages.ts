@@ -3,6 +3,7 @@ export const pages = [
   { path: "/", text: "nav.home" },
   { path: "/keys", text: "nav.keys" },
   { path: "/usage", text: "nav.usage" },
+  { path: "/security", text: "nav.security" },
 ] as const;
 
 export type PagePath = (typeof pages)[number]["path"];

@@ -53,6 +53,11 @@ const routeTree = root.addChildren([
       path: "/usage",
       component: lazyRouteComponent(() => import("../features/usage/components/usage-page.tsx"), "UsagePage"),
     }),
+    createRoute({
+      getParentRoute: () => signedIn,
+      path: "/security",
+      component: lazyRouteComponent(() => import("../features/security/components/security-page.tsx"), "SecurityPage"),
+    }),
   ]),
   createRoute({
     getParentRoute: () => root,
@@ -65,6 +70,36 @@ const routeTree = root.addChildren([
     path: "/sign-up",
     validateSearch: nextPage,
     component: lazyRouteComponent(() => import("./credentials-pages.tsx"), "SignUpPage"),
+  }),
+  createRoute({
+    getParentRoute: () => root,
+    path: "/verify",
+    component: lazyRouteComponent(() => import("./credentials-pages.tsx"), "VerifyPage"),
+  }),
+  createRoute({
+    getParentRoute: () => root,
+    path: "/reset",
+    component: lazyRouteComponent(() => import("./credentials-pages.tsx"), "ResetPage"),
+  }),
+  createRoute({
+    getParentRoute: () => root,
+    path: "/sign-in-link",
+    component: lazyRouteComponent(() => import("./credentials-pages.tsx"), "SignInLinkPage"),
+  }),
+  createRoute({
+    getParentRoute: () => root,
+    path: "/email",
+    component: lazyRouteComponent(() => import("./credentials-pages.tsx"), "ConfirmEmailPage"),
+  }),
+  createRoute({
+    getParentRoute: () => root,
+    path: "/mailbox",
+    component: lazyRouteComponent(() => import("./credentials-pages.tsx"), "MailboxPage"),
+  }),
+  createRoute({
+    getParentRoute: () => root,
+    path: "/first-operator",
+    component: lazyRouteComponent(() => import("./credentials-pages.tsx"), "FirstOperatorPage"),
   }),
 ]);
 

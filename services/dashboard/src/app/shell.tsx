@@ -1,4 +1,4 @@
-import { AppShell, Box, Burger, Button, Group, NavLink, Text } from "@mantine/core";
+import { Alert, Anchor, AppShell, Box, Burger, Button, Group, NavLink, Text } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import { useQuery } from "@tanstack/react-query";
 import { Link, Outlet, useLocation, useNavigate } from "@tanstack/react-router";
@@ -59,6 +59,13 @@ export function SignedInShell(): ReactNode {
       <AppShell.Main id="content" tabIndex={-1}>
         <Box maw={1200}>
           {signOut.error && <ErrorBlock error={signOut.error} />}
+          {account?.secondFactorDue === true && (
+            <Alert color="yellow" variant="light" role="status" mb="md">
+              <Anchor component={Link} to="/security">
+                {t("nav.secondFactorDue")}
+              </Anchor>
+            </Alert>
+          )}
           <Outlet />
         </Box>
       </AppShell.Main>

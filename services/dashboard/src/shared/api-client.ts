@@ -19,7 +19,7 @@ export class ApiError extends Error {
 }
 
 interface Ask<S extends z.ZodType> {
-  readonly method: "GET" | "POST";
+  readonly method: "GET" | "POST" | "PATCH" | "DELETE";
   readonly path: string;
   readonly body?: unknown;
   /** The answer's schema; absent for 204. */

@@ -1,4 +1,5 @@
 import { outboxMigration, type Migration } from "@codex/db";
+import { accountSecurity } from "./20261126T0300-account-security.ts";
 
 /** Every migration, oldest first. A file that has been merged is never edited; a mistake is corrected by the next one. */
 export const authMigrations: readonly Migration[] = [
@@ -24,4 +25,5 @@ export const authMigrations: readonly Migration[] = [
     `,
   },
   outboxMigration("20261123T1301_create_outbox"),
+  { name: "20261126T0300_account_security", up: accountSecurity, additive: true },
 ];

@@ -1,3 +1,4 @@
+import { rolesWith } from "@codex/contracts";
 import type { Result } from "@codex/kernel";
 import { appError, notFound } from "@codex/http";
 import type { StoredChannel } from "../../app/ports.ts";
@@ -5,7 +6,7 @@ import { toApiChannel } from "./convert.ts";
 
 export const operatorsOnly = {
   auth: "operator",
-  roles: ["admin"],
+  roles: rolesWith("channels.manage"),
   owner: "none",
   logClass: "standard",
 } as const;

@@ -8,13 +8,14 @@ import { limitExceeded } from "../../app/limit-errors.ts";
 import type { Taken } from "../../app/request-limiter.ts";
 import { realtimeRoute, ResponseFunds, type FundsPorts, type RealtimeOffer } from "../../app/response-funds.ts";
 import { unsupported, invalid } from "../../domain/fields.ts";
+import { clientNameOf } from "../../domain/client-name.ts";
 import { ConversationBound } from "../../domain/realtime/conversation-bound.ts";
 import { speaks } from "../../upstream/kinds/index.ts";
 import type { GatewayParts, RequestFacts } from "../v1/context.ts";
 import { readWebSocketKey } from "../v1/credentials.ts";
 import { renderError } from "../v1/errors.ts";
 import { overloaded } from "../v1/forward.ts";
-import { checkAddress, starting } from "../v1/router.ts";
+import { checkAddress, clientAddressOf, starting } from "../v1/router.ts";
 import { endSocket, realtimePath, refuseWebSocket } from "../v1/upgrade.ts";
 import { openUpstream, type UpstreamSession } from "./open-upstream.ts";
 import { RealtimeSession } from "./session.ts";
@@ -37,6 +38,8 @@ const messageBytesMax = 4_194_304;
 /** What was taken for a session before its handshake. */
 interface Admitted {
   readonly apiKey: string;
+  /** The client's. */
+  readonly address: string;
   readonly key: ResolvedKey;
   readonly offer: RealtimeOffer;
   readonly conversation: ConversationBound;
@@ -156,10 +159,12 @@ export class RealtimeSessions {
     if (!parts.catalogue.priced) throw starting();
     if (this.closing || this.work.size >= this.options.sessionsMax) throw overloaded();
     const apiKey = readWebSocketKey(req);
-    const key = await parts.keys.authenticate(apiKey);
+    const address = clientAddressOf(parts, req);
+    const key = await parts.keys.authenticate(apiKey, () => address);
     facts.accountId = key.accountId;
     facts.keyId = key.keyId;
     checkAddress(parts, req, key);
+    parts.keyUses.add(key.keyId, () => clientNameOf(req.headers["user-agent"]));
     const limited = parts.limiter.limitedOf(key);
     const known = parts.limiter.known(limited);
     if (known?.refusal) throw limitExceeded(limited, known.refusal);
@@ -172,7 +177,7 @@ export class RealtimeSessions {
       if (parts.spool().full) throw overloaded();
       const conversation = new ConversationBound(Math.max(offer.price.contextTokens, offer.sound.contextTokens));
       const standing = await ResponseFunds.admit(this.funds, offer, key, conversation);
-      return { apiKey, key, offer, conversation, standing, slot };
+      return { apiKey, address, key, offer, conversation, standing, slot };
     } catch (error) {
       slot.end(0);
       throw error;
@@ -203,7 +208,7 @@ export class RealtimeSessions {
   private async run(
     client: WebSocket,
     upstream: UpstreamSession,
-    { apiKey, offer, conversation, standing }: Admitted,
+    { apiKey, address, offer, conversation, standing }: Admitted,
     requestId: RequestId,
   ): ReturnType<() => RealtimeSession["ended"]> {
     const { keys, logger } = this.parts;
@@ -217,7 +222,7 @@ export class RealtimeSessions {
       conversation,
       standing,
       funds: this.funds,
-      authenticate: () => keys.authenticate(apiKey),
+      authenticate: () => keys.authenticate(apiKey, () => address),
       keyRevoked: () => keys.isRevoked(keyHash),
       onDefect: (error) => logger.error("realtime session failed", { requestId, error }),
       idleMs: this.options.idleMs,

@@ -1,0 +1,66 @@
+import * as z from "zod";
+import { role } from "../auth.ts";
+import { idOf, instant } from "../codecs.ts";
+import { emailField, language } from "./auth.ts";
+
+/** What operators see and do about accounts, under /api/auth/operator. No secret is in any answer. */
+
+export const operatedAccount = z.strictObject({
+  accountId: idOf("acc"),
+  email: z.string(),
+  name: z.string().nullable(),
+  role,
+  createdAt: instant,
+  blockedAt: instant.nullable(),
+  secondFactor: z.boolean(),
+  liveSessions: z.number().int(),
+});
+export type OperatedAccount = z.infer<typeof operatedAccount>;
+export const operatedAccountResponse = z.strictObject({ account: operatedAccount });
+/** Oldest first. */
+export const operatedAccountList = z.strictObject({
+  accounts: z.array(operatedAccount),
+  nextCursor: z.string().nullable(),
+});
+export const accountQuery = z.strictObject({
+  /** An id, or the beginning of an address. */
+  search: z.string().trim().min(1).max(254).optional(),
+  limit: z.coerce.number().int().min(1).max(100).default(50),
+  cursor: z.string().max(200).optional(),
+});
+export const accountActReason = z.string().trim().min(3).max(500);
+export const accountActBody = z.strictObject({ reason: accountActReason });
+export const roleBody = z.strictObject({ role, reason: accountActReason });
+export const invitationBody = z.strictObject({ email: emailField, language: language.optional() });
+
+/** What an operator can have done. */
+export const accountAction = z.enum([
+  "account_viewed",
+  "accounts_searched",
+  "account_blocked",
+  "account_unblocked",
+  "sessions_ended",
+  "role_set",
+  "account_invited",
+  "first_operator_made",
+]);
+export type AccountAction = z.infer<typeof accountAction>;
+
+/** One line of the audit log of accounts. `hash` covers the line and the hash before it (SEC-147). */
+export const auditAct = z.strictObject({
+  actId: idOf("act"),
+  seq: z.string(),
+  /** Null: the machine's own command line. */
+  actorId: idOf("acc").nullable(),
+  action: accountAction,
+  accountId: idOf("acc").nullable(),
+  reason: z.string().nullable(),
+  at: instant,
+  hash: z.string(),
+});
+export const auditActList = z.strictObject({ acts: z.array(auditAct), nextCursor: z.string().nullable() });
+export const auditActQuery = z.strictObject({
+  accountId: idOf("acc").optional(),
+  limit: z.coerce.number().int().min(1).max(200).default(50),
+  cursor: z.string().max(200).optional(),
+});

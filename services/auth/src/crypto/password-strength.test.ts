@@ -1,0 +1,55 @@
+import { dictionary } from "@zxcvbn-ts/language-common";
+import { describe, expect, test } from "@jest/globals";
+import { randomInt } from "node:crypto";
+import { wordsAbout } from "../domain/account.ts";
+import { strengthOf } from "./password-strength.ts";
+
+/** What app/password-rules.ts asks for. */
+const strengthMin = 8;
+const words = wordsAbout("anna.smith@example.org", "Anna Smith");
+const strong = (password: string): boolean => strengthOf(password, words) >= strengthMin;
+
+describe("known-bad passwords (SEC-12)", () => {
+  const list = dictionary["passwords-common"];
+  const long = list.filter((password) => password.length >= 12);
+  const common = list.slice(0, 40);
+  const made = [
+    ...common.flatMap((word) => [`${word}${word}`, `${word}123456`, `${word}2026!`]),
+    ...["зфыыцщкв1234", "зфыыцщквзфыыцщкв", "йцукенгшщзхъ", "парольпароль", "пароль123456", "gfhjkmgfhjkm"],
+    ...["anna.smith2026", "annasmith1234", "codexapi1234", "smithsmith2026", "AnnaSmith!2026"],
+    ...["qwertyuiop12345", "iloveyou12345678", "P@ssw0rd12345", "1q2w3e4r5t6y", "aaaaaaaaaaaaaaa", "abcdefghijklmno"],
+  ];
+
+  test("given the list's own of twelve letters and more, when they are judged, then none is strong", () => {
+    expect(long.length).toBeGreaterThan(200);
+    expect(long.filter(strong)).toEqual([]);
+  });
+
+  test("given doubled, numbered, dated ones, keyboard walks, the other layout and words about the account, when they are judged, then none is strong", () => {
+    expect(made.length).toBeGreaterThan(120);
+    expect(made.filter(strong)).toEqual([]);
+  });
+});
+
+describe("good passwords", () => {
+  test("given a thousand passphrases of four words of a dice list, when they are judged, then all are strong", () => {
+    const dice = dictionary["diceware-common"];
+    const phrase = (): string => Array.from({ length: 4 }, () => dice[randomInt(dice.length)] ?? "").join(" ");
+    const phrases = Array.from({ length: 1_000 }, phrase);
+    expect(phrases.filter((text) => !strong(text))).toEqual([]);
+  }, 60_000);
+
+  test.each([
+    "correct horse battery staple",
+    "кот сел на высокую ель",
+    "мама мыла раму вчера",
+    "x7#qL2vv9Rk!",
+    "雨の日は家で本を読みます",
+  ])("given %s, when it is judged, then it is strong", (password) => {
+    expect(strong(password)).toBe(true);
+  });
+
+  test("given a hostile 256 characters, when they are judged, then it ends", () => {
+    expect(typeof strong("p@$$w0rd1!|".repeat(24).slice(0, 256))).toBe("boolean");
+  });
+});

@@ -1,0 +1,153 @@
+import type { Bus } from "@codex/bus";
+import { accountBlocked, type AccountAction } from "@codex/contracts";
+import { insertOutbox, type Db } from "@codex/db";
+import { idToUuid, newId, parseId, uuidToId, type AccountId } from "@codex/kernel";
+import { sql, type Transaction } from "kysely";
+import type { AccountActs, ActDraft, OperatedAccount } from "../app/factor-ports.ts";
+import { hashOfToken } from "../crypto/token.ts";
+import { recordAct } from "./act-log.ts";
+import { insertMails } from "./mail-store.ts";
+import type { AuthTables } from "./schema.ts";
+import { endSessions } from "./session-store.ts";
+
+/** What operators do, each with its line in the audit log. */
+export function accountActs(db: Db<AuthTables>, encode: Bus["encode"]): AccountActs {
+  return { ...acting(db, encode), ...reading(db) };
+}
+
+type Acting = Pick<AccountActs, "record" | "setBlocked" | "endSessions" | "setRole" | "takeBootstrapCode">;
+
+function subjectOf(draft: ActDraft): AccountId {
+  if (draft.accountId === null) throw new Error(`${draft.action} needs an account`);
+  return draft.accountId;
+}
+
+function acting(db: Db<AuthTables>, encode: Bus["encode"]): Acting {
+  return {
+    record: (draft, now) => db.transaction((trx) => recordAct(trx, draft, now)),
+    setBlocked: (draft, blocked, now, mails) =>
+      db.transaction(async (trx) => {
+        const accountId = subjectOf(draft);
+        const changed = await trx
+          .updateTable("account")
+          .set({ blocked_at: blocked ? now : null })
+          .where("id", "=", idToUuid(accountId))
+          .where("blocked_at", blocked ? "is" : "is not", null)
+          .executeTakeFirst();
+        if (changed.numUpdatedRows === 0n) return false;
+        await endSessions(trx, accountId, undefined, now);
+        await recordAct(trx, draft, now);
+        await insertMails(trx, mails, now);
+        const data = { accountId, blocked, at: now.toISOString() };
+        await insertOutbox(trx, [encode(accountBlocked, { id: newId("evt"), params: { accountId }, data })]);
+        return true;
+      }),
+    endSessions: (draft, now) =>
+      db.transaction(async (trx) => {
+        const ended = await endSessions(trx, subjectOf(draft), undefined, now);
+        await recordAct(trx, draft, now);
+        return ended;
+      }),
+    setRole: (draft, role, now) =>
+      db.transaction(async (trx) => {
+        const accountId = subjectOf(draft);
+        const changed = await trx
+          .updateTable("account")
+          .set({ role })
+          .where("id", "=", idToUuid(accountId))
+          .executeTakeFirst();
+        if (changed.numUpdatedRows === 0n) return false;
+        await endSessions(trx, accountId, undefined, now);
+        await recordAct(trx, draft, now);
+        return true;
+      }),
+    takeBootstrapCode: (code, now) => db.transaction((trx) => takeCode(trx, code, now)),
+  };
+}
+
+async function takeCode(trx: Transaction<AuthTables>, code: string, now: Date): Promise<boolean> {
+  const admin = await trx.selectFrom("account").select("id").where("role", "=", "admin").limit(1).executeTakeFirst();
+  if (admin) return false;
+  const taken = await trx
+    .deleteFrom("bootstrap_code")
+    .where("code_hash", "=", hashOfToken(code))
+    .where("expires_at", ">", now)
+    .executeTakeFirst();
+  return taken.numDeletedRows > 0n;
+}
+
+function reading(db: Db<AuthTables>): Pick<AccountActs, "search" | "find" | "list"> {
+  return {
+    async search(search, after, limit, now) {
+      let query = operated(db, now).orderBy("account.id").limit(limit);
+      if (after !== undefined) query = query.where("account.id", ">", idToUuid(after));
+      if (search !== undefined) {
+        const accountId = parseId("acc", search);
+        query =
+          accountId === undefined
+            ? query.where("account.email", "like", `${escapeLike(search.toLowerCase())}%`)
+            : query.where("account.id", "=", idToUuid(accountId));
+      }
+      return (await query.execute()).map(fromDb);
+    },
+    async find(accountId, now) {
+      const row = await operated(db, now).where("account.id", "=", idToUuid(accountId)).executeTakeFirst();
+      return row && fromDb(row);
+    },
+    async list({ accountId, before }, limit) {
+      let query = db.kysely.selectFrom("account_act").selectAll().orderBy("seq", "desc").limit(limit);
+      if (accountId !== undefined) query = query.where("account_id", "=", idToUuid(accountId));
+      if (before !== undefined) query = query.where("seq", "<", before);
+      const rows = await query.execute();
+      return rows.map((row) => ({
+        seq: row.seq,
+        actId: uuidToId("act", row.id),
+        actorId: row.actor_id === null ? null : uuidToId("acc", row.actor_id),
+        action: row.action as AccountAction,
+        accountId: row.account_id === null ? null : uuidToId("acc", row.account_id),
+        reason: row.reason,
+        at: row.at,
+        hash: row.hash.toString("hex"),
+      }));
+    },
+  };
+}
+
+/** Nothing secret is even selected. */
+function operated(db: Db<AuthTables>, now: Date) {
+  const born = new Date(now.getTime() - 31 * 86_400_000);
+  return db.kysely
+    .selectFrom("account")
+    .select(["id", "email", "name", "role", "created_at", "blocked_at", "language"])
+    .select((eb) => [
+      eb
+        .selectFrom("session")
+        .select(({ fn }) => fn.countAll<bigint>().as("n"))
+        .whereRef("session.account_id", "=", "account.id")
+        .where("session.ended_at", "is", null)
+        .where("session.created_at", ">", born)
+        .as("live_sessions"),
+      sql<boolean>`exists (select from totp where totp.account_id = account.id and totp.confirmed_at is not null)
+        or exists (select from passkey where passkey.account_id = account.id)`.as("second_factor"),
+    ]);
+}
+
+type Row = Awaited<ReturnType<ReturnType<typeof operated>["executeTakeFirstOrThrow"]>>;
+
+function fromDb(row: Row): OperatedAccount {
+  return {
+    accountId: uuidToId("acc", row.id),
+    email: row.email,
+    name: row.name,
+    role: row.role,
+    createdAt: row.created_at,
+    blockedAt: row.blocked_at,
+    secondFactor: row.second_factor,
+    liveSessions: Number(row.live_sessions ?? 0n),
+    language: row.language,
+  };
+}
+
+function escapeLike(text: string): string {
+  return text.replaceAll(/[\\%_]/g, (letter) => `\\${letter}`);
+}

@@ -1,0 +1,232 @@
+import { eventually } from "@codex/testkit";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "@jest/globals";
+import { Secret, TOTP } from "otpauth";
+import pg from "pg";
+import { Browser, password } from "../e2e/_browser.ts";
+import { startStage, type Stage, type Visitor } from "./_stage.ts";
+
+// What people do about their accounts, in a real browser: reset, second factors, passkeys, sessions, a first operator.
+
+let stage: Stage;
+let visitor: Visitor;
+let accounts = 0;
+const newEmail = (): string => `person${String((accounts += 1))}@example.org`;
+
+beforeAll(async () => {
+  stage = await startStage();
+}, 900_000);
+afterAll(async () => {
+  await stage.stop();
+}, 60_000);
+beforeEach(async () => {
+  visitor = await stage.visitor();
+});
+afterEach(async () => {
+  const { faults } = visitor;
+  await visitor.close();
+  expect(faults).toEqual([]);
+});
+
+const codeOf = (secret: string, ahead = 0): string =>
+  new TOTP({ secret: Secret.fromBase32(secret) }).generate({ timestamp: Date.now() + ahead * 30_000 });
+const mailed = (email: string, page: string): Promise<string> =>
+  new Browser(stage.world.origin).mailedToken(email, page);
+/** As if everybody had proved who it is six minutes ago. */
+async function ageProofs(): Promise<void> {
+  const client = new pg.Client({ connectionString: stage.world.database.adminUrl });
+  await client.connect();
+  await client.query("update auth.session set authenticated_at = now() - interval '6 minutes'");
+  await client.end();
+}
+const next = "another battery, another horse";
+
+async function signOut(): Promise<void> {
+  await visitor.page.getByRole("button", { name: "Выйти" }).click();
+  await visitor.page.waitForURL("**/sign-in");
+}
+
+async function passwordSignIn(email: string, secret: string = password): Promise<void> {
+  await visitor.open("/sign-in");
+  await visitor.page.locator("input[type=email]").waitFor();
+  await visitor.signIn(email, secret);
+}
+
+test("a forgotten password: the mail, the link, a weak one refused, the new one alone signs in, and the token leaves by one POST only", async () => {
+  const { page } = visitor;
+  visitor.allow(/status of 400 .*\/api\/auth\/reset$/);
+  visitor.allow(/status of 401 .*\/api\/auth\/sign-in$/);
+  const email = newEmail();
+  await visitor.signUp(email);
+  await signOut();
+  await page.getByRole("link", { name: "Забыли пароль?" }).click();
+  await page.locator("input[type=email]").fill(email);
+  await page.getByRole("button", { name: "Отправить письмо" }).click();
+  await visitor.sees("Мы отправили письмо");
+  await page.getByRole("link", { name: "письма лежат здесь" }).click();
+  const carriers: string[] = [];
+  const token = await mailed(email, "/reset");
+  visitor.context.on("request", (request) => {
+    const seen = [request.url().split("#")[0], ...Object.values(request.headers()), request.postData() ?? ""].join(" ");
+    if (seen.includes(token)) carriers.push(`${request.method()} ${new URL(request.url()).pathname}`);
+  });
+  await page.getByTestId("mail").filter({ hasText: email }).getByRole("link").first().click();
+  await visitor.sees("Сброс пароля");
+  const field = page.locator("input[autocomplete=new-password]");
+  expect(await field.getAttribute("autocomplete")).toBe("new-password");
+  expect(await field.getAttribute("type")).toBe("password");
+  await field.fill("password1234");
+  await page.getByRole("button", { name: "Сохранить пароль" }).click();
+  await visitor.sees("слишком легко угадать");
+  await field.fill(next);
+  await page.getByRole("button", { name: "Сохранить пароль" }).click();
+  await visitor.sees("Пароль изменён.");
+  expect(new Set(carriers.filter((carrier) => !carrier.includes("/mailbox")))).toEqual(
+    new Set(["POST /api/auth/reset"]),
+  );
+  await passwordSignIn(email);
+  await visitor.sees("E-mail или пароль не подходят.");
+  await visitor.signIn(email, next);
+  await visitor.sees("Доступно");
+}, 60_000);
+
+test("an authenticator app: set up, asked for at sign-in, a recovery code instead, and removed", async () => {
+  const { page } = visitor;
+  visitor.allow(/status of 401 .*\/api\/auth\/sign-in\/second-factor$/);
+  const email = newEmail();
+  await visitor.signUp(email);
+  await page.getByRole("link", { name: "Безопасность" }).click();
+  await page.getByRole("button", { name: "Подключить приложение" }).click();
+  const secret = await page.getByTestId("totp-secret").innerText();
+  await page.locator("input[autocomplete=one-time-code]").fill(codeOf(secret, -1));
+  await page.getByRole("button", { name: "Включить" }).click();
+  const codes = page.getByTestId("recovery-codes").locator("code");
+  await codes.first().waitFor();
+  expect(await codes.count()).toBe(10);
+  const recovery = await codes.first().innerText();
+  await visitor.sees("Подключено");
+  await page.reload();
+  await visitor.sees("Осталось неиспользованных: 10.");
+  expect(await page.content()).not.toContain(recovery);
+  await signOut();
+
+  await visitor.signIn(email);
+  await visitor.sees("Шесть цифр из приложения или резервный код");
+  await page.locator("input[autocomplete=one-time-code]").fill("000000");
+  await page.getByRole("button", { name: "Войти", exact: true }).click();
+  await visitor.sees("Код не подходит");
+  await page.locator("input[autocomplete=one-time-code]").fill(codeOf(secret));
+  await page.getByRole("button", { name: "Войти", exact: true }).click();
+  await visitor.sees("Доступно");
+  await signOut();
+  await visitor.signIn(email);
+  await page.locator("input[autocomplete=one-time-code]").fill(recovery.toLowerCase());
+  await page.getByRole("button", { name: "Войти", exact: true }).click();
+  await visitor.sees("Доступно");
+  await page.getByRole("link", { name: "Безопасность" }).click();
+  await visitor.sees("Осталось неиспользованных: 9.");
+  await page.getByRole("button", { name: "Отключить приложение" }).click();
+  await visitor.sees("Не подключено.");
+}, 60_000);
+
+describe("a passkey", () => {
+  /** An authenticator of this browser that says yes by itself (CDP, WebAuthn domain). */
+  async function authenticator(): Promise<void> {
+    const session = await visitor.context.newCDPSession(visitor.page);
+    await session.send("WebAuthn.enable");
+    await session.send("WebAuthn.addVirtualAuthenticator", {
+      options: {
+        protocol: "ctap2",
+        transport: "internal",
+        hasResidentKey: true,
+        hasUserVerification: true,
+        isUserVerified: true,
+        automaticPresenceSimulation: true,
+      },
+    });
+  }
+
+  test("is added, signs in alone, in the field of the address by the browser's own offer, as a second factor, and is removed", async () => {
+    const { page } = visitor;
+    const email = newEmail();
+    await visitor.signUp(email);
+    await authenticator();
+    await page.getByRole("link", { name: "Безопасность" }).click();
+    await page.getByLabel("Название ключа доступа").fill("Ноутбук");
+    await page.getByRole("button", { name: "Добавить ключ доступа" }).click();
+    await page.getByTestId("passkey").filter({ hasText: "Ноутбук" }).waitFor();
+    expect(await page.getByTestId("recovery-codes").locator("code").count()).toBe(10);
+
+    // Without a word typed: the browser offers the passkey where the address goes, and the authenticator takes it.
+    await signOut();
+    expect(await page.locator("input[type=email]").getAttribute("autocomplete")).toBe("username webauthn");
+    await eventually(() => new URL(page.url()).pathname === "/", {
+      timeoutMs: 10_000,
+      what: "the offered passkey to sign in",
+    });
+    await visitor.sees("Доступно");
+
+    await page.getByRole("link", { name: "Безопасность" }).click();
+    await page.getByRole("button", { name: "Удалить: Ноутбук" }).click();
+    await page.getByTestId("passkey").waitFor({ state: "detached" });
+    expect(await page.getByTestId("session").count()).toBe(1);
+  }, 60_000);
+});
+
+test("sessions: another browser is listed and ended from here, and is out at its next step", async () => {
+  const { page } = visitor;
+  const email = newEmail();
+  await visitor.signUp(email);
+  const other = await stage.visitor();
+  try {
+    other.allow(/status of 401/);
+    await other.open("/sign-in");
+    await other.signIn(email);
+    await other.sees("Доступно");
+    await page.getByRole("link", { name: "Безопасность" }).click();
+    await page.getByTestId("session").nth(1).waitFor();
+    expect(await visitor.text("main")).toMatch(/Chrome, Linux/);
+    await page.getByRole("button", { name: "Завершить остальные" }).click();
+    await eventually(async () => (await page.getByTestId("session").count()) === 1, { what: "one session to be left" });
+    await other.page.getByRole("link", { name: "Ключи" }).click();
+    await other.page.waitForURL("**/sign-in**");
+  } finally {
+    await other.close();
+  }
+}, 60_000);
+
+test("a new address and another password: the link confirms, and the session goes on under another id", async () => {
+  const { page } = visitor;
+  const [email, address] = [newEmail(), newEmail()];
+  await visitor.signUp(email);
+  await page.getByRole("link", { name: "Безопасность" }).click();
+  const before = (await visitor.context.cookies()).find(({ name }) => name === "__Host-cx")?.value;
+  await page.locator("input[autocomplete=new-password]").fill(next);
+  await page.getByRole("button", { name: "Сменить пароль" }).click();
+  await visitor.sees("Пароль изменён, остальные сеансы завершены.");
+  expect((await visitor.context.cookies()).find(({ name }) => name === "__Host-cx")?.value).not.toBe(before);
+  await page.getByLabel("Новый e-mail").fill(address);
+  await page.getByRole("button", { name: "Сменить e-mail" }).click();
+  await visitor.sees("На новый адрес отправлено письмо");
+  await visitor.open(`/email#${await mailed(address, "/email")}`);
+  await page.getByRole("button", { name: "Подтвердить" }).click();
+  await visitor.sees("Адрес изменён.");
+  await visitor.open("/");
+  await visitor.sees(address);
+}, 60_000);
+
+test("a proof that is old: the page asks for it, and then changes go through", async () => {
+  const { page } = visitor;
+  const email = newEmail();
+  const accountId = await visitor.signUp(email);
+  await ageProofs();
+  await page.getByRole("link", { name: "Безопасность" }).click();
+  await visitor.sees("Подтвердите, что это вы");
+  visitor.allow(/status of 403 .*\/api\/auth\/totp$/);
+  await page.getByRole("button", { name: "Подключить приложение" }).click();
+  await visitor.sees("Подтвердите, что это вы, и повторите.");
+  await page.locator("input[autocomplete=current-password]").fill(password);
+  await page.getByRole("button", { name: "Продолжить" }).click();
+  await page.getByRole("button", { name: "Подключить приложение" }).click();
+  await page.getByTestId("totp-secret").waitFor();
+  expect(accountId).toMatch(/^acc_/);
+}, 60_000);
