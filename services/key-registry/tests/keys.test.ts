@@ -270,7 +270,9 @@ describe("the secret", () => {
     const tables = await world.query<{ name: string }>(
       "select tablename as name from pg_tables where schemaname = 'keys'",
     );
-    expect(tables.map(({ name }) => name).toSorted()).toEqual(["api_key", "outbox", "schema_migration"]);
+    expect(tables.map(({ name }) => name).toSorted()).toEqual([
+      ...["api_key", "data_key", "key_act", "outbox", "schema_migration"],
+    ]);
     const dumps = await Promise.all(
       tables.map(({ name }) => world.query<{ row: string }>(`select t::text as row from "${name}" t`)),
     );
