@@ -1,5 +1,5 @@
 import { idOf, keyShown } from "@codex/contracts";
-import { appError, assertRecentAuthentication, defineRoute, notFound, type Route } from "@codex/http";
+import { appError, defineRoute, notFound, type Route } from "@codex/http";
 import { z } from "zod";
 import type { KeyPorts } from "../app/manage-keys.ts";
 import { showKey } from "../app/show-key.ts";
@@ -9,6 +9,7 @@ export function showKeyRoute(ports: KeyPorts): Route {
   return defineRoute({
     auth: "session",
     owner: "account",
+    freshProof: true,
     logClass: "standard",
     operationId: "showKey",
     method: "POST",
@@ -19,9 +20,8 @@ export function showKeyRoute(ports: KeyPorts): Route {
     bodyLimitBytes: 1_024,
     request: { params: z.strictObject({ keyId: idOf("key") }) },
     responses: { 200: keyShown },
-    errors: ["not_found", "conflict", "reauth_required", "rate_limit_exceeded"],
+    errors: ["not_found", "conflict", "rate_limit_exceeded"],
     handler: async ({ principal, params }) => {
-      assertRecentAuthentication(principal, ports.clock);
       const shown = await showKey(ports, principal.accountId, params.keyId);
       if (shown.ok) return { status: 200, body: { secret: shown.value } };
       if (shown.code === "not_found") throw notFound();
