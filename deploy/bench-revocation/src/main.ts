@@ -22,7 +22,7 @@ const lostRounds = 3;
 const cutRounds = 2;
 const streamsEach = 10;
 
-let isBroken = false;
+const outcome = { isBroken: false };
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
 function report(
@@ -33,7 +33,7 @@ function report(
   const found = distribution(values);
   const { count, p50, p90, p99, max } = found;
   const broken = found.max > bounds.max || (bounds.p99 !== undefined && found.p99 > bounds.p99);
-  isBroken ||= broken;
+  outcome.isBroken ||= broken;
   const bound = `${bounds.p99 === undefined ? "" : `p99 ≤ ${String(bounds.p99)}, `}max ≤ ${String(bounds.max)}`;
   const figures = [p50, p90, p99, max].map((value) => value.toFixed(1).padStart(9)).join("");
   say(`${name.padEnd(58)}${String(count).padStart(6)}${figures}   ${broken ? "BROKEN" : "holds"}: ${bound}`);
@@ -123,4 +123,4 @@ async function run(): Promise<void> {
 }
 
 await run();
-if (isBroken) process.exitCode = 1;
+if (outcome.isBroken) process.exitCode = 1;

@@ -17,7 +17,7 @@ import { root } from "../../bench-gateway/src/config.ts";
 import { importPrices, insertChannel, makeDatabase } from "../../chaos/src/database.ts";
 import { throughLink } from "../../chaos/src/fleet.ts";
 import { priceFile } from "../../chaos/src/models.ts";
-import { allServers, runSecret, startServers } from "../../chaos/src/servers.ts";
+import { allServers, runSecret, startServers, type Servers } from "../../chaos/src/servers.ts";
 import { Link } from "../../chaos/src/tcp-proxy.ts";
 import { unlimited } from "../../chaos/src/unlimited.ts";
 
@@ -93,6 +93,40 @@ async function build(
   const auth = await startAuthStandIn(bus, origin);
   closers.push(() => auth.stop());
 
+  const { start, service } = starter({ dataDir, watchdog, servers, database, password }, closers);
+  const upstream = [path.join(root, "deploy/bench-gateway/src/upstream.ts"), String(upstreamPort)];
+  await start("upstream", ["--no-warnings", ...upstream], {}, `http://127.0.0.1:${String(upstreamPort)}/count`);
+  await service("billing-ledger", billingSchema, "billing", { BILLING_RECEIPT_KEY: runSecret() });
+  const registryUrl = await service("key-registry", keysSchema, "key-registry", {});
+  const gateways: Gateway[] = [];
+  for (let index = 1; index <= workers; index += 1) {
+    const nats = await Link.open(`gateway-${String(index)}→nats`, servers.nats.port);
+    closers.push(() => nats.close());
+    const spool = path.join(dataDir, `spool/${String(index)}`);
+    mkdirSync(spool, { recursive: true, mode: 0o700 });
+    const direct = urlAs(servers.nats.url, { name: gatewaySchema, password: password("nats", gatewaySchema) });
+    const url = await service("gateway-proxy", gatewaySchema, `gateway-${String(index)}`, {
+      NATS_URL: throughLink(direct, nats),
+      REDIS_URL: urlAs(servers.redis.url, { name: gatewaySchema, password: password("redis", gatewaySchema) }),
+      GATEWAY_CHANNEL_KEY: channelSecret,
+      GATEWAY_SPOOL_DIR: spool,
+      ...unlimited,
+    });
+    gateways.push({ url, nats });
+  }
+  return { gateways, stop, ...(await owner(bus, auth, database, registryUrl, closers)) };
+}
+
+interface Place {
+  readonly dataDir: string;
+  readonly watchdog: Watchdog;
+  readonly servers: Servers;
+  readonly database: TestDatabase;
+  readonly password: (server: string, name: string) => string;
+}
+
+/** Starts programs, and services with the user of their schema; all are stopped together. */
+function starter({ dataDir, watchdog, servers, database, password }: Place, closers: (() => Promise<unknown>)[]) {
   const children: Child[] = [];
   // Together: each waits some seconds for what it still has to tell.
   closers.push(() => Promise.all(children.map((child) => child.stop())));
@@ -107,8 +141,6 @@ async function build(
     children.push(child);
     return child;
   };
-  const upstream = [path.join(root, "deploy/bench-gateway/src/upstream.ts"), String(upstreamPort)];
-  await start("upstream", ["--no-warnings", ...upstream], {}, `http://127.0.0.1:${String(upstreamPort)}/count`);
   const service = async (
     folder: string,
     schema: string,
@@ -132,25 +164,7 @@ async function build(
     await start(name, ["--enable-source-maps", program], settings, `http://127.0.0.1:${String(adminPort)}/readyz`);
     return `http://127.0.0.1:${String(port)}`;
   };
-  await service("billing-ledger", billingSchema, "billing", { BILLING_RECEIPT_KEY: runSecret() });
-  const registryUrl = await service("key-registry", keysSchema, "key-registry", {});
-  const gateways: Gateway[] = [];
-  for (let index = 1; index <= workers; index += 1) {
-    const nats = await Link.open(`gateway-${String(index)}→nats`, servers.nats.port);
-    closers.push(() => nats.close());
-    const spool = path.join(dataDir, `spool/${String(index)}`);
-    mkdirSync(spool, { recursive: true, mode: 0o700 });
-    const direct = urlAs(servers.nats.url, { name: gatewaySchema, password: password("nats", gatewaySchema) });
-    const url = await service("gateway-proxy", gatewaySchema, `gateway-${String(index)}`, {
-      NATS_URL: throughLink(direct, nats),
-      REDIS_URL: urlAs(servers.redis.url, { name: gatewaySchema, password: password("redis", gatewaySchema) }),
-      GATEWAY_CHANNEL_KEY: channelSecret,
-      GATEWAY_SPOOL_DIR: spool,
-      ...unlimited,
-    });
-    gateways.push({ url, nats });
-  }
-  return { gateways, stop, ...(await owner(bus, auth, database, registryUrl, closers)) };
+  return { start, service };
 }
 
 /** An account with money, and what it does with its keys, at most a hundred at a time. */

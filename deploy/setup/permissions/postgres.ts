@@ -11,6 +11,7 @@ const appendOnly: Readonly<Partial<Record<Schema, readonly string[]>>> = {
     ...["ledger_seal", "alert_fired"],
   ],
   gateway: ["channel_act"],
+  keys: ["key_act"],
 };
 
 interface Table {

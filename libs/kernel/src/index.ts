@@ -3,6 +3,7 @@ export * from "./clock.ts";
 export * from "./error-types.ts";
 export * from "./errors.ts";
 export * from "./ids.ts";
+export * from "./master-keys.ts";
 export * from "./money.ts";
 export * from "./result.ts";
 export * from "./scope.ts";

@@ -1,4 +1,4 @@
-import { commonConfig, commonFields, defineConfig, env, type CommonConfig } from "@codex/runtime";
+import { commonConfig, commonFields, defineConfig, env, type CommonConfig, type Secret } from "@codex/runtime";
 
 export interface KeyRegistryConfig {
   readonly common: CommonConfig;
@@ -8,6 +8,9 @@ export interface KeyRegistryConfig {
   readonly trustedProxyCount: number;
   readonly brand: string;
   readonly repairIntervalMs: number;
+  /** Undefined: repeat display is off. */
+  readonly display:
+    { readonly key: Secret; readonly version: number; readonly previous: Secret | undefined } | undefined;
 }
 
 export const keyRegistryConfig = defineConfig({
@@ -26,6 +29,17 @@ export const keyRegistryConfig = defineConfig({
     KEY_REPAIR_INTERVAL_MS: env
       .integer({ min: 50, max: 3_600_000, default: 60_000 })
       .describe("Pause between two looks for revocations that the bucket lacks"),
+    KEY_DISPLAY_KEY: env
+      .optional(env.secret({ bytesMin: 32 }))
+      .describe(
+        "Master key of repeat display; absent: off, and no key is kept in any form. Taking it away forgets what was kept",
+      ),
+    KEY_DISPLAY_KEY_VERSION: env
+      .integer({ min: 1, max: 1_000_000, default: 1 })
+      .describe("Version of the master key; one more with each change of it"),
+    KEY_DISPLAY_KEY_PREVIOUS: env
+      .optional(env.secret({ bytesMin: 32 }))
+      .describe("The master key before, until a start has re-wrapped everything"),
   },
   build: (values): KeyRegistryConfig => ({
     common: commonConfig(values),
@@ -35,5 +49,10 @@ export const keyRegistryConfig = defineConfig({
     trustedProxyCount: values.TRUSTED_PROXY_COUNT,
     brand: values.KEY_BRAND,
     repairIntervalMs: values.KEY_REPAIR_INTERVAL_MS,
+    display: values.KEY_DISPLAY_KEY && {
+      key: values.KEY_DISPLAY_KEY,
+      version: values.KEY_DISPLAY_KEY_VERSION,
+      previous: values.KEY_DISPLAY_KEY_PREVIOUS,
+    },
   }),
 });

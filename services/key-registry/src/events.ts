@@ -6,6 +6,9 @@ export interface KeyEvents {
   tombstoneFault(error: unknown): void;
   repairFault(error: unknown): void;
   tombstonesRepaired(count: number): void;
+  /** Repeat display was switched off: what had been kept is gone. */
+  sealedForgotten(count: number): void;
+  dataKeysRewrapped(count: number): void;
 }
 
 export function keyEvents(logger: Logger, meter: Meter): KeyEvents {
@@ -21,6 +24,12 @@ export function keyEvents(logger: Logger, meter: Meter): KeyEvents {
     },
     tombstonesRepaired(count) {
       if (count > 0) logger.warn("revocations put back into the bucket", { count });
+    },
+    sealedForgotten(count) {
+      if (count > 0) logger.warn("repeat display is off: sealed keys were forgotten", { count });
+    },
+    dataKeysRewrapped(count) {
+      logger.info("data keys are under the present master key", { count });
     },
   };
 }

@@ -1,10 +1,11 @@
 import { connectBus, startOutboxRelay } from "@codex/bus";
-import { assertMigrated, openDb, outboxSource } from "@codex/db";
+import { assertMigrated, openDb, outboxSource, type Db } from "@codex/db";
 import { createBusSessionVerifier, createHttpApp, listen } from "@codex/http";
-import { systemClock } from "@codex/kernel";
+import { MasterKeys, systemClock } from "@codex/kernel";
 import type { RunningService, ServiceContext } from "@codex/runtime";
 import { setTimeout as delay } from "node:timers/promises";
 import type { KeyPorts } from "./app/manage-keys.ts";
+import type { KeyVault } from "./app/ports.ts";
 import { repairTombstones } from "./app/revoke-keys.ts";
 import { keyRpcs } from "./bus/rpc.ts";
 import { tombstoneBucket } from "./bus/tombstones.ts";
@@ -12,6 +13,7 @@ import type { KeyRegistryConfig } from "./config.ts";
 import { keyEvents, type KeyEvents } from "./events.ts";
 import { keyRoutes } from "./http/routes.ts";
 import { keyStore } from "./store/key-store.ts";
+import { forgetSealed, keyVault } from "./store/key-vault.ts";
 import { keyMigrations } from "./store/migrations/index.ts";
 import { keysSchema, type KeyTables } from "./store/schema.ts";
 
@@ -41,6 +43,7 @@ export async function start({
     onTombstoneFault: (error) => events.tombstoneFault(error),
     brand: config.brand,
     clock: systemClock,
+    vault: await openVault(db, config, events),
   };
   const relay = await startOutboxRelay({ source: outboxSource(db), bus, logger });
   scope.defer("outbox relay", () => relay.stop());
@@ -64,6 +67,25 @@ export async function start({
   const server = await listen(app, { host: config.common.httpHost, port: config.common.httpPort });
   scope.defer("http", () => server.close());
   return { httpPort: server.port, httpUrl: `http://${config.common.httpHost}:${server.port}` };
+}
+
+/** Where repeat display is off, nothing may be kept; where the master key was changed, nothing may stay under the one before. */
+async function openVault(
+  db: Db<KeyTables>,
+  { display }: KeyRegistryConfig,
+  events: KeyEvents,
+): Promise<KeyVault | undefined> {
+  if (!display) {
+    events.sealedForgotten(await forgetSealed(db));
+    return undefined;
+  }
+  const { key, version, previous } = display;
+  const vault = keyVault(
+    db,
+    new MasterKeys({ current: { version, secret: key.reveal() }, previous: previous?.reveal() }),
+  );
+  if (previous) events.dataKeysRewrapped(await vault.rewrap());
+  return vault;
 }
 
 /** At once, and then with pauses between, never two at a time. `stop` resolves when the one under way has ended. */

@@ -112,11 +112,14 @@ describe("POST /api/keys", () => {
   test("409: given 120 creations at once, when they end, then an account has 100 active keys, and one revoked makes room for one", async () => {
     const crowded = newId("acc");
     const own = await world.auth.signIn(crowded);
-    const answers = await Promise.all(
-      Array.from({ length: 120 }, (_none, index) =>
-        world.send("POST", "/api/keys", { cookie: own, body: { name: `key ${String(index)}` } }),
-      ),
-    );
+    // A machine with other things to do lets some wait too long for the account's turn: they get 503, and ask again.
+    const make = async (index: number): Promise<Answer> => {
+      for (;;) {
+        const answer = await world.send("POST", "/api/keys", { cookie: own, body: { name: `key ${String(index)}` } });
+        if (answer.status !== 503) return answer;
+      }
+    };
+    const answers = await Promise.all(Array.from({ length: 120 }, (_none, index) => make(index)));
     expect(answers.filter(({ status }) => status === 201)).toHaveLength(100);
     const refused = answers.filter(({ status }) => status === 409);
     expect(refused).toHaveLength(20);
@@ -270,7 +273,9 @@ describe("the secret", () => {
     const tables = await world.query<{ name: string }>(
       "select tablename as name from pg_tables where schemaname = 'keys'",
     );
-    expect(tables.map(({ name }) => name).toSorted()).toEqual(["api_key", "outbox", "schema_migration"]);
+    expect(tables.map(({ name }) => name).toSorted()).toEqual([
+      ...["api_key", "data_key", "key_act", "outbox", "schema_migration"],
+    ]);
     const dumps = await Promise.all(
       tables.map(({ name }) => world.query<{ row: string }>(`select t::text as row from "${name}" t`)),
     );

@@ -47,6 +47,8 @@ export const apiKey = z.strictObject({
   lastUsedClient: keyClient.nullable(),
   /** The key that took this one's place when it was rolled. */
   replacedBy: idOf("key").nullable(),
+  /** The key can be shown again, to its owner alone, where the operator allows it. */
+  canBeShown: z.boolean(),
   createdAt: instant,
   revokedAt: instant.nullable(),
 });
@@ -68,7 +70,9 @@ export const keyRollBody = z.strictObject({ overlapSeconds: z.number().int().min
 /** The new key with its secret, which is in no other answer, and the old one with its end. */
 export const keyRolled = z.strictObject({ key: apiKey, secret: z.string(), previous: apiKey });
 export const keysRevokeBody = z.strictObject({ keyIds: z.array(idOf("key")).min(1).max(100) });
-/** The only answer that holds the secret; it cannot be shown again. */
+/** The answer that holds the secret; where repeat display is off, which it is by default, it cannot be shown again. */
 export const keyCreated = z.strictObject({ key: apiKey, secret: z.string() });
 export const keyResponse = z.strictObject({ key: apiKey });
 export const keyList = z.strictObject({ keys: z.array(apiKey) });
+/** The key once more, for its owner. */
+export const keyShown = z.strictObject({ secret: z.string() });

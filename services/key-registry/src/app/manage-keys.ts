@@ -11,7 +11,7 @@ import {
   type KeyId,
   type Result,
 } from "@codex/kernel";
-import type { KeyIdentity, KeySettings, KeyStore, StoredKey, Tombstones } from "./ports.ts";
+import type { KeySettings, KeyStore, KeyVault, NewKey, StoredKey, Tombstones } from "./ports.ts";
 
 export interface KeyPorts {
   readonly store: KeyStore;
@@ -20,29 +20,38 @@ export interface KeyPorts {
   readonly onTombstoneFault: (error: unknown) => void;
   readonly brand: string;
   readonly clock: Clock;
+  /** Undefined: repeat display is off. */
+  readonly vault: KeyVault | undefined;
 }
 
 /** Keys an account may have that are good; those that were rolled and run out come on top, as many again at most. */
 export const activeKeysMax = 100;
 export const listedKeysMax = 500;
 
-export interface NewSecret extends Pick<KeyIdentity, "keyId" | "displayPrefix" | "hash"> {
+interface NewSecret extends Pick<NewKey, "keyId" | "displayPrefix" | "hash" | "sealed"> {
   readonly secret: string;
 }
 
-export function drawSecret(brand: string, environment: KeyEnvironment): NewSecret {
+/** A new key; sealed for being shown again where that is on. */
+export async function drawSecret(
+  { brand, vault }: Pick<KeyPorts, "brand" | "vault">,
+  accountId: AccountId,
+  environment: KeyEnvironment,
+): Promise<NewSecret> {
   const secret = generateApiKey(brand, environment);
-  return { keyId: newId("key"), secret, displayPrefix: displayPrefix(secret), hash: hashApiKey(secret) };
+  const keyId = newId("key");
+  const sealed = vault ? await vault.seal(accountId, keyId, secret) : null;
+  return { keyId, secret, sealed, displayPrefix: displayPrefix(secret), hash: hashApiKey(secret) };
 }
 
-/** Makes a key. The secret is in the answer and nowhere else; it cannot be shown again. `invalid_expiry`: it is over already. */
+/** Makes a key. The secret is in the answer and nowhere else; it is kept sealed only where repeat display is on. `invalid_expiry`: it is over already. */
 export async function createKey(
   ports: KeyPorts,
   accountId: AccountId,
   { name, environment, ...settings }: AskedSettings & { readonly name: string; readonly environment: KeyEnvironment },
 ): Promise<Result<{ readonly key: StoredKey; readonly secret: string }, "conflict" | "invalid_expiry">> {
   if (isOver(ports.clock, settings.expiresAt)) return expiryIsOver();
-  const { secret, ...drawn } = drawSecret(ports.brand, environment);
+  const { secret, ...drawn } = await drawSecret(ports, accountId, environment);
   const draft = { accountId, environment, ...drawn, ...unrestricted, name, ...meaningful(settings) };
   const key = await ports.store.create(draft, activeKeysMax);
   if (!key) return refuse("conflict", `An account can have ${activeKeysMax} active keys. Revoke one first.`);

@@ -42,7 +42,15 @@ export interface KeyIdentity {
   readonly hash: string;
 }
 
+/** A key as it is kept for being shown again, sealed by its account's data key; see store/key-vault.ts. */
+export interface SealedApiKey {
+  readonly sealedSecret: string;
+  readonly dataKeyId: string;
+}
+
 export interface StoredKey extends KeyIdentity, KeySettings {
+  /** Null where repeat display is off, and once the key is revoked. */
+  readonly sealed: SealedApiKey | null;
   readonly status: "active" | "revoked";
   readonly version: number;
   /** The beginning of the hour; null = never used. */
@@ -54,7 +62,7 @@ export interface StoredKey extends KeyIdentity, KeySettings {
   readonly revokedAt: Date | null;
 }
 
-export type NewKey = KeyIdentity & KeySettings;
+export type NewKey = KeyIdentity & KeySettings & Pick<StoredKey, "sealed">;
 
 /** A key was seen in use within this hour. */
 export interface KeyUse {
@@ -67,6 +75,22 @@ export interface KeyUse {
 export type Rolled =
   | { readonly ok: true; readonly key: StoredKey; readonly previous: StoredKey }
   | { readonly ok: false; readonly refusal: "not_found" | "replaced" | "too_many" };
+
+/** `not_kept`: the key was made while repeat display was off. `too_often`: with the seconds until it may be shown. */
+export type Showing =
+  | { readonly ok: true; readonly sealed: SealedApiKey }
+  | { readonly ok: false; readonly refusal: "not_found" | "not_kept" }
+  | { readonly ok: false; readonly refusal: "too_often"; readonly retryAfterSeconds: number };
+
+/** Where keys are kept that may be shown again (SEC-41). Absent: repeat display is off, and nothing is kept. */
+export interface KeyVault {
+  /** Makes the account's data key when it has none. */
+  seal(accountId: AccountId, keyId: KeyId, secret: string): Promise<SealedApiKey>;
+  /** Throws when the envelope was altered, belongs to another key or account, or its master key is not here. */
+  open(accountId: AccountId, keyId: KeyId, sealed: SealedApiKey): Promise<string>;
+  /** Brings every data key under the present master key; reads no API key. Idempotent. Answers how many were changed. */
+  rewrap(): Promise<number>;
+}
 
 export interface KeyStore {
   /**
@@ -88,12 +112,17 @@ export interface KeyStore {
   roll(
     accountId: AccountId,
     keyId: KeyId,
-    successor: Pick<KeyIdentity, "keyId" | "displayPrefix" | "hash">,
+    successor: Pick<NewKey, "keyId" | "displayPrefix" | "hash" | "sealed">,
     until: Date | undefined,
     keysMax: number,
   ): Promise<Rolled>;
   /** Undefined when the account has no such key, or it is revoked. */
   find(accountId: AccountId, keyId: KeyId): Promise<StoredKey | undefined>;
+  /**
+   * Writes that the owner saw the key, and answers it as it is kept; in one transaction, so that at most `timesMax` an account in
+   * an hour are answered, whoever asks at once.
+   */
+  takeShowing(accountId: AccountId, keyId: KeyId, timesMax: number): Promise<Showing>;
   /** Keeps the latest hour of each; older ones and keys that are not there change nothing. No event: gateways need none. */
   used(uses: readonly KeyUse[]): Promise<void>;
   /**

@@ -23,7 +23,7 @@ export async function rollKey(
 ): Promise<Result<RolledKey, "not_found" | "conflict">> {
   const present = await ports.store.find(accountId, keyId);
   if (!present) return noSuchKey();
-  const { secret, ...successor } = drawSecret(ports.brand, present.environment);
+  const { secret, ...successor } = await drawSecret(ports, accountId, present.environment);
   const until = overlapMs === 0 ? undefined : new Date(ports.clock.now().getTime() + overlapMs);
   const rolled = await ports.store.roll(accountId, keyId, successor, until, activeKeysMax);
   if (!rolled.ok) {

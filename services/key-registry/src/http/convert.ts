@@ -17,6 +17,7 @@ export function toApiKey(key: StoredKey): ApiKey {
     lastUsedAt: toApiInstant(key.lastUsedAt),
     lastUsedClient: key.lastUsedClient,
     replacedBy: key.replacedBy,
+    canBeShown: key.sealed !== null,
     createdAt: key.createdAt.toISOString(),
     revokedAt: toApiInstant(key.revokedAt),
   };

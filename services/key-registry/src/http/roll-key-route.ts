@@ -1,5 +1,5 @@
 import { idOf, keyRollBody, keyRolled } from "@codex/contracts";
-import { appError, assertRecentAuthentication, defineRoute, notFound, type Route } from "@codex/http";
+import { appError, defineRoute, notFound, type Route } from "@codex/http";
 import { z } from "zod";
 import type { KeyPorts } from "../app/manage-keys.ts";
 import { rollKey } from "../app/roll-key.ts";
@@ -10,6 +10,7 @@ export function rollKeyRoute(ports: KeyPorts): Route {
   return defineRoute({
     auth: "session",
     owner: "account",
+    freshProof: true,
     logClass: "standard",
     operationId: "rollKey",
     method: "POST",
@@ -20,9 +21,8 @@ export function rollKeyRoute(ports: KeyPorts): Route {
     bodyLimitBytes: 1_024,
     request: { params: z.strictObject({ keyId: idOf("key") }), body: keyRollBody },
     responses: { 201: keyRolled },
-    errors: ["not_found", "conflict", "reauth_required"],
+    errors: ["not_found", "conflict"],
     handler: async ({ principal, params, body }) => {
-      assertRecentAuthentication(principal, ports.clock);
       const rolled = await rollKey(ports, principal.accountId, params.keyId, body.overlapSeconds * 1_000);
       if (!rolled.ok) throw rolled.code === "not_found" ? notFound() : appError("conflict", rolled.message);
       const { key, secret, previous } = rolled.value;

@@ -5,6 +5,7 @@ import { changeKeyRoute, keyBodyBytesMax } from "./change-key-route.ts";
 import { fromApiSettings, toApiKey } from "./convert.ts";
 import { revokeRoutes } from "./revoke-routes.ts";
 import { rollKeyRoute } from "./roll-key-route.ts";
+import { showKeyRoute } from "./show-key-route.ts";
 
 const shared = { auth: "session", owner: "account", logClass: "standard" } as const;
 
@@ -48,6 +49,7 @@ export function keyRoutes(ports: KeyPorts): readonly Route[] {
     }),
     changeKeyRoute(ports),
     rollKeyRoute(ports),
+    showKeyRoute(ports),
     ...revokeRoutes(ports),
   ];
 }

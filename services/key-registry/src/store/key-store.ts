@@ -4,8 +4,10 @@ import { insertOutbox, type Db } from "@codex/db";
 import { idToUuid, newId, type AccountId, type KeyId } from "@codex/kernel";
 import { isDeepStrictEqual } from "node:util";
 import { sql, type Selectable, type Transaction, type UpdateObject } from "kysely";
-import type { KeyIdentity, KeySettings, KeyStore, KeyUse, NewKey, Rolled, StoredKey } from "../app/ports.ts";
+import type { KeySettings, KeyStore, KeyUse, NewKey, Rolled, StoredKey } from "../app/ports.ts";
+import { lockAccount } from "./lock-account.ts";
 import { fromDbKey, toDbSettings } from "./mapping.ts";
+import { takeShowing } from "./showings.ts";
 import type { ApiKeyTable, KeyTables } from "./schema.ts";
 
 type Announce = (trx: Transaction<KeyTables>, key: StoredKey) => Promise<void>;
@@ -49,6 +51,7 @@ export function keyStore(db: Db<KeyTables>, encode: Bus["encode"]): KeyStore {
       db.transaction((trx) => rollKey(trx, announce, accountId, keyId, successor, until, keysMax)),
     change: (accountId, keyId, settings) =>
       db.transaction((trx) => changeKey(trx, announce, accountId, keyId, settings)),
+    takeShowing: (accountId, keyId, timesMax) => db.transaction((trx) => takeShowing(trx, accountId, keyId, timesMax)),
     used: (uses) => rememberUses(db, uses),
     async findByHash(hash) {
       const row = await db.kysely
@@ -87,11 +90,6 @@ async function rememberUses(db: Db<KeyTables>, uses: readonly KeyUse[]): Promise
   `.execute(db.kysely);
 }
 
-/** Serialises what makes keys for one account, so that its bounds hold under concurrency. */
-async function lockAccount(trx: Transaction<KeyTables>, accountId: AccountId): Promise<void> {
-  await sql`select pg_advisory_xact_lock(hashtextextended(${accountId}, 0))`.execute(trx);
-}
-
 async function insertKey(
   trx: Transaction<KeyTables>,
   announce: Announce,
@@ -121,6 +119,8 @@ async function addKey(trx: Transaction<KeyTables>, announce: Announce, key: NewK
       status: "active",
       version: 1,
       ...toDbSettings(key),
+      sealed_secret: key.sealed?.sealedSecret ?? null,
+      data_key_id: key.sealed?.dataKeyId ?? null,
       last_used_at: null,
       last_used_client: null,
       replaced_by: null,
@@ -170,7 +170,7 @@ async function rollKey(
   announce: Announce,
   accountId: AccountId,
   keyId: KeyId,
-  successor: Pick<KeyIdentity, "keyId" | "displayPrefix" | "hash">,
+  successor: Pick<NewKey, "keyId" | "displayPrefix" | "hash" | "sealed">,
   until: Date | undefined,
   keysMax: number,
 ): Promise<Rolled> {
@@ -194,7 +194,13 @@ async function rollKey(
   return { ok: true, key, previous };
 }
 
-const revokedNow = { status: "revoked", revoked_at: sql<Date>`now()` } as const;
+/** In the same statement the sealed key goes; a trigger holds it for the version before too. */
+const revokedNow = {
+  status: "revoked",
+  revoked_at: sql<Date>`now()`,
+  sealed_secret: null,
+  data_key_id: null,
+} as const;
 
 async function revokeKeys(
   trx: Transaction<KeyTables>,

@@ -38,6 +38,10 @@ export function fromDbKey(row: Selectable<ApiKeyTable>): StoredKey {
     lastUsedAt: row.last_used_at,
     lastUsedClient: row.last_used_client,
     replacedBy: row.replaced_by === null ? null : uuidToId("key", row.replaced_by),
+    sealed:
+      row.sealed_secret === null || row.data_key_id === null
+        ? null
+        : { sealedSecret: row.sealed_secret, dataKeyId: row.data_key_id },
     createdAt: row.created_at,
     revokedAt: row.revoked_at,
   };

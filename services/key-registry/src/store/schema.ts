@@ -32,12 +32,35 @@ export interface ApiKeyTable {
   readonly last_used_at: Date | null;
   readonly last_used_client: KeyClient | null;
   readonly replaced_by: string | null;
+  /** For being shown again; gone with the revocation. Both null or neither. */
+  readonly sealed_secret: string | null;
+  readonly data_key_id: string | null;
   readonly created_at: Generated<Date>;
   readonly revoked_at: Date | null;
 }
 
+/** Columns of `keys.data_key`: one an account, wrapped by the master key of this version. */
+export interface DataKeyTable {
+  readonly id: string;
+  readonly account_id: string;
+  readonly wrapped_key: string;
+  readonly master_version: number;
+  readonly created_at: Generated<Date>;
+}
+
+/** Columns of `keys.key_act`: the audit log, append only; never a key. */
+export interface KeyActTable {
+  readonly id: string;
+  readonly account_id: string;
+  readonly key_id: string;
+  readonly act: "shown";
+  readonly at: Generated<Date>;
+}
+
 export interface KeyTables {
   api_key: ApiKeyTable;
+  data_key: DataKeyTable;
+  key_act: KeyActTable;
   outbox: OutboxTable;
 }
 

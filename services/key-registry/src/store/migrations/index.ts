@@ -55,4 +55,46 @@ export const keyMigrations: readonly Migration[] = [
         add column replaced_by uuid references api_key (id);
     `,
   },
+  {
+    // The version before inserts none of it, and its revocations meet the check: they take away what was sealed.
+    name: "20261127T1600_add_repeat_display",
+    up: `
+      create table data_key (
+        id uuid primary key,
+        account_id uuid not null unique,
+        wrapped_key text not null,
+        master_version integer not null check (master_version >= 1),
+        created_at timestamptz not null default now()
+      );
+      alter table api_key
+        add column sealed_secret text,
+        add column data_key_id uuid references data_key (id),
+        add check ((sealed_secret is null) = (data_key_id is null)),
+        add check (status = 'active' or sealed_secret is null);
+      create function forget_sealed() returns trigger language plpgsql set search_path from current as $$
+      begin
+        if new.status = 'revoked' then
+          new.sealed_secret := null;
+          new.data_key_id := null;
+        end if;
+        return new;
+      end $$;
+      create trigger forget_sealed before update on api_key for each row execute function forget_sealed();
+      create table key_act (
+        id uuid primary key,
+        account_id uuid not null,
+        key_id uuid not null,
+        act text not null check (act in ('shown')),
+        at timestamptz not null default now()
+      );
+      create index key_act_account on key_act (account_id, at desc);
+      do $$
+      declare v_role text := coalesce(current_setting('codex.app_role', true), '');
+      begin
+        if v_role = '' then return; end if;
+        execute format('revoke update, delete, truncate on table key_act from %I', v_role);
+        execute format('revoke delete, truncate on table data_key from %I', v_role);
+      end $$;
+    `,
+  },
 ];
