@@ -1,5 +1,6 @@
 import { renderContractFiles } from "@codex/contracts";
 import { renderErrorsDoc } from "@codex/http";
+import { deployedNatsConfig } from "@codex/setup";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { adrIndex } from "./adr-index.ts";
@@ -17,3 +18,5 @@ for (const [path, text] of contracts) writeFileSync(`${docs}contracts/${path}`, 
 for (const [name, text] of openApi) writeFileSync(`${docs}contracts/openapi/${name}`, text);
 writeFileSync(`${docs}errors.md`, renderErrorsDoc());
 writeFileSync(`${docs}adr/README.md`, adrIndex(`${docs}adr`));
+// Beside its source, because the compose file mounts it; a test of deploy/setup holds the two equal.
+writeFileSync(fileURLToPath(new URL("../setup/nats.conf", import.meta.url)), deployedNatsConfig());

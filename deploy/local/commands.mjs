@@ -74,6 +74,12 @@ export const commands = {
       ],
     ],
   },
+  "test:permissions": {
+    description:
+      "try what is forbidden with each service's own credentials at Postgres, NATS and Redis; exit 0 when all is denied",
+    needs: "packages",
+    steps: [["node", "--conditions=codex:source", "deploy/setup/permissions/main.ts"]],
+  },
   "audit:ledger": {
     description: "is every invariant of the books true? exit 0 yes, 1 no, 2 could not look (--seals, --against FILE)",
     needs: "packages",
@@ -134,6 +140,15 @@ export const commands = {
     steps: [
       [...launcher, "build", "--quiet"],
       ["node", "--conditions=codex:source", "deploy/bench-gateway/src/main.ts"],
+    ],
+  },
+  "bench:revocation": {
+    description:
+      "how long a revoked key is served on, by five gateways at 200 requests a second (deploy/bench-revocation/README.md)",
+    needs: "packages",
+    steps: [
+      [...launcher, "build", "--quiet"],
+      ["node", "--conditions=codex:source", "deploy/bench-revocation/src/main.ts"],
     ],
   },
   code: {

@@ -60,6 +60,7 @@ const demoModels = [
   "demo-large",
   "demo-tools",
   "demo-reasoning",
+  "demo-realtime",
   "demo-error-429",
   "demo-error-503",
   "demo-slow",

@@ -1,4 +1,5 @@
 import path from "node:path";
+import { serverUsers } from "@codex/setup";
 import type { SecretRequest } from "./secrets.ts";
 
 /**
@@ -10,8 +11,9 @@ import type { SecretRequest } from "./secrets.ts";
 export interface Wiring {
   /** Origin of the edge, as browsers see it: http://localhost:8080 */
   readonly publicOrigin: string;
-  readonly natsUrl: string;
-  readonly redisUrl: string;
+  /** Signed in as this user, or as the URL says on a server that somebody else runs. */
+  readonly natsUrl: (user: string) => string;
+  readonly redisUrl: (user: string) => string;
   /** Folder for a program's own files, made on demand. */
   readonly dataFolder: (name: string) => string;
   readonly databaseUrl: (schema: string, role: "owner" | "app") => string;
@@ -41,7 +43,7 @@ export interface ServiceDef {
 }
 
 /** What every service of ours reads. */
-function common(wiring: Wiring, name: string): Readonly<Record<string, string>> {
+function common(wiring: Wiring, name: string, schema: string | undefined): Readonly<Record<string, string>> {
   return {
     NODE_ENV: "development",
     HTTP_HOST: "127.0.0.1",
@@ -50,7 +52,8 @@ function common(wiring: Wiring, name: string): Readonly<Record<string, string>> 
     INSTANCE_ID: `${name}-local`,
     // Read by Node itself: the code that it compiled at the last start.
     NODE_COMPILE_CACHE: wiring.dataFolder("compile-cache"),
-    NATS_URL: wiring.natsUrl,
+    // A service without a schema has nothing to say on the bus either.
+    ...(schema === undefined ? {} : { NATS_URL: wiring.natsUrl(schema) }),
     PUBLIC_ORIGIN: wiring.publicOrigin,
     // The edge is the one proxy in front.
     TRUSTED_PROXY_COUNT: "1",
@@ -71,7 +74,7 @@ function service(draft: Draft): ServiceDef {
     readyPath: "/readyz",
     secrets: draft.secrets ?? [],
     env: (wiring) => ({
-      ...common(wiring, name),
+      ...common(wiring, name, schema),
       ...(schema === undefined ? {} : { DATABASE_URL: wiring.databaseUrl(schema, "app") }),
       ...draft.env?.(wiring),
     }),
@@ -104,7 +107,7 @@ export const services: readonly ServiceDef[] = [
       form: "base64",
     })),
     env: (wiring) => ({
-      REDIS_URL: wiring.redisUrl,
+      REDIS_URL: wiring.redisUrl("auth"),
       AUTH_SIGNING_SECRET: wiring.secret("auth.AUTH_SIGNING_SECRET"),
       AUTH_PASSWORD_PEPPER: wiring.secret("auth.AUTH_PASSWORD_PEPPER"),
       AUTH_THROTTLE_KEY: wiring.secret("auth.AUTH_THROTTLE_KEY"),
@@ -136,7 +139,7 @@ export const services: readonly ServiceDef[] = [
     schema: "gateway",
     secrets: [{ name: "gateway-proxy.GATEWAY_CHANNEL_KEY", form: "base64" }],
     env: (wiring) => ({
-      REDIS_URL: wiring.redisUrl,
+      REDIS_URL: wiring.redisUrl("gateway"),
       GATEWAY_CHANNEL_KEY: wiring.secret("gateway-proxy.GATEWAY_CHANNEL_KEY"),
       GATEWAY_SPOOL_DIR: wiring.dataFolder("gateway-spool"),
     }),
@@ -177,6 +180,16 @@ export function databaseSecrets(): readonly SecretRequest[] {
       ? []
       : (["owner", "app"] as const).map((role) => ({ name: databaseSecretName(schema, role), form: "hex" as const })),
   );
+}
+
+/** Passwords of the services' users at NATS and Redis; hex for the same reason. */
+export function serverUserSecrets(): readonly SecretRequest[] {
+  const { nats, redis } = serverUsers((server, name) => serverUserSecretName(server, name));
+  return [...nats, ...redis].map(({ password }) => ({ name: password, form: "hex" as const }));
+}
+
+export function serverUserSecretName(server: "nats" | "redis", user: string): string {
+  return `${server}.${user}`;
 }
 
 export function databaseSecretName(schema: string, role: "owner" | "app"): string {

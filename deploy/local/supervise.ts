@@ -1,4 +1,5 @@
 import { connectBus } from "@codex/bus";
+import { serverUsers } from "@codex/setup";
 import { Scope } from "@codex/kernel";
 import { startInfra, type Infra } from "@codex/testkit";
 import { rmSync } from "node:fs";
@@ -23,6 +24,8 @@ import { ensureSecrets, type EnsuredSecrets } from "./secrets.ts";
 import { demoOperatorEmail, demoUserEmail, seed, type Seeded } from "./seed.ts";
 import {
   databaseSecrets,
+  serverUserSecretName,
+  serverUserSecrets,
   demoUpstreamName,
   edgeName,
   gatewayName,
@@ -152,7 +155,7 @@ class Run {
     signal.throwIfAborted();
     await this.migrate(infra, wiring, secrets);
     await this.startServices(wiring);
-    const seeded = await this.seed(wiring, secrets);
+    const seeded = await this.seed(infra, wiring, secrets);
     await this.firstRequest(wiring, seeded, startedMs);
     this.writeRunFile = () => writePrivateJson(paths.runFile, this.runFile(wiring, infra, secrets, seeded));
     this.phase = "ready";
@@ -181,6 +184,7 @@ class Run {
     return this.reporter.step("secrets", () => {
       const requests = [
         ...databaseSecrets(),
+        ...serverUserSecrets(),
         ...services.flatMap((definition) => definition.secrets),
         { name: "demo.userPassword", form: "password" as const },
         { name: "demo.operatorPassword", form: "password" as const },
@@ -209,6 +213,7 @@ class Run {
         persistent: true,
         given,
         allowContainers: true,
+        users: serverUsers((server, name) => secrets.get(serverUserSecretName(server, name))),
         log: (line) => this.reporter.note(line),
         ports: {
           ...(given.postgresUrl === undefined ? { postgres: ports.of("postgres") } : {}),
@@ -218,7 +223,7 @@ class Run {
       });
       this.scope.defer("infra", () => infra.stop());
       const adminUrl = await ensureDatabase(infra.postgresUrl, given.postgresUrl !== undefined);
-      const wiring = wire({ paths: this.paths, ports, infra, adminUrl, secret: secrets.get });
+      const wiring = wire({ paths: this.paths, ports, infra, given, adminUrl, secret: secrets.get });
       return { value: { infra: { ...infra, postgresUrl: adminUrl }, wiring }, detail: describeInfra(infra, given) };
     });
   }
@@ -282,11 +287,11 @@ class Run {
     });
   }
 
-  private async seed(wiring: Wiring, secrets: EnsuredSecrets): Promise<Seeded> {
+  private async seed(infra: Infra, wiring: Wiring, secrets: EnsuredSecrets): Promise<Seeded> {
     return this.reporter.step("seed", async () => {
       const value = await seed({
         origin: wiring.publicOrigin,
-        natsUrl: wiring.natsUrl,
+        natsUrl: infra.natsUrl,
         demoUpstreamUrl: wiring.url(demoUpstreamName),
         stateFile: this.paths.seedState,
         userPassword: secrets.get("demo.userPassword"),

@@ -1,16 +1,18 @@
-import type { Infra } from "@codex/testkit";
+import { urlAs, type Infra } from "@codex/testkit";
 import { mkdirSync } from "node:fs";
 import path from "node:path";
 import type { LauncherEnvironment } from "./config.ts";
 import { roleUrl } from "./database.ts";
 import type { Paths } from "./paths.ts";
 import type { ChosenPorts, PortWish } from "./ports.ts";
-import { demoUpstreamName, edgeName, gatewayName, services, type Wiring } from "./services.ts";
+import { demoUpstreamName, edgeName, gatewayName, serverUserSecretName, services, type Wiring } from "./services.ts";
 
 export interface WireOptions {
   readonly paths: Paths;
   readonly ports: ChosenPorts;
   readonly infra: Pick<Infra, "natsUrl" | "redisUrl">;
+  /** Servers that somebody else runs: they have the users that he made, and one URL for all. */
+  readonly given: LauncherEnvironment["given"];
   readonly adminUrl: string;
   readonly secret: (name: string) => string;
 }
@@ -41,11 +43,16 @@ export function portWishes(given: LauncherEnvironment["given"]): readonly PortWi
 }
 
 export function wire(options: WireOptions): Wiring {
-  const { paths, ports, infra, adminUrl, secret } = options;
+  const { paths, ports, infra, given, adminUrl, secret } = options;
+  const as = (server: "nats" | "redis", name: string): string => {
+    const url = infra[`${server}Url`];
+    if (given[`${server}Url`] !== undefined) return url;
+    return urlAs(url, { name, password: secret(serverUserSecretName(server, name)) });
+  };
   return {
     publicOrigin: `http://localhost:${String(ports.of(`${edgeName}.http`))}`,
-    natsUrl: infra.natsUrl,
-    redisUrl: infra.redisUrl,
+    natsUrl: (user) => as("nats", user),
+    redisUrl: (user) => as("redis", user),
     dataFolder: (name) => {
       const folder = path.join(paths.data, name);
       mkdirSync(folder, { recursive: true, mode: 0o700 });

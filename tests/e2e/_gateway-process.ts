@@ -7,6 +7,8 @@ import { createInterface } from "node:readline";
 export interface GatewayHandle extends InProcessService {
   /** SIGKILL, and waits until the process is gone. Absent when it runs in this one. */
   kill?(): Promise<void>;
+  /** Whether the process still runs. Absent when it is this one. */
+  isAlive?(): boolean;
 }
 
 const startTimeoutMs = 20_000;
@@ -45,6 +47,7 @@ export async function startGatewayProcess(
     closedOrder: [],
     stop: () => end("SIGTERM"),
     kill: () => end("SIGKILL"),
+    isAlive: () => child.exitCode === null && child.signalCode === null,
   };
 }
 

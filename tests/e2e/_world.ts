@@ -9,18 +9,22 @@ import * as images from "@codex/image-cache";
 import * as keys from "@codex/key-registry";
 import { newId, type AccountId } from "@codex/kernel";
 import { loadConfig, startInProcess, type InProcessService } from "@codex/runtime";
+import { serverUsers } from "@codex/setup";
 import * as bonus from "@codex/telegram-bonus";
 import {
   createDatabase,
   eventually,
   freePort,
+  makeRedisUsers,
   startNats,
   testInfra,
   type PrivateNats,
   type TestDatabase,
   testLogger,
+  urlAs,
 } from "@codex/testkit";
 import { execFile } from "node:child_process";
+import { createHash } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -45,7 +49,7 @@ export interface World {
   readonly nats: PrivateNats;
   readonly bus: Bus;
   readonly upstream: RunningDemoUpstream;
-  readonly gateway: InProcessService;
+  readonly gateway: GatewayHandle;
   readonly operator: Browser;
   /** A new user with a balance (in micro-tokens, may be 0) and an API key. */
   customer(balanceMicroTokens: bigint): Promise<Customer>;
@@ -75,6 +79,10 @@ export interface Customer {
   readonly keyId: string;
 }
 
+/** The same in every worker, because all share one Redis. */
+const testPassword = (server: "nats" | "redis", name: string): string =>
+  createHash("sha256").update(`${server}:${name}`).digest("hex");
+
 const schemas = [
   { schema: auth.authSchema, migrations: auth.authMigrations },
   { schema: keys.keysSchema, migrations: keys.keyMigrations },
@@ -86,7 +94,10 @@ const schemas = [
 
 export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const database = await createDatabase({ service: schemas });
-  const nats = await startNats();
+  const users = serverUsers(testPassword);
+  const nats = await startNats({ users: users.nats });
+  const { redisUrl } = testInfra();
+  await makeRedisUsers(redisUrl, users.redis);
   const spool = mkdtempSync(join(tmpdir(), "codex-e2e-spool-"));
   const spools = [spool];
   const edgePort = await freePort();
@@ -97,8 +108,9 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     ADMIN_PORT: "0",
     SHUTDOWN_GRACE_MS: "0",
     DATABASE_URL: database.urlFor("app", schema),
-    NATS_URL: nats.url,
-    REDIS_URL: testInfra().redisUrl,
+    // Each service with its own rights and no more, as in a deployment.
+    NATS_URL: urlAs(nats.url, { name: schema, password: testPassword("nats", schema) }),
+    REDIS_URL: urlAs(redisUrl, { name: schema, password: testPassword("redis", schema) }),
     PUBLIC_ORIGIN: origin,
     TRUSTED_PROXY_COUNT: "1",
     ...more,

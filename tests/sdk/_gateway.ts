@@ -1,5 +1,3 @@
-import type { UsageRecord } from "@codex/contracts";
-import { eventually } from "@codex/testkit";
 import { asOperator, channelBody, send, startWorld, type World } from "../../services/gateway-proxy/tests/_world.ts";
 import { Payers, toldApart, type Payer } from "./_payer.ts";
 
@@ -8,13 +6,10 @@ import { Payers, toldApart, type Payer } from "./_payer.ts";
  * they make of our answers is the test.
  */
 export interface SdkWorld extends World {
-  readonly apiKey: string;
   /** A customer of its own for one test; 100,000 tokens of balance unless told. */
   payer(balanceMicroTokens?: bigint): Payer;
   /** Also checks that no payer was charged more than its test has named. */
   stop(): Promise<void>;
-  /** A usage row of the customer that ended like this, once there is one. */
-  rowWith(status: UsageRecord["status"]): Promise<UsageRecord>;
 }
 
 /** Every model that the suites ask for. */
@@ -48,11 +43,9 @@ export async function startSdkWorld(): Promise<SdkWorld> {
     });
     if (created.status !== 201) throw new Error(created.text);
   }
-  const { accountId, apiKey } = world.customer(100_000_000_000n);
   const payers = new Payers(world);
   return {
     ...world,
-    apiKey,
     payer: (balanceMicroTokens = 100_000_000_000n) => payers.open(balanceMicroTokens),
     async stop() {
       try {
@@ -61,22 +54,6 @@ export async function startSdkWorld(): Promise<SdkWorld> {
         await world.stop();
       }
     },
-    rowWith: (status) =>
-      eventually(() => world.billing.usage(accountId).find((row) => row.status === status), {
-        what: `a usage row with status ${status}`,
-      }),
-  };
-}
-
-/** Counts what a client sends, retries included. */
-export function countingFetch(): { readonly fetch: typeof fetch; readonly count: () => number } {
-  let calls = 0;
-  return {
-    fetch: (input, init) => {
-      calls += 1;
-      return fetch(input, init);
-    },
-    count: () => calls,
   };
 }
 

@@ -1,18 +1,26 @@
 import Anthropic, { APIError, AuthenticationError, BadRequestError, NotFoundError } from "@anthropic-ai/sdk";
 import { leakCheck } from "@codex/testkit";
-import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { countingFetch, otherKinds, pixel, startSdkWorld, type SdkWorld } from "./_gateway.ts";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "@jest/globals";
+import { otherKinds, pixel, startSdkWorld, type SdkWorld } from "./_gateway.ts";
+import type { Payer } from "./_payer.ts";
 
 // The official `@anthropic-ai/sdk` package through the gateway; its base URL has no /v1.
 
 const leaks = leakCheck();
 let world: SdkWorld;
+/** Of one test each, so that its rows can be held against what the upstream counted. */
+let payer: Payer;
 let client: Anthropic;
 
 beforeAll(async () => {
   world = await startSdkWorld();
-  client = new Anthropic({ baseURL: world.gateway.httpUrl ?? "", apiKey: world.apiKey, timeout: 20_000 });
 }, 60_000);
+
+beforeEach(() => {
+  payer = world.payer();
+  const { apiKey, fetch } = payer;
+  client = new Anthropic({ baseURL: world.gateway.httpUrl ?? "", apiKey, fetch, timeout: 20_000 });
+});
 
 afterAll(async () => {
   await world.stop();
@@ -29,6 +37,7 @@ describe("messages", () => {
     expect(message.content[0]).toMatchObject({ type: "text" });
     expect(costOf(message.usage)).toBeGreaterThan(0);
     expect(message._request_id).toMatch(/^req_/);
+    await payer.charged(1);
   });
 
   test("streamed by the helper: the final message has its stop reason, usage and cost", async () => {
@@ -43,6 +52,7 @@ describe("messages", () => {
     expect(message.content[0]).toMatchObject({ type: "text", text });
     expect(message.usage.output_tokens).toBeGreaterThan(1);
     expect(costOf(told)).toBeGreaterThan(0);
+    await payer.charged(1);
   });
 
   test("tools: a call out of streamed fragments, then its result", async () => {
@@ -59,6 +69,7 @@ describe("messages", () => {
       messages: [...messages, { role: "assistant", content: first.content }, { role: "user", content: [result] }],
     });
     expect(next.stop_reason).toBe("end_turn");
+    await payer.charged(2);
   });
 
   test("image input, thinking with its signature kept, and a cached system prompt", async () => {
@@ -77,6 +88,7 @@ describe("messages", () => {
     ];
     const cached = await client.messages.create({ ...ask, system });
     expect(cached.usage.cache_creation_input_tokens).toBeGreaterThan(1_024);
+    await payer.charged(3);
   });
 
   test("abort: the row says that the client left", async () => {
@@ -84,13 +96,15 @@ describe("messages", () => {
     await new Promise((resolve) => stream.once("streamEvent", resolve));
     stream.abort();
     await stream.done().catch(() => undefined);
-    expect(await world.rowWith("client_closed")).toMatchObject({ streamed: true, estimated: true });
+    const [row] = await payer.charged(1);
+    expect(row).toMatchObject({ status: "client_closed", streamed: true, estimated: true });
   });
 
   test("a cut stream throws, it does not end", async () => {
     await expect(client.messages.stream({ ...ask, model: "demo-midstream-cut-6" }).finalMessage()).rejects.toThrow(
       APIError,
     );
+    await payer.charged(1);
   });
 });
 
@@ -98,16 +112,7 @@ describe.each(otherKinds.filter((kind) => kind !== "anthropic"))(
   "at a channel of the kind %s, by conversion",
   (kind) => {
     const model = `${kind} demo-large`;
-    /** A customer of the test's own, whose rows are held against what the upstream counted. */
-    const paying = () => {
-      const payer = world.payer();
-      const { apiKey, fetch } = payer;
-      const baseURL = world.gateway.httpUrl ?? "";
-      return { payer, client: new Anthropic({ baseURL, apiKey, fetch, timeout: 20_000, maxRetries: 0 }) };
-    };
-
     test("plain: text, the model's own name, usage with the cost", async () => {
-      const { payer, client } = paying();
       const message = await client.messages.create({ ...ask, model, system: "be brief" });
       expect(message).toMatchObject({ model, stop_reason: "end_turn", content: [{ type: "text" }] });
       expect(costOf(message.usage)).toBeGreaterThan(0);
@@ -115,7 +120,6 @@ describe.each(otherKinds.filter((kind) => kind !== "anthropic"))(
     });
 
     test("streamed by the helper: the final message is whole", async () => {
-      const { payer, client } = paying();
       const stream = client.messages.stream({ ...ask, model });
       let text = "";
       let told: unknown;
@@ -129,7 +133,6 @@ describe.each(otherKinds.filter((kind) => kind !== "anthropic"))(
     });
 
     test("tools: a call out of streamed fragments, then its result", async () => {
-      const { payer, client } = paying();
       const asked = { ...ask, model: `${kind} demo-tools`, tools: [{ name: "weather", input_schema }] };
       const messages = [{ role: "user" as const, content: "weather in Omsk" }];
       const first = await client.messages.stream({ ...asked, messages }).finalMessage();
@@ -149,9 +152,14 @@ describe.each(otherKinds.filter((kind) => kind !== "anthropic"))(
       const cut = client.messages.stream({ ...ask, model: `${kind} demo-midstream-cut-6` }).finalMessage();
       await expect(cut).rejects.toThrow(APIError);
       const tools = [{ type: "web_search_20250305" as const, name: "web_search" as const }];
-      const refused = client.messages.create({ ...ask, model, tools });
+      const other = world.payer();
+      const refused = client
+        .withOptions({ apiKey: other.apiKey, fetch: other.fetch })
+        .messages.create({ ...ask, model, tools });
       await expect(refused).rejects.toThrow(BadRequestError);
       await expect(refused).rejects.toThrow("'tools[0]");
+      other.nothingCharged();
+      await payer.charged(1);
     });
   },
 );
@@ -169,6 +177,7 @@ test("thinking at OpenAI: a summary comes as a thinking block, and its seal goes
   expect((await client.messages.create({ ...asked, messages: [...ask.messages, ...more] })).stop_reason).toBe(
     "end_turn",
   );
+  await payer.charged(2);
 });
 
 test("count_tokens and the paginated list of models", async () => {
@@ -181,19 +190,18 @@ test("count_tokens and the paginated list of models", async () => {
 });
 
 describe("errors: the right class, and no retry where a retry cannot help", () => {
-  function counting(apiKey: string): { client: Anthropic; count: () => number } {
-    const { fetch, count } = countingFetch();
-    return { client: new Anthropic({ baseURL: world.gateway.httpUrl ?? "", apiKey, fetch, timeout: 20_000 }), count };
-  }
-
   test("401 and 402 are sent once, with their types", async () => {
-    const wrong = counting("sk-ant-wrong");
-    await expect(wrong.client.messages.create(ask)).rejects.toThrow(AuthenticationError);
-    expect(wrong.count()).toBe(1);
-    const poor = counting(world.customer(0n).apiKey);
-    const failure: unknown = await poor.client.messages.create(ask).catch((error: unknown) => error);
+    await expect(client.withOptions({ apiKey: "sk-ant-wrong" }).messages.create(ask)).rejects.toThrow(
+      AuthenticationError,
+    );
+    expect(payer.sent()).toBe(1);
+    const poor = world.payer(0n);
+    const failure: unknown = await client
+      .withOptions({ apiKey: poor.apiKey, fetch: poor.fetch })
+      .messages.create(ask)
+      .catch((error: unknown) => error);
     expect(failure).toMatchObject({ status: 402, error: { error: { type: "billing_error" } } });
-    expect(poor.count()).toBe(1);
+    expect(poor.sent()).toBe(1);
   });
 
   test("400 and 404 say what is wrong", async () => {
@@ -203,7 +211,7 @@ describe("errors: the right class, and no retry where a retry cannot help", () =
   });
 
   test("a base URL that ends in /v1 is told so", async () => {
-    const doubled = new Anthropic({ baseURL: `${world.gateway.httpUrl ?? ""}/v1`, apiKey: world.apiKey });
+    const doubled = new Anthropic({ baseURL: `${world.gateway.httpUrl ?? ""}/v1`, apiKey: payer.apiKey });
     await expect(doubled.messages.create(ask)).rejects.toThrow("remove /v1 from the base URL");
   });
 });

@@ -70,6 +70,8 @@ export async function startWorld(log: (line: string) => void): Promise<BenchWorl
   const priceVersion = await insertPrice(admin);
   const accounts = makeAccounts(accountsMax + 1);
   const epoch = await fund(admin, accounts);
+  // Of a server that has run for a day, Postgres knows what its tables hold.
+  await admin.query("analyze");
   const bus = await connectBus({ servers: [servers.nats.url], name: "bench" }, { logger: quiet, source: "bench" });
   await bus.ensureTopology();
   return {

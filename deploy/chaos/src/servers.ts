@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { freePort } from "@codex/testkit";
+import { freePort, type ServerUsers } from "@codex/testkit";
 import type { ChildServer } from "../../../libs/testkit/src/child-server.ts";
 import { installSecrets, prepareDataFolder } from "../../../libs/testkit/src/data-folder.ts";
 import { natsUrl, startNatsServer } from "../../../libs/testkit/src/nats-server.ts";
@@ -45,8 +45,16 @@ export function natsStoreDir(dataDir: string): string {
   return `${dataDir}/nats/jetstream`;
 }
 
-/** One of each on free ports of 127.0.0.1, written through to the disk as in production. `dataDir` must be reachable for everyone. */
-export async function startServers(dataDir: string, watchdog: Watchdog, log: (line: string) => void): Promise<Servers> {
+/**
+ * One of each on free ports of 127.0.0.1, written through to the disk as in production, with these users beside the administrators.
+ * `dataDir` must be reachable for everyone.
+ */
+export async function startServers(
+  dataDir: string,
+  watchdog: Watchdog,
+  log: (line: string) => void,
+  users: ServerUsers = { nats: [], redis: [] },
+): Promise<Servers> {
   prepareDataFolder(dataDir);
   const secrets = installSecrets(dataDir);
   const deps = { watchdog, log };
@@ -62,10 +70,13 @@ export async function startServers(dataDir: string, watchdog: Watchdog, log: (li
       ),
     ),
     nats: new Kept("nats", natsUrl(ports.nats, secrets.nats), ports.nats, () =>
-      startNatsServer({ ...shared, program: nats, port: ports.nats, password: secrets.nats }, deps),
+      startNatsServer({ ...shared, program: nats, port: ports.nats, password: secrets.nats, users: users.nats }, deps),
     ),
     redis: new Kept("redis", redisUrl(ports.redis, secrets.redis), ports.redis, () =>
-      startRedisServer({ ...shared, program: redis, port: ports.redis, password: secrets.redis }, deps),
+      startRedisServer(
+        { ...shared, program: redis, port: ports.redis, password: secrets.redis, users: users.redis },
+        deps,
+      ),
     ),
   };
   await Promise.all(allServers(started).map((server) => server.start()));

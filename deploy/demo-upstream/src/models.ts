@@ -2,7 +2,7 @@ import { parseFault, scriptedFaults, type Fault, type FaultDefaults } from "./fa
 
 /** What a model says. `length` answers with an exact number of tokens, for load and for limits. */
 export type Persona = "small" | "large" | "tools" | "reasoning" | "length";
-export type Skill = "text" | "image" | "embedding" | "moderation" | "rerank" | "speech" | "transcript";
+export type Skill = "text" | "image" | "embedding" | "moderation" | "rerank" | "speech" | "transcript" | "realtime";
 
 export interface Model {
   /** The name as the caller wrote it; answers repeat it. */
@@ -14,7 +14,16 @@ export interface Model {
   readonly lengthTokens: number | undefined;
 }
 
-const allSkills: readonly Skill[] = ["text", "image", "embedding", "moderation", "rerank", "speech", "transcript"];
+const allSkills: readonly Skill[] = [
+  "text",
+  "image",
+  "embedding",
+  "moderation",
+  "rerank",
+  "speech",
+  "transcript",
+  "realtime",
+];
 
 interface Listed {
   readonly id: string;
@@ -35,6 +44,7 @@ const plain: readonly Listed[] = [
   { id: "demo-rerank", title: "Demo Rerank", persona: "small", skills: ["rerank"] },
   { id: "demo-speech", title: "Demo Speech", persona: "small", skills: ["speech"] },
   { id: "demo-transcribe", title: "Demo Transcribe", persona: "small", skills: ["transcript"] },
+  { id: "demo-realtime", title: "Demo Realtime", persona: "small", skills: ["realtime"] },
   { id: "demo-whisper", title: "Demo Whisper", persona: "small", skills: ["transcript"] },
 ];
 

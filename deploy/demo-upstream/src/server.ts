@@ -4,6 +4,7 @@ import { FlakyCounter } from "./flaky.ts";
 import { Exchange } from "./http/exchange.ts";
 import { handle } from "./http/router.ts";
 import { Journal } from "./journal.ts";
+import { DemoRealtime } from "./realtime/accept.ts";
 
 export interface RunningDemoUpstream {
   readonly url: string;
@@ -32,11 +33,14 @@ export async function startDemoUpstream(config: DemoUpstreamConfig): Promise<Run
     // Agents send several kilobytes of metadata in headers.
     maxHeaderSize: 32_768,
     noDelay: true,
+    shouldUpgradeCallback: (req) => req.headers.upgrade?.toLowerCase() === "websocket",
   });
   server.maxConnections = connectionsMax;
   server.on("request", (req, res) => {
     void handle(new Exchange(req, res, journal, config.exchangeMsMax), deps);
   });
+  const realtime = new DemoRealtime(config, journal);
+  server.on("upgrade", realtime.accept);
   try {
     await listening(server, config);
   } catch (error) {
@@ -51,7 +55,7 @@ export async function startDemoUpstream(config: DemoUpstreamConfig): Promise<Run
     url: `http://${host}:${port}`,
     port,
     journal,
-    close: () => (closing ??= closeServer(server).then(() => journal.close())),
+    close: () => (closing ??= closeServer(server, realtime).then(() => journal.close())),
   };
 }
 
@@ -65,7 +69,7 @@ function listening(server: Server, config: DemoUpstreamConfig): Promise<void> {
   });
 }
 
-function closeServer(server: Server): Promise<void> {
+function closeServer(server: Server, realtime: DemoRealtime): Promise<void> {
   return new Promise((resolve) => {
     const bound = setTimeout(() => server.closeAllConnections(), drainMs);
     server.close(() => {
@@ -73,5 +77,7 @@ function closeServer(server: Server): Promise<void> {
       resolve();
     });
     server.closeIdleConnections();
+    // The server does not know their sockets any more.
+    realtime.close();
   });
 }

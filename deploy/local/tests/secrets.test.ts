@@ -42,8 +42,8 @@ test("the environment of every service in the table satisfies the service's own 
   const secrets = ensureSecrets(pathsOf(folder.path), requests);
   const wiring: Wiring = {
     publicOrigin: "http://localhost:8080",
-    natsUrl: "nats://codex:word@127.0.0.1:8142",
-    redisUrl: "redis://:word@127.0.0.1:8163",
+    natsUrl: (user) => `nats://${user}:word@127.0.0.1:8142`,
+    redisUrl: (user) => `redis://${user}:word@127.0.0.1:8163`,
     dataFolder: (name) => `${folder.path}/${name}`,
     databaseUrl: (schema, role) => `postgres://${schema}_${role}:word@127.0.0.1:8132/codex`,
     secret: secrets.get,

@@ -7,12 +7,14 @@ import { loadConfig, type ConfigSpec } from "@codex/runtime";
 import { telegramBonusConfig } from "@codex/telegram-bonus";
 import { expect, test } from "@jest/globals";
 import { spawnSync } from "node:child_process";
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parse } from "yaml";
+import { boundaries, serverUsers } from "../src/boundary.ts";
 import { setupConfig } from "../src/config.ts";
+import { deployedNatsConfig } from "../src/nats-config.ts";
 
 // No container engine is needed to find out whether the compose file and the services agree: each service's own
 // configuration is loaded from the environment that the file would give it, with the .env that make-env.mjs writes.
@@ -26,6 +28,7 @@ interface Compose {
       {
         readonly environment?: Readonly<Record<string, string>>;
         readonly depends_on?: Readonly<Record<string, unknown>>;
+        readonly command?: readonly string[];
       }
     >
   >;
@@ -34,7 +37,12 @@ interface Compose {
 const compose = parse(readFileSync(`${root}docker-compose.yml`, "utf8"), { merge: true }) as Compose;
 
 /** Runs the real script in a folder of its own and reads what it wrote. */
-function freshEnv(): { values: ReadonlyMap<string, string>; mode: number; second: number | null } {
+function freshEnv(): {
+  values: ReadonlyMap<string, string>;
+  mode: number;
+  second: number | null;
+  completed: string;
+} {
   const folder = mkdtempSync(join(tmpdir(), "codex-env-"));
   try {
     const script = join(folder, "deploy/setup/make-env.mjs");
@@ -44,11 +52,17 @@ function freshEnv(): { values: ReadonlyMap<string, string>; mode: number; second
     const text = readFileSync(join(folder, ".env"), "utf8");
     const second = spawnSync(process.execPath, [script]).status;
     expect(readFileSync(join(folder, ".env"), "utf8")).toBe(text);
+    // As after an update that brings a new secret: what was there stays, in front of what is new.
+    const older = text.replace(/^KEYS_NATS_PASSWORD=.*\n/m, "");
+    writeFileSync(join(folder, ".env"), older);
+    expect(spawnSync(process.execPath, [script]).status).toBe(0);
+    const completed = readFileSync(join(folder, ".env"), "utf8");
+    expect(completed.startsWith(older)).toBe(true);
     const pairs = text
       .trim()
       .split("\n")
       .map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)] as const);
-    return { values: new Map(pairs), mode: statSync(join(folder, ".env")).mode & 0o777, second };
+    return { values: new Map(pairs), mode: statSync(join(folder, ".env")).mode & 0o777, second, completed };
   } finally {
     rmSync(folder, { recursive: true });
   }
@@ -79,6 +93,26 @@ test("the script writes every secret once, for its owner only, and never over an
   expect(env.second).toBe(1);
   const secrets = [...env.values].filter(([name]) => name !== "PUBLIC_ORIGIN").map(([, value]) => value);
   expect(new Set(secrets).size).toBe(secrets.length);
+  expect(env.completed).toMatch(/KEYS_NATS_PASSWORD=[0-9a-f]{64}\n$/);
+});
+
+test("SEC-03 the configuration of NATS is the one that the boundaries make; after a change of them run npm run generate", () => {
+  expect(readFileSync(`${root}deploy/setup/nats.conf`, "utf8")).toBe(deployedNatsConfig());
+});
+
+test("SEC-03 the users of Redis have the rules of the boundaries, and every service signs in as itself", () => {
+  const { redis } = serverUsers((_server, name) => `\${${name.toUpperCase()}_REDIS_PASSWORD:?}`);
+  const expected = redis.flatMap(({ name, password, rules }) => ["--user", name, "on", `>${password}`, ...rules]);
+  const command = compose.services["redis"]?.command ?? [];
+  expect(command.slice(command.indexOf("--user"))).toEqual(expected);
+  for (const { service, name, redisPrefix } of boundaries) {
+    const { NATS_URL: natsUrl = "", REDIS_URL: redisUrl } = environmentOf(service);
+    expect(new URL(natsUrl).username).toBe(name);
+    expect(`p${env.values.get(`${name.toUpperCase()}_NATS_PASSWORD`) ?? ""}`).toBe(new URL(natsUrl).password);
+    expect(redisUrl === undefined ? undefined : new URL(redisUrl).username).toBe(
+      redisPrefix === undefined ? undefined : name,
+    );
+  }
 });
 
 test.each<readonly [string, ConfigSpec<unknown>]>([

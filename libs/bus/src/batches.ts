@@ -1,5 +1,4 @@
 import type { ConsumerMessages, JsMsg } from "@nats-io/jetstream";
-import { pause } from "./timing.ts";
 
 /** One stored message, raw. */
 export class RawMessage {
@@ -46,8 +45,10 @@ export async function* batchesOf(
     if (first.done === true) return;
     const batch = [new RawMessage(first.value)];
     next = iterator.next();
-    const timer = new AbortController();
-    const lingered = pause(lingerMs, timer.signal).then(() => undefined);
+    let timer: NodeJS.Timeout | undefined;
+    const lingered = new Promise<undefined>((resolve) => {
+      timer = setTimeout(resolve, lingerMs, undefined);
+    });
     while (batch.length < batchMax) {
       // A pull request that fails ends the batch like any other end: what is in hand must be handled, not thrown away.
       const more = await Promise.race([next.catch(() => undefined), lingered]);
@@ -55,7 +56,7 @@ export async function* batchesOf(
       batch.push(new RawMessage(more.value));
       next = iterator.next();
     }
-    timer.abort();
+    clearTimeout(timer);
     // It may fail while the batch is handled, when nobody waits for it yet; the next turn sees it.
     next.catch(() => undefined);
     yield batch;

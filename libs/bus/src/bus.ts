@@ -6,7 +6,7 @@ import type { NatsConnection } from "@nats-io/nats-core";
 import type { z } from "zod";
 import { ConnectionState, openConnection, serverUrl, type BusConfig, type BusStatus } from "./connection.ts";
 import { EventConsumer, type ConsumeOptions, type ConsumerStats } from "./consumer.ts";
-import type { EncodedEvent, EventMessage } from "./envelope.ts";
+import type { EncodedEvent, EventMessage, JsonMessage } from "./envelope.ts";
 import { busUnavailable } from "./errors.ts";
 import { KvBucket, type TypedKv } from "./kv.ts";
 import type { BusLogger } from "./logger.ts";
@@ -26,6 +26,11 @@ export interface Bus {
   publish<P extends string, S extends z.ZodType>(
     event: EventDef<P, S>,
     message: EventMessage<P, S>,
+  ): Promise<PublishReceipt>;
+  /** {@link publish} of data that are in wire form already; what does not fit the contract is refused by the receiver alone. */
+  publishJson<P extends string, S extends z.ZodType>(
+    event: EventDef<P, S>,
+    message: JsonMessage<P>,
   ): Promise<PublishReceipt>;
   /** Checks and encodes an event for an outbox row. Throws on data, parameters or a size that the contract forbids. */
   encode<P extends string, S extends z.ZodType>(event: EventDef<P, S>, message: EventMessage<P, S>): EncodedEvent;
@@ -107,6 +112,13 @@ class NatsBus implements Bus {
     message: EventMessage<P, S>,
   ): Promise<PublishReceipt> {
     return this.publisher.publish(event, message);
+  }
+
+  publishJson<P extends string, S extends z.ZodType>(
+    event: EventDef<P, S>,
+    message: JsonMessage<P>,
+  ): Promise<PublishReceipt> {
+    return this.publisher.publishJson(event, message);
   }
 
   encode<P extends string, S extends z.ZodType>(event: EventDef<P, S>, message: EventMessage<P, S>): EncodedEvent {

@@ -2,6 +2,7 @@ import type { ConnectionOptions, NatsConnection } from "@nats-io/nats-core";
 import { connect } from "@nats-io/transport-node";
 import { busUnavailable } from "./errors.ts";
 import type { BusLogger } from "./logger.ts";
+import { inboxPrefixOf } from "./permissions.ts";
 import { pause } from "./timing.ts";
 
 export interface BusConfig {
@@ -22,16 +23,22 @@ export interface BusConfig {
 
 export type BusStatus = "connected" | "reconnecting" | "closed";
 
-type Credentials = Pick<ConnectionOptions, "user" | "pass" | "token">;
+type Credentials = Pick<ConnectionOptions, "user" | "pass" | "token" | "inboxPrefix">;
 
 /** The client reads no credentials from an address, and would send the server's name with them in it. */
 function credentialsOf(config: BusConfig, urls: readonly URL[]): Credentials {
   if (config.token !== undefined) return { token: config.token };
-  if (config.user !== undefined) return { user: config.user, pass: config.password ?? "" };
+  if (config.user !== undefined) return signIn(config.user, config.password ?? "");
   const withUser = urls.find((url) => url.username !== "");
   if (!withUser) return {};
   const user = decodeURIComponent(withUser.username);
-  return withUser.password === "" ? { token: user } : { user, pass: decodeURIComponent(withUser.password) };
+  return withUser.password === "" ? { token: user } : signIn(user, decodeURIComponent(withUser.password));
+}
+
+/** Answers come to an inbox that no other user may listen to. */
+function signIn(user: string, pass: string): Credentials {
+  const inboxPrefix = inboxPrefixOf(user);
+  return { user, pass, ...(inboxPrefix === undefined ? {} : { inboxPrefix }) };
 }
 
 function parseServer(server: string): URL {

@@ -20,6 +20,7 @@ export { isUnserved, PermanentFailure } from "./errors.ts";
 export type { KvChange, KvEntry, KvWatchOptions, TypedKv } from "./kv.ts";
 export type { BusLogFields, BusLogger } from "./logger.ts";
 export { startOutboxRelay, type OutboxRelay, type OutboxRelayOptions, type OutboxSource } from "./outbox-relay.ts";
+export { busPermissions, renderBusUsers, type BusNeeds, type BusPermissions, type BusUser } from "./permissions.ts";
 export type { OutgoingMessage, PublishReceipt } from "./publisher.ts";
 export type { ReadMessage, ReadStreamOptions, StreamState } from "./reader.ts";
 export type { CallOptions } from "./rpc-client.ts";

@@ -3,7 +3,14 @@ import type { JetStreamClient } from "@nats-io/jetstream";
 import { context, SpanKind } from "@opentelemetry/api";
 import type { z } from "zod";
 import type { ConnectionState } from "./connection.ts";
-import { encodeEvent, eventTypeOf, type EncodedEvent, type EventMessage } from "./envelope.ts";
+import {
+  encodeEvent,
+  encodeJson,
+  eventTypeOf,
+  type EncodedEvent,
+  type EventMessage,
+  type JsonMessage,
+} from "./envelope.ts";
 import { busUnavailable } from "./errors.ts";
 import { toMsgHeaders, withSpan } from "./trace.ts";
 
@@ -48,16 +55,26 @@ export class Publisher {
     event: EventDef<P, S>,
     message: EventMessage<P, S>,
   ): Promise<PublishReceipt> {
-    const type = eventTypeOf(event);
+    return this.inSpan(event, () => this.encode(event, message));
+  }
+
+  publishJson<P extends string, S extends z.ZodType>(
+    event: EventDef<P, S>,
+    message: JsonMessage<P>,
+  ): Promise<PublishReceipt> {
+    return this.inSpan(event, () => encodeJson(event, message, this.source));
+  }
+
+  /** Encoded inside the span, so that the receiver's parent is this span. */
+  private inSpan(event: EventDef, encode: () => EncodedEvent): Promise<PublishReceipt> {
     return withSpan(
       {
-        name: `publish ${type}`,
+        name: `publish ${eventTypeOf(event)}`,
         kind: SpanKind.PRODUCER,
         parent: context.active(),
         attributes: { "messaging.destination.name": event.stream },
       },
-      // Encoded inside the span, so that the receiver's parent is this span.
-      async () => this.send(this.encode(event, message), event.stream),
+      async () => this.send(encode(), event.stream),
     );
   }
 

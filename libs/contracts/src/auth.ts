@@ -30,7 +30,14 @@ export const sessionCheck = defineRpc({
     "Is this browser session alive? The row in auth is the truth; the signed cookie is only a cheap first check.",
   timeoutMs: 2_000,
   req: z.strictObject({ sessionId: idOf("ses") }),
-  res: z.strictObject({ sessionId: idOf("ses"), accountId: idOf("acc"), role, expiresAt: instant }),
+  res: z.strictObject({
+    sessionId: idOf("ses"),
+    accountId: idOf("acc"),
+    role,
+    expiresAt: instant,
+    /** When the person behind the session last gave a password or a second factor; absent: not known, as good as never. */
+    authenticatedAt: instant.optional(),
+  }),
   errors: ["session_ended"],
 });
 

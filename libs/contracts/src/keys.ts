@@ -4,6 +4,26 @@ import { defineEvent, defineKv, defineRpc } from "./define.ts";
 
 export const keyStatus = z.enum(["active", "revoked"]);
 
+/** Part of the key itself, so that a scanner and a reader can tell; a test key costs and counts like a live one. */
+export const keyEnvironment = z.enum(["live", "test"]);
+
+/** Programs as their user agent names them. A closed list: nothing else of the user agent is kept. */
+export const keyClient = z.enum([
+  "codex",
+  "claude-code",
+  "opencode",
+  "openai-python",
+  "openai-node",
+  "anthropic-python",
+  "anthropic-node",
+  "ai-sdk",
+  "langchain",
+  "curl",
+  "browser",
+  "other",
+]);
+export type KeyClient = z.infer<typeof keyClient>;
+
 /** SHA-256 of the full key, lower-case hex. The key itself never travels on the bus. */
 export const keyHash = z.string().regex(/^[0-9a-f]{64}$/);
 
@@ -99,4 +119,22 @@ export const keyResolveV1 = defineRpc({
   req: z.strictObject({ keyHash }),
   res: z.strictObject(owned),
   errors: ["unknown_key"],
+});
+
+const keyUsesMax = 1_000;
+
+/** Coarse on purpose: the hour alone, so that it is no record of when somebody works (SEC-38). */
+export const keyUsesReport = defineRpc({
+  subject: "rpc.keys.uses.report.v1",
+  description:
+    "Keys that a gateway saw in use, each once an hour. Idempotent: the registry keeps the latest hour. What is lost is told by the next use.",
+  timeoutMs: 2_000,
+  req: z.strictObject({
+    uses: z
+      .array(z.strictObject({ keyId: idOf("key"), hour: instant, client: keyClient }))
+      .min(1)
+      .max(keyUsesMax),
+  }),
+  res: z.object({}),
+  errors: [],
 });

@@ -107,8 +107,8 @@ export const apiErrors = [
     fix: "Choose another; several unrelated words are good.",
   },
   {
-    code: "reauthentication_required",
-    kind: "forbidden",
+    code: "reauth_required",
+    kind: "unauthenticated",
     surfaces: ["api"],
     title: "Confirm that it is you",
     cause: "The action is sensitive, and the last sign-in is too long ago.",

@@ -36,6 +36,15 @@ export const v1Errors = [
     fix: "Make a new key, or one without an end date.",
   },
   {
+    code: "too_many_unknown_keys",
+    kind: "rate_limited",
+    surfaces: ["v1"],
+    title: "Too many keys that do not exist",
+    cause:
+      "Many keys that do not exist came from the same address within a minute. Keys in use go on working from there.",
+    fix: "Correct the key in the client, and wait for `retry-after` seconds.",
+  },
+  {
     code: "conflicting_credentials",
     kind: "invalid",
     surfaces: ["v1"],
@@ -218,8 +227,18 @@ export const v1Errors = [
     kind: "invalid",
     status: 426,
     surfaces: ["v1"],
-    title: "WebSockets are not served here",
-    cause: "The client asked for a websocket, or for `GET /v1/responses`.",
-    fix: "Nothing to do: Codex falls back by itself. Elsewhere send a POST with `stream: true`.",
+    title: "WebSockets are not served here, or nothing else is",
+    cause:
+      "The client asked for a websocket elsewhere than at `/v1/realtime`, for `GET /v1/responses`, or for `/v1/realtime` without a websocket.",
+    fix: "Nothing to do: Codex falls back by itself. Elsewhere send a POST with `stream: true`; `/v1/realtime` is a websocket.",
+  },
+  {
+    code: "session_expired",
+    kind: "timeout",
+    surfaces: ["v1"],
+    title: "The realtime session was ended",
+    cause:
+      "Nothing was said in it for too long, or it has reached its longest time. It comes as an `error` event before the close.",
+    fix: "Open another session; the conversation begins anew.",
   },
 ] as const satisfies readonly ErrorEntry[];

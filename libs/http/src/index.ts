@@ -14,3 +14,4 @@ export * from "./render.ts";
 export * from "./route.ts";
 export * from "./security-headers.ts";
 export * from "./session.ts";
+export { assertRecentAuthentication } from "./step-up.ts";

@@ -97,9 +97,17 @@ class InFlight {
   }
 }
 
-async function closeServer(server: Server, inFlight: InFlight, drainTimeoutMs: number): Promise<void> {
+async function closeServer(
+  server: Server,
+  inFlight: InFlight,
+  upgraded: ReadonlySet<Duplex>,
+  drainTimeoutMs: number,
+): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<undefined>();
-  const timer = setTimeout(() => server.closeAllConnections(), drainTimeoutMs);
+  const timer = setTimeout(() => {
+    server.closeAllConnections();
+    for (const socket of upgraded) socket.destroy();
+  }, drainTimeoutMs);
   const drained = inFlight.drain();
   // Ends idle connections too (node ≥ 19).
   server.close(() => resolve(undefined));
@@ -128,7 +136,15 @@ export async function listen(app: RequestListener, options: ListenOptions): Prom
   const inFlight = new InFlight();
   inFlight.track(server);
   server.on("clientError", (error: Error, socket) => answerBrokenRequest(error, socket, inFlight.on(socket)));
-  if (options.onWebSocket) server.on("upgrade", options.onWebSocket);
+  // The server waits for the sockets that it has handed over, and cannot close them itself.
+  const upgraded = new Set<Duplex>();
+  if (options.onWebSocket) {
+    server.on("upgrade", (_req, socket) => {
+      upgraded.add(socket);
+      socket.once("close", () => upgraded.delete(socket));
+    });
+    server.on("upgrade", options.onWebSocket);
+  }
   const started = Promise.withResolvers<undefined>();
   server.once("error", started.reject);
   server.listen(options.port, options.host, () => started.resolve(undefined));
@@ -140,6 +156,6 @@ export async function listen(app: RequestListener, options: ListenOptions): Prom
   return {
     port: address.port,
     server,
-    close: () => (closing ??= closeServer(server, inFlight, options.drainTimeoutMs ?? drainTimeoutMsDefault)),
+    close: () => (closing ??= closeServer(server, inFlight, upgraded, options.drainTimeoutMs ?? drainTimeoutMsDefault)),
   };
 }

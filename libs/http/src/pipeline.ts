@@ -9,6 +9,7 @@ import { sendContent } from "./media.ts";
 import { renderProblem } from "./render.ts";
 import { type HttpLogger, stateOf } from "./request-state.ts";
 import { guardCodes, needsCsrf, type RateClass, type Reply, type Route } from "./route.ts";
+import { assertRecentAuthentication } from "./step-up.ts";
 import type { Principal, SessionVerifier } from "./session.ts";
 
 export interface RateAsk {
@@ -70,17 +71,8 @@ async function authenticate(
   if (route.auth === "operator" && !(route.roles ?? ["admin"]).includes(principal.role)) {
     throw appError("forbidden", "Your role does not allow this.");
   }
-  if (route.freshProof && !isFresh(principal)) {
-    throw appError("reauthentication_required", "Please confirm that it is you, then repeat the action.");
-  }
+  if (route.freshProof) assertRecentAuthentication(principal);
   return principal;
-}
-
-/** How old a proof may be before something sensitive (SEC-24). */
-const proofAgeMaxMs = 5 * 60_000;
-
-function isFresh({ authenticatedAt }: Principal): boolean {
-  return authenticatedAt !== undefined && Date.now() - authenticatedAt.getTime() <= proofAgeMaxMs;
 }
 
 function sessionRequired(): AppError {

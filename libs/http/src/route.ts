@@ -74,7 +74,7 @@ interface RouteFacts<A extends AuthClass> {
   /** Operator routes only; without it only `admin`. `user` is never an operator. */
   readonly roles?: readonly Role[];
   readonly owner: OwnerCheck;
-  /** Asks for a proof of who it is that is at most five minutes old, else `reauthentication_required` (SEC-24). */
+  /** Asks for a proof of who it is that is at most five minutes old, else `reauth_required` (SEC-24). */
   readonly freshProof?: true;
   /** `credential` also asks for the CSRF header on a public route: signing in is an action of a page. */
   readonly rateClass: RateClass;
@@ -265,7 +265,7 @@ export function guardCodes(route: Omit<Route, "run">): string[] {
   if (route.method !== "GET") codes.push("malformed_json", "request_too_large", "unsupported_media_type");
   if (route.auth === "session" || route.auth === "operator") codes.push("session_required");
   if (route.auth === "operator") codes.push("forbidden");
-  if (route.freshProof) codes.push("reauthentication_required");
+  if (route.freshProof) codes.push("reauth_required");
   if (needsCsrf(route)) codes.push("csrf_rejected");
   if (route.rateClass !== "none") codes.push("rate_limit_exceeded");
   if (route.request.params) codes.push("not_found");

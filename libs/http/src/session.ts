@@ -17,7 +17,7 @@ export interface Principal {
   readonly sessionId: SessionId;
   readonly role: Role;
   /** When the person last proved who it is, by password, second factor or passkey. Absent: not known, so not recently. */
-  readonly authenticatedAt?: Date;
+  readonly authenticatedAt?: Date | undefined;
 }
 
 export interface SessionVerifier {
@@ -31,7 +31,7 @@ export interface SessionFacts {
   /** RFC 3339. */
   readonly expiresAt: string;
   /** RFC 3339. */
-  readonly authenticatedAt?: string;
+  readonly authenticatedAt?: string | undefined;
 }
 
 export interface SessionVerifierOptions {

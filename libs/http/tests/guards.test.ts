@@ -393,9 +393,9 @@ describe("a fresh proof (SEC-24)", () => {
 
   test.each([
     ["fresh", 204, ""],
-    ["stale", 403, "reauthentication_required"],
+    ["stale", 401, "reauth_required"],
     // Not known is not fresh.
-    ["alice", 403, "reauthentication_required"],
+    ["alice", 401, "reauth_required"],
     ["stranger", 401, "session_required"],
   ])("given %s, when something sensitive is asked for, then %d %s", async (name, status, code) => {
     const guarded = await serve([sensitive]);

@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from "node:crypto";
+import { hash, randomBytes } from "node:crypto";
 import { crc32 } from "node:zlib";
 
 /**
@@ -60,7 +60,7 @@ export function checkApiKey(
 
 /** SHA-256 of the full key, lower-case hex: what is stored and what travels. */
 export function hashApiKey(key: string): string {
-  return createHash("sha256").update(key).digest("hex");
+  return hash("sha256", key, "hex");
 }
 
 /** The part that may be displayed: at most 16 characters, brand and environment included (SEC-31). */

@@ -9,6 +9,7 @@ import { placePostgres } from "./postgres-place.ts";
 import { postgresUrl, startPostgresServer } from "./postgres-server.ts";
 import { findNats, findPostgres, findRedis } from "./programs.ts";
 import { redisUrl, startRedisServer } from "./redis-server.ts";
+import type { ServerUsers } from "./server-users.ts";
 import { startWatchdog } from "./watchdog.ts";
 
 export type ServerName = "postgres" | "nats" | "redis";
@@ -18,6 +19,7 @@ export interface ChildrenOptions {
   readonly wanted: readonly ServerName[];
   readonly ports: Partial<Record<ServerName, number>>;
   readonly persistent: boolean;
+  readonly users?: ServerUsers;
   readonly toolchainDir?: string;
   readonly log: (line: string) => void;
 }
@@ -71,7 +73,7 @@ interface Started {
 }
 
 function serverStarters(options: ChildrenOptions, deps: ChildDeps): Record<ServerName, () => Promise<Started>> {
-  const { dataDir, persistent: durable } = options;
+  const { dataDir, persistent: durable, users = { nats: [], redis: [] } } = options;
   const secrets = installSecrets(dataDir);
   return {
     postgres: async () => {
@@ -87,7 +89,7 @@ function serverStarters(options: ChildrenOptions, deps: ChildDeps): Record<Serve
       const program = await findNats(options);
       const password = secrets.nats;
       return onPort("NATS", options.ports.nats, async (port) => ({
-        server: await startNatsServer({ program, dataDir, port, password, durable }, deps),
+        server: await startNatsServer({ program, dataDir, port, password, durable, users: users.nats }, deps),
         url: natsUrl(port, password),
       }));
     },
@@ -95,7 +97,7 @@ function serverStarters(options: ChildrenOptions, deps: ChildDeps): Record<Serve
       const program = await findRedis(options);
       const password = secrets.redis;
       return onPort("Redis", options.ports.redis, async (port) => ({
-        server: await startRedisServer({ program, dataDir, port, password, durable }, deps),
+        server: await startRedisServer({ program, dataDir, port, password, durable, users: users.redis }, deps),
         url: redisUrl(port, password),
       }));
     },

@@ -8,6 +8,7 @@ import { eventually } from "./eventually.ts";
 import { natsAnswers, natsUrl, natsUser } from "./nats-server.ts";
 import { initArguments, postgresAnswers, postgresUrl, postgresUser } from "./postgres-server.ts";
 import { redisAnswers, redisUrl } from "./redis-server.ts";
+import { natsAuthorization, redisUserWords, type ServerUsers } from "./server-users.ts";
 
 /**
  * The same three servers from images. The engine publishes their ports on all addresses of its machine, which is why
@@ -20,6 +21,7 @@ export interface ContainersOptions {
   readonly wanted: readonly ServerName[];
   readonly ports: Partial<Record<ServerName, number>>;
   readonly persistent: boolean;
+  readonly users?: ServerUsers;
 }
 
 export interface Containers {
@@ -34,6 +36,8 @@ interface Recipe {
   readonly dataPath: string;
   readonly command: readonly string[];
   readonly environment: Record<string, string>;
+  /** Put into the container before it starts. */
+  readonly files?: readonly { readonly content: string; readonly target: string }[];
   readonly url: (host: string, port: number) => string;
   readonly answers: (host: string, port: number) => Promise<boolean>;
 }
@@ -44,7 +48,7 @@ const answerTimeoutMs = 60_000;
 /** Starts all wanted servers or none. Throws what the engine said. */
 export async function startContainers(options: ContainersOptions): Promise<Containers> {
   prepareDataFolder(options.dataDir);
-  const all = recipes(installSecrets(options.dataDir), options.persistent);
+  const all = recipes(installSecrets(options.dataDir), options.persistent, options.users ?? { nats: [], redis: [] });
   const outcomes = await Promise.allSettled(options.wanted.map((name) => startOne(name, all[name], options)));
   const running = outcomes.flatMap((outcome) => (outcome.status === "fulfilled" ? [outcome.value] : []));
   const stop = async (): Promise<void> => {
@@ -71,6 +75,7 @@ async function startOne(name: ServerName, recipe: Recipe, options: ContainersOpt
     .withCommand([...recipe.command])
     .withEnvironment(recipe.environment)
     .withExposedPorts(given === undefined ? recipe.port : { container: recipe.port, host: given })
+    .withCopyContentToContainer([...(recipe.files ?? [])])
     .withStartupTimeout(startTimeoutMs);
   if (options.persistent) {
     const source = path.join(options.dataDir, "containers", name);
@@ -95,7 +100,7 @@ async function startOne(name: ServerName, recipe: Recipe, options: ContainersOpt
   return { name, container, url: recipe.url(host, port) };
 }
 
-function recipes(secrets: InstallSecrets, durable: boolean): Record<ServerName, Recipe> {
+function recipes(secrets: InstallSecrets, durable: boolean, users: ServerUsers): Record<ServerName, Recipe> {
   const fast = ["fsync=off", "synchronous_commit=off", "full_page_writes=off"];
   const settings = ["max_connections=200", "timezone=UTC", ...(durable ? [] : fast)];
   return {
@@ -116,8 +121,9 @@ function recipes(secrets: InstallSecrets, durable: boolean): Record<ServerName, 
       image: "nats:2.12-alpine",
       port: 4222,
       dataPath: "/data",
-      command: ["-js", "-sd", "/data", "--user", natsUser, "--pass", secrets.nats],
+      command: ["-js", "-sd", "/data", "-c", "/etc/codex-nats.conf"],
       environment: {},
+      files: [{ content: natsAuthorization(natsUser, secrets.nats, users.nats), target: "/etc/codex-nats.conf" }],
       url: (host, port) => natsUrl(port, secrets.nats, host),
       answers: (host, port) => natsAnswers(port, secrets.nats, host),
     },
@@ -125,7 +131,10 @@ function recipes(secrets: InstallSecrets, durable: boolean): Record<ServerName, 
       image: "redis:8-alpine",
       port: 6379,
       dataPath: "/data",
-      command: ["redis-server", "--requirepass", secrets.redis, "--save", "", "--appendonly", durable ? "yes" : "no"],
+      command: [
+        ...["redis-server", "--requirepass", secrets.redis, "--save", "", "--appendonly", durable ? "yes" : "no"],
+        ...users.redis.flatMap((user) => redisUserWords(user).map((word, index) => (index === 0 ? `--${word}` : word))),
+      ],
       environment: {},
       url: (host, port) => redisUrl(port, secrets.redis, host),
       answers: (host, port) => redisAnswers(port, secrets.redis, host),

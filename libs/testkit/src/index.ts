@@ -11,5 +11,7 @@ export { startNats, type PrivateNats } from "./private-nats.ts";
 export { processIdentity } from "./process-identity.ts";
 export { MissingProgramError } from "./programs.ts";
 export { propertyRuns } from "./property-runs.ts";
+export { startRedisCluster, type RedisCluster } from "./redis-cluster.ts";
+export { makeRedisUsers, urlAs, type NatsUser, type RedisUser, type ServerUsers } from "./server-users.ts";
 export { testInfra } from "./test-infra.ts";
 export { testLogger, type TestLogLine } from "./test-logger.ts";

@@ -6,6 +6,7 @@ import { detectEngine } from "./engine.ts";
 import { errorText } from "./error-text.ts";
 import { checkGiven } from "./given.ts";
 import { MissingProgramError } from "./programs.ts";
+import type { ServerUsers } from "./server-users.ts";
 
 export interface Infra extends InfraUrls {
   /** "given": all three; "testcontainers": at least one runs in a container. */
@@ -23,6 +24,8 @@ export interface StartInfraOptions {
   readonly persistent: boolean;
   /** Gets sentences for the person at the terminal. */
   readonly log: (line: string) => void;
+  /** Beside the administrators, whose addresses are in {@link Infra}. A given server has the users that its owner made. */
+  readonly users?: ServerUsers;
   /** Servers that somebody else runs. They win over everything, are probed once, and are never stopped. */
   readonly given?: Partial<InfraUrls>;
   /** A Docker engine may be used: first in tests; in local mode only for a server whose program is missing. */

@@ -3,6 +3,7 @@ import path from "node:path";
 import { startChild, stopOrphan, type ChildDeps, type ChildServer } from "./child-server.ts";
 import { converse } from "./probe.ts";
 import type { ServerProgram } from "./programs.ts";
+import { natsAuthorization, type NatsUser } from "./server-users.ts";
 
 export const natsUser = "codex";
 
@@ -15,6 +16,7 @@ export interface NatsServerOptions {
   readonly password: string;
   /** Write through to the disk on every message, where the server knows how (2.10 and newer). */
   readonly durable: boolean;
+  readonly users?: readonly NatsUser[];
 }
 
 /** One NATS server with JetStream on 127.0.0.1, one user. Throws ChildStartError. */
@@ -66,9 +68,6 @@ jetstream {
   max_file_store: 8589934592
   max_memory_store: 268435456
 ${options.durable && knowsSync ? "  sync_interval: always\n" : ""}}
-authorization {
-  user: "${natsUser}"
-  password: "${options.password}"
-}
+${natsAuthorization(natsUser, options.password, options.users ?? [])}
 `;
 }

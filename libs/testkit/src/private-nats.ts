@@ -6,6 +6,7 @@ import { prepareDataFolder } from "./data-folder.ts";
 import { natsUrl, startNatsServer } from "./nats-server.ts";
 import { freePort } from "./ports.ts";
 import { findNats } from "./programs.ts";
+import type { NatsUser } from "./server-users.ts";
 import { startWatchdog } from "./watchdog.ts";
 
 export interface PrivateNats {
@@ -23,7 +24,9 @@ export interface PrivateNats {
 }
 
 /** A NATS server with JetStream for one test file: it may be killed without harm to others. */
-export async function startNats(options: { readonly port?: number } = {}): Promise<PrivateNats> {
+export async function startNats(
+  options: { readonly port?: number; readonly users?: readonly NatsUser[] } = {},
+): Promise<PrivateNats> {
   const log = (): void => undefined;
   const program = await findNats({ log });
   const dataDir = mkdtempSync(path.join(os.tmpdir(), "codex-nats-"));
@@ -31,7 +34,8 @@ export async function startNats(options: { readonly port?: number } = {}): Promi
   const watchdog = startWatchdog([dataDir]);
   const port = options.port ?? (await freePort());
   const password = randomBytes(12).toString("hex");
-  const start = () => startNatsServer({ program, dataDir, port, password, durable: false }, { watchdog, log });
+  const { users = [] } = options;
+  const start = () => startNatsServer({ program, dataDir, port, password, durable: false, users }, { watchdog, log });
   const cleanUp = (): void => {
     watchdog.release();
     rmSync(dataDir, { recursive: true, force: true });

@@ -3,6 +3,7 @@ import path from "node:path";
 import { startChild, stopOrphan, type ChildDeps, type ChildServer } from "./child-server.ts";
 import { converse } from "./probe.ts";
 import type { ServerProgram } from "./programs.ts";
+import { redisUserWords, type RedisUser } from "./server-users.ts";
 
 export interface RedisServerOptions {
   readonly program: ServerProgram;
@@ -13,6 +14,9 @@ export interface RedisServerOptions {
   readonly password: string;
   /** Keep the data over a restart by the append-only file; without it nothing is written. */
   readonly durable: boolean;
+  /** Set: a node of a Redis Cluster, whose nodes talk to each other on this port. */
+  readonly clusterBusPort?: number;
+  readonly users?: readonly RedisUser[];
 }
 
 /** One Redis server on 127.0.0.1 with a password. Throws ChildStartError. */
@@ -47,6 +51,11 @@ export function redisAnswers(port: number, password: string, host = "127.0.0.1")
 }
 
 function redisConfig(options: RedisServerOptions, folder: string): string {
+  const { clusterBusPort } = options;
+  const cluster =
+    clusterBusPort === undefined
+      ? ""
+      : `cluster-enabled yes\ncluster-port ${String(clusterBusPort)}\ncluster-announce-ip 127.0.0.1\n`;
   return `# Written at every start.
 bind 127.0.0.1
 port ${String(options.port)}
@@ -58,5 +67,5 @@ save ""
 appendonly ${options.durable ? "yes" : "no"}
 maxmemory 256mb
 maxmemory-policy noeviction
-`;
+${cluster}${(options.users ?? []).map((user) => `${redisUserWords(user).join(" ")}\n`).join("")}`;
 }

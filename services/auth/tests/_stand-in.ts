@@ -10,6 +10,8 @@ import { calculateJwkThumbprint, exportJWK, generateKeyPair, SignJWT } from "jos
 export interface AuthStandIn {
   /** A cookie header for a new session of the account. */
   signIn(accountId: AccountId, role?: Role): Promise<string>;
+  /** The same, of a person who gave the password at this time. */
+  signInAt(accountId: AccountId, authenticatedAt: Date, role?: Role): Promise<string>;
   /** Every session is over; the cookies stay well signed. */
   endAll(): void;
   /** Answers nothing any more, as when auth is down. Idempotent. */
@@ -20,7 +22,10 @@ export async function startAuthStandIn(bus: Bus, issuer: string): Promise<AuthSt
   const { privateKey, publicKey } = await generateKeyPair("EdDSA", { crv: "Ed25519", extractable: true });
   const { x = "" } = await exportJWK(publicKey);
   const kid = await calculateJwkThumbprint({ kty: "OKP", crv: "Ed25519", x });
-  const sessions = new Map<SessionId, { readonly accountId: AccountId; readonly role: Role }>();
+  const sessions = new Map<
+    SessionId,
+    { readonly accountId: AccountId; readonly role: Role; readonly authenticatedAt?: string }
+  >();
   const service = await bus.serve({ name: "auth", version: "1.0.0", description: "stand-in" }, [
     rpcHandler(jwksGet, () =>
       Promise.resolve(ok({ keys: [{ kty: "OKP", crv: "Ed25519", x, kid, alg: "EdDSA", use: "sig" }] })),
@@ -32,19 +37,27 @@ export async function startAuthStandIn(bus: Bus, issuer: string): Promise<AuthSt
       return Promise.resolve(ok({ sessionId, ...session, expiresAt, authenticatedAt: new Date().toISOString() }));
     }),
   ]);
+  const cookieOf = async (sessionId: SessionId): Promise<string> => {
+    const token = await new SignJWT({ sid: sessionId })
+      .setProtectedHeader({ alg: "EdDSA", kid, typ: "session+jwt" })
+      .setIssuer(issuer)
+      .setAudience("dashboard")
+      .setIssuedAt()
+      .setExpirationTime("10m")
+      .sign(privateKey);
+    return `__Host-cx=${token}`;
+  };
   let stopping: Promise<void> | undefined;
   return {
-    async signIn(accountId, role = "user") {
+    signIn(accountId, role = "user") {
       const sessionId = newId("ses");
       sessions.set(sessionId, { accountId, role });
-      const token = await new SignJWT({ sid: sessionId })
-        .setProtectedHeader({ alg: "EdDSA", kid, typ: "session+jwt" })
-        .setIssuer(issuer)
-        .setAudience("dashboard")
-        .setIssuedAt()
-        .setExpirationTime("10m")
-        .sign(privateKey);
-      return `__Host-cx=${token}`;
+      return cookieOf(sessionId);
+    },
+    signInAt(accountId, authenticatedAt, role = "user") {
+      const sessionId = newId("ses");
+      sessions.set(sessionId, { accountId, role, authenticatedAt: authenticatedAt.toISOString() });
+      return cookieOf(sessionId);
     },
     endAll: () => sessions.clear(),
     stop: () => (stopping ??= service.stop()),

@@ -94,7 +94,7 @@ describe("who may do what", () => {
     ]);
     const send = (route: string): Promise<Answer> =>
       world.send("POST", route, { cookie: admin.cookie, body: { reason } });
-    expect((await send(`${path}/${newId("acc")}/block`)).body["code"]).toBe("reauthentication_required");
+    expect((await send(`${path}/${newId("acc")}/block`)).body["code"]).toBe("reauth_required");
     expect((await world.send("GET", path, { cookie: admin.cookie })).status).toBe(200);
   });
 });

@@ -177,7 +177,7 @@ describe("a fresh proof (SEC-24)", () => {
     await world.query("update session set authenticated_at = now() - interval '6 minutes'");
     for (const [method, path, body] of sensitive) {
       const answer = await world.send(method, path, { cookie, ...(body === undefined ? {} : { body }) });
-      expect([path, answer.status, answer.body["code"]]).toEqual([path, 403, "reauthentication_required"]);
+      expect([path, answer.status, answer.body["code"]]).toEqual([path, 401, "reauth_required"]);
     }
     const prove = (body: object): Promise<Answer> => world.send("POST", "/api/auth/reauthenticate", { cookie, body });
     expect((await prove({ password: "not it" })).status).toBe(401);

@@ -27,7 +27,7 @@ import { reclaimLeases } from "./app/reclaim-leases.ts";
 import { readBalance } from "./app/read-balance.ts";
 import { refundUsage } from "./app/refund-usage.ts";
 import { startAuditor } from "./auditor.ts";
-import { toBusBalanceChanged } from "./bus/balance-changed.ts";
+import { publishBalances, toBusBalanceChanged } from "./bus/balance-changed.ts";
 import { verdictRpc, withVerdict } from "./bus/command-verdicts.ts";
 import { grantDurable, grantHandler } from "./bus/grant-consumer.ts";
 import { startPricePublisher } from "./bus/price-publisher.ts";
@@ -217,9 +217,7 @@ function startUsageRounds({ config, scope, db, bus, events, encode }: Omit<Parts
     "balance publisher": {
       everyMs: config.balanceRoundMs,
       round: async () => {
-        await dirty.publishNewest(balancesMax, (balances) =>
-          bus.publishRaw(balances.map((balance) => toBusBalanceChanged(bus, balance))),
-        );
+        await dirty.publishNewest(balancesMax, (balances) => publishBalances(bus, balances));
       },
     },
     "usage trimmer": {

@@ -2,7 +2,9 @@ import { appError, renderProblem, toOpenAiError } from "@codex/http";
 import { newId } from "@codex/kernel";
 import type { RequestHandler } from "express";
 import { createProxyMiddleware } from "http-proxy-middleware";
-import { Agent, ServerResponse } from "node:http";
+import { Agent, ServerResponse, type IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { identityHeaders, matches, type EdgeRoute } from "./routes.ts";
 
 /** A silent upstream service is given up after this; running streams send bytes and are not touched. */
@@ -17,12 +19,16 @@ const agent = new Agent({ keepAlive: true, maxSockets: 10_000, maxFreeSockets: 6
  * claimed address as it is, and its `proxyReq` event does not come for a request with `Expect` (httpxy 0.5.6).
  */
 export const ownForwarding: RequestHandler = (req, _res, next) => {
+  forwardAsOwn(req);
+  next();
+};
+
+function forwardAsOwn(req: IncomingMessage): void {
   for (const name of identityHeaders) Reflect.deleteProperty(req.headers, name);
   const claimed = req.headers["x-forwarded-for"];
   const address = req.socket.remoteAddress ?? "unknown";
   req.headers["x-forwarded-for"] = claimed === undefined ? address : `${String(claimed)}, ${address}`;
-  next();
-};
+}
 
 /**
  * Passes a path on to its service, bodies and streams untouched. http-proxy-middleware 4 (MIT, 2026-11) does the hop:
@@ -42,6 +48,26 @@ export function proxyTo(route: EdgeRoute, target: string): RequestHandler {
       },
     },
   });
+}
+
+/** Websockets are the gateway's alone (realtime sessions, and its 426 for others); what was said about a hop holds for them too. */
+export function webSocketsTo(target: string): (req: IncomingMessage, socket: Duplex, head: Buffer) => void {
+  const proxy = createProxyMiddleware({
+    target,
+    ws: true,
+    changeOrigin: false,
+    on: { error: (_error, _req, socket) => socket.destroy() },
+  });
+  return (req, socket, head) => {
+    socket.on("error", () => socket.destroy());
+    const path = req.url?.split("?")[0] ?? "";
+    if (path !== "/v1" && !path.startsWith("/v1/")) {
+      socket.end("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+      return;
+    }
+    forwardAsOwn(req);
+    void proxy.upgrade(req, socket as Socket, head);
+  };
 }
 
 /** The service did not answer: 503 in the form of its surface, or a broken connection when the answer had begun. */

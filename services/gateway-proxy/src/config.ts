@@ -16,6 +16,7 @@ export interface GatewayConfig {
   readonly spoolBytesMax: number;
   readonly spoolAgeMaxMs: number;
   readonly keyCacheBoundMs: number;
+  readonly unknownKeysPerMinute: number;
   /** Of one key, and of all keys of an account; the owner may set less for a key. */
   readonly limits: Readonly<Record<LimitScope, Limits>>;
   readonly slotLeaseMs: number;
@@ -24,6 +25,9 @@ export interface GatewayConfig {
   readonly upstreamConnectionsMax: number;
   readonly keepAliveMs: number;
   readonly bodyMemoryBytes: number;
+  readonly realtimeSessionsMax: number;
+  readonly realtimeIdleMs: number;
+  readonly realtimeSessionMs: number;
 }
 
 export const gatewayConfig = defineConfig({
@@ -60,6 +64,9 @@ export const gatewayConfig = defineConfig({
     GATEWAY_KEY_CACHE_BOUND_MS: env
       .integer({ min: 500, max: 60_000, default: 5_000 })
       .describe("Age at which a cached key is not believed any more, even if its revocation was lost"),
+    GATEWAY_UNKNOWN_KEYS_PER_MINUTE: env
+      .integer({ min: 1, max: 1_000_000, default: 60 })
+      .describe("Keys that do not exist which one address may have looked up in a minute, by each worker"),
     GATEWAY_REQUESTS_PER_MINUTE: env
       .integer({ min: 1, max: 1_000_000, default: 600 })
       .describe("Requests a minute a key may send"),
@@ -96,6 +103,15 @@ export const gatewayConfig = defineConfig({
     GATEWAY_BODY_MEMORY_BYTES: env
       .integer({ min: 67_108_864, max: 68_719_476_736, default: 268_435_456 })
       .describe("Request bodies in memory, all together; above it large ones get 503"),
+    GATEWAY_REALTIME_SESSIONS_MAX: env
+      .integer({ min: 1, max: 100_000, default: 1_000 })
+      .describe("Realtime sessions of a worker at the same time; further ones get 503"),
+    GATEWAY_REALTIME_IDLE_MS: env
+      .integer({ min: 1_000, max: 86_400_000, default: 600_000 })
+      .describe("Silence of a client after which its realtime session is ended"),
+    GATEWAY_REALTIME_SESSION_MS: env
+      .integer({ min: 1_000, max: 86_400_000, default: 3_600_000 })
+      .describe("Longest time of a realtime session"),
   },
   build: (values): GatewayConfig => ({
     common: commonConfig(values),
@@ -111,6 +127,7 @@ export const gatewayConfig = defineConfig({
     spoolBytesMax: values.GATEWAY_SPOOL_MAX_BYTES,
     spoolAgeMaxMs: values.GATEWAY_SPOOL_MAX_AGE_MS,
     keyCacheBoundMs: values.GATEWAY_KEY_CACHE_BOUND_MS,
+    unknownKeysPerMinute: values.GATEWAY_UNKNOWN_KEYS_PER_MINUTE,
     limits: {
       key: {
         requestsPerMinute: values.GATEWAY_REQUESTS_PER_MINUTE,
@@ -129,5 +146,8 @@ export const gatewayConfig = defineConfig({
     upstreamConnectionsMax: values.GATEWAY_UPSTREAM_CONNECTIONS_MAX,
     keepAliveMs: values.GATEWAY_KEEP_ALIVE_MS,
     bodyMemoryBytes: values.GATEWAY_BODY_MEMORY_BYTES,
+    realtimeSessionsMax: values.GATEWAY_REALTIME_SESSIONS_MAX,
+    realtimeIdleMs: values.GATEWAY_REALTIME_IDLE_MS,
+    realtimeSessionMs: values.GATEWAY_REALTIME_SESSION_MS,
   }),
 });

@@ -1,4 +1,4 @@
-import { createCounter, type Logger } from "@codex/runtime";
+import { createCounter, type BoundCounter, type Logger } from "@codex/runtime";
 import type { Meter } from "@opentelemetry/api";
 import type { MicroTokens } from "@codex/kernel";
 import type { UsageDoubt } from "./domain/charge.ts";
@@ -56,10 +56,19 @@ export function gatewayEvents(logger: Logger, meter: Meter): GatewayEvents {
     description: "Duration of /v1 requests",
     unit: "ms",
   });
+  /** Routes and classes of status are few. */
+  const byRoute = new Map<string, BoundCounter>();
+  const requestsOf = (route: string, status: string): BoundCounter => {
+    const name = `${status} ${route}`;
+    const known = byRoute.get(name);
+    if (known) return known;
+    const counter = requests.with({ route, status });
+    byRoute.set(name, counter);
+    return counter;
+  };
   return {
     requestEnded(event) {
-      const labels = { route: event.route, status: `${Math.floor(event.status / 100)}xx` };
-      requests.with(labels).add();
+      requestsOf(event.route, `${Math.floor(event.status / 100)}xx`).add();
       if (event.costMicroTokens !== undefined) charged.add(Number(event.costMicroTokens));
       duration.record(event.durationMs, { route: event.route });
       logger.info("request", { ...event, durationMs: Math.round(event.durationMs) });

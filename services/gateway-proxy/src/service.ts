@@ -6,19 +6,30 @@ import { Redis } from "ioredis";
 import type { RequestListener } from "node:http";
 import { Catalogue } from "./app/catalogue.ts";
 import { KeyCache } from "./app/key-cache.ts";
+import { KeyUses } from "./app/key-uses.ts";
 import { Lender } from "./app/lender.ts";
 import { RequestLimiter } from "./app/request-limiter.ts";
-import { bookReader, hearRecalls, keyResolver, leaseGranter, leaseReturner, watchBuckets } from "./bus/adapters.ts";
+import { UnknownKeys } from "./app/unknown-keys.ts";
+import {
+  bookReader,
+  hearRecalls,
+  keyResolver,
+  leaseGranter,
+  leaseReturner,
+  useReporter,
+  watchBuckets,
+} from "./bus/adapters.ts";
 import type { GatewayConfig } from "./config.ts";
 import { gatewayEvents, type GatewayEvents } from "./events.ts";
 import { BodyMemory } from "./http/v1/body-memory.ts";
 import type { GatewayParts } from "./http/v1/context.ts";
 import { createV1Handler, isProbe, isV1 } from "./http/v1/router.ts";
-import { refuseWebSocket } from "./http/v1/upgrade.ts";
+import { RealtimeSessions } from "./http/realtime/accept.ts";
 import { Metering } from "./metering.ts";
 import { redisLimits } from "./store/redis-limits.ts";
 import { TokenCounter } from "./tokens/token-counter.ts";
 import { Envelopes } from "./upstream/envelope.ts";
+import { opaqueUsers } from "./upstream/opaque-user.ts";
 import { UpstreamClient } from "./upstream/transport.ts";
 
 /** Builds and starts the gateway; the only file that constructs. */
@@ -39,6 +50,11 @@ export async function start(context: ServiceContext<GatewayConfig>): Promise<Run
   const redis = openRedis(context);
   const parts = await startHotPath(context, bus, events, envelopes, redis);
   const v1 = createV1Handler(parts);
+  const realtime = new RealtimeSessions(parts, {
+    sessionsMax: config.realtimeSessionsMax,
+    idleMs: config.realtimeIdleMs,
+    sessionMs: config.realtimeSessionMs,
+  });
   const control = new Scope();
   scope.defer("control plane", () => control[Symbol.asyncDispose]());
   const operators = Promise.withResolvers<RequestListener>();
@@ -50,9 +66,11 @@ export async function start(context: ServiceContext<GatewayConfig>): Promise<Run
       else if (isProbe(req)) res.writeHead(200, { "content-length": 0 }).end();
       else void operators.promise.then((app) => app(req, res)).catch(() => req.socket.destroy());
     },
-    { host: config.common.httpHost, port: config.common.httpPort, onWebSocket: refuseWebSocket },
+    { host: config.common.httpHost, port: config.common.httpPort, onWebSocket: realtime.accept },
   );
   scope.defer("http", () => server.close());
+  // The server does not know of them any more, and would wait for their sockets.
+  scope.defer("realtime sessions", () => realtime.close(), 8_000);
   // Paid requests are served by now; what follows costs as much again.
   try {
     const { startControlPlane } = await import("./control-plane.ts");
@@ -78,8 +96,11 @@ async function startHotPath(
     onUnreadable: ({ channelId }, _key, error) => events.upstreamKeyUnreadable(channelId, error),
     clock,
   });
-  const keys = new KeyCache({ resolve: keyResolver(bus), clock }, config.keyCacheBoundMs);
+  const unknownKeys = new UnknownKeys(config.unknownKeysPerMinute, clock);
+  const keys = new KeyCache({ resolve: keyResolver(bus), unknownKeys, clock }, config.keyCacheBoundMs);
   await watchBuckets(bus, catalogue, keys, scope);
+  const checker = setInterval(() => keys.checkRunning(), checkRunningEveryMs);
+  scope.defer("keys of running requests", () => clearInterval(checker));
   health.addCheck("prices", () =>
     catalogue.priced ? Promise.resolve() : Promise.reject(new Error("no price book has arrived yet")),
   );
@@ -97,6 +118,7 @@ async function startHotPath(
   scope.defer("token counter", () => counter.close());
   return {
     keys,
+    keyUses: startUseReports(bus, context),
     books: bookReader(bus),
     counter,
     catalogue,
@@ -104,6 +126,7 @@ async function startHotPath(
     limiter,
     trustedProxyCount: config.trustedProxyCount,
     upstream,
+    opaqueUser: opaqueUsers(config.channelKey.reveal()),
     spool: () => metering.spool,
     firstByteTimeoutMs: config.firstByteTimeoutMs,
     bodyMemory: new BodyMemory(config.bodyMemoryBytes),
@@ -112,6 +135,32 @@ async function startHotPath(
     logger,
     clock,
   };
+}
+
+const checkRunningEveryMs = 1_000;
+const reportUsesEveryMs = 10_000;
+
+/** Nothing depends on it: a registry that is away is told later, and only the log of debugging hears of it. */
+function startUseReports(
+  bus: Awaited<ReturnType<typeof connectBus>>,
+  { scope, logger }: Pick<ServiceContext<GatewayConfig>, "scope" | "logger">,
+): KeyUses {
+  const uses = new KeyUses(systemClock);
+  const report = useReporter(bus);
+  let running: Promise<void> | undefined;
+  const timer = setInterval(() => {
+    running ??= uses
+      .flush(report)
+      .catch((error: unknown) => logger.debug("the last use of keys could not be told", { error }))
+      .finally(() => {
+        running = undefined;
+      });
+  }, reportUsesEveryMs);
+  scope.defer("reports of key use", async () => {
+    clearInterval(timer);
+    await running;
+  });
+  return uses;
 }
 
 function startLimiter(
@@ -146,6 +195,8 @@ function openRedis({ config, scope, logger }: ServiceContext<GatewayConfig>): Re
     // Also of a connection that is down already, where it only delays the end of the process (2 s by default).
     disconnectTimeout: 250,
     enableOfflineQueue: false,
+    // The questions of one turn of the event loop are one write.
+    enableAutoPipelining: true,
     retryStrategy: (attempt) => Math.min(attempt * 100, 2_000),
   });
   redis.on("error", (error: unknown) => logger.debug("redis is not reachable", { error }));

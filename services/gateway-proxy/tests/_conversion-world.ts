@@ -67,7 +67,8 @@ export async function startConversionWorld(
 ): Promise<ConversionWorld> {
   const scripted = await ScriptedUpstream.start();
   const wires = Object.keys(kindFor) as Wire[];
-  const priced = [...extra, ...wires.map((wire) => priceOf(modelAt(wire), { rates }))];
+  const names = [...wires.map(modelAt), "model-at-azure"];
+  const priced = [...extra, ...names.map((name) => priceOf(name, { rates }))];
   const world = await startWorld({ GATEWAY_REQUESTS_PER_MINUTE: "100000", ...settings }, [], priced);
   const { apiKey } = world.customer(10n ** 14n);
   let made = 0;

@@ -10,6 +10,8 @@ export interface UpstreamCallSeen {
   readonly path: string;
   readonly headers: IncomingHttpHeaders;
   readonly body: Readonly<Record<string, unknown>>;
+  /** Of the gateway's end of the connection. */
+  readonly port: number | undefined;
 }
 
 export type Script = (call: UpstreamCallSeen, res: ServerResponse) => void;
@@ -41,6 +43,7 @@ export class ScriptedUpstream {
           path: req.url ?? "",
           headers: req.headers,
           body,
+          port: req.socket.remotePort,
         };
         upstream.calls.push(call);
         upstream.script(call, res);

@@ -129,10 +129,13 @@ export interface KeyRestrictions {
   readonly limits?: KeyLimits;
   readonly models?: string[];
   readonly allowedIps?: string[];
+  /** RFC 3339. */
+  readonly expiresAt?: string;
 }
 
 export class KeysStandIn extends Switchable {
   private readonly known = new Map<string, { readonly keyId: KeyId; readonly accountId: AccountId }>();
+  private readonly revoked = new Set<string>();
   /** Of keys that have some. */
   readonly restrictions = new Map<KeyId, KeyRestrictions>();
   /** As a registry of the version before: answers nothing but the first version of the question. */
@@ -171,6 +174,11 @@ export class KeysStandIn extends Switchable {
     });
   }
 
+  /** In the row alone: neither event nor bucket says it. */
+  revokeInSilence(key: string): void {
+    this.revoked.add(hashApiKey(key));
+  }
+
   protected async begin(): Promise<readonly Service[]> {
     const first = rpcHandler(keyResolveV1, async ({ req }) => this.resolved(req.keyHash));
     const second = rpcHandler(keyResolve, async ({ req }) => {
@@ -186,7 +194,9 @@ export class KeysStandIn extends Switchable {
     const key = this.known.get(hash);
     if (!key) return refuse("unknown_key", "unknown");
     const caps = this.caps.get(key.keyId) ?? null;
-    return ok({ ...key, status: "active" as const, version: 1, models: null, expiresAt: null, caps });
+    const isRevoked = this.revoked.has(hash);
+    const state = isRevoked ? { status: "revoked" as const, version: 2 } : { status: "active" as const, version: 1 };
+    return ok({ ...key, ...state, models: null, expiresAt: null, caps });
   }
 }
 

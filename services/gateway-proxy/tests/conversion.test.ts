@@ -44,16 +44,8 @@ const heard = (client: Client, answer: Answer, stream: boolean): Json =>
 
 const endMarks = { chat: "data: [DONE]\n\n", messages: '{"type":"message_stop"}\n\n', responses: "" } as const;
 const names = ["text", "tools", "reasoning", "refusal", "length"] as const;
-/** Of providers that do not have it: a chat provider does not stop by length in the recordings. */
-const recorded: Readonly<Record<Wire, readonly string[]>> = {
-  chat: ["text", "tools", "reasoning", "refusal"],
-  messages: names,
-  responses: names,
-  gemini: names,
-};
-
 const cases = pairs.flatMap(([client, wire]) =>
-  recorded[wire].flatMap((name) => [false, true].map((stream) => ({ client, wire, name, stream }))),
+  names.flatMap((name) => [false, true].map((stream) => ({ client, wire, name, stream }))),
 );
 
 test.each(cases)(
@@ -297,6 +289,46 @@ describe("what the upstream is asked", () => {
     // Claude Code asks for one token to see whether it may.
     await world.ask("messages", modelAt("responses"), { max_tokens: 1 });
     expect(world.scripted.calls.map(wireOf)).toEqual(["chat", "chat"]);
+  });
+});
+
+describe("at a channel of Azure's, which speaks chat and responses under paths of its own", () => {
+  const deployment = "/openai/deployments/up-model-at-azure/chat/completions?api-version=2024-10-21";
+  const model = "model-at-azure";
+
+  beforeAll(async () => {
+    await world.connect("azure-openai", [model], { baseUrl: new URL(world.scripted.url).origin });
+    world.scripted.script = play("text");
+    await eventually(async () => (await world.ask("chat", model)).status === 200, { what: "azure to be live" });
+  });
+
+  test.each(names.flatMap((name) => [false, true].map((stream) => ({ name, stream }))))(
+    "given a messages client, when the deployment answers with $name (stream: $stream), then it hears the same, and pays for it",
+    async ({ name, stream }) => {
+      world.scripted.script = play(name);
+      const answer = await world.ask("messages", model, { stream });
+      expect(answer.status).toBe(200);
+      expect(world.scripted.calls.map(({ path }) => path)).toEqual([deployment]);
+      const whole = heard("messages", answer, stream);
+      expect(meaning("messages", whole)).toEqual(meaning("chat", folded("chat", recording("chat", name))));
+      expect(whole["model"]).toBe(model);
+      const record = await recordOf(world, answer);
+      expect(record).toMatchObject({ status: "ok", estimated: false });
+      expect(toldCost(whole["usage"])).toBe(record.costMicroTokens);
+    },
+  );
+
+  test("given a responses client, then it is native there, with the deployment's name in the body; the key is in Azure's own header", async () => {
+    world.scripted.script = play("text");
+    const answer = await world.ask("responses", model, {
+      tools: [{ type: "custom", name: "shell", description: "takes text" }],
+    });
+    expect(answer.status).toBe(200);
+    const [call] = world.scripted.calls;
+    expect(call?.path).toBe("/openai/v1/responses");
+    expect(call?.body).toMatchObject({ model: "up-model-at-azure", store: false });
+    expect(call?.headers["api-key"]).toMatch(/^sk-azure-openai/);
+    expect(call?.key).toBeUndefined();
   });
 });
 

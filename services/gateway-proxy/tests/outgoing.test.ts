@@ -1,8 +1,10 @@
 import type { ChannelKind, ChannelSnapshot } from "@codex/contracts";
+import { newId } from "@codex/kernel";
 import { describe, expect, test } from "@jest/globals";
 import type { IncomingHttpHeaders } from "node:http";
 import type { Operation } from "../src/domain/operation.ts";
 import { dialectFor, kinds, speaks } from "../src/upstream/kinds/index.ts";
+import { opaqueUsers } from "../src/upstream/opaque-user.ts";
 import { outgoing, type OutgoingCall } from "../src/upstream/outgoing.ts";
 import { keysOf, routeOf, stateOf } from "./_channel.ts";
 
@@ -21,19 +23,21 @@ function send(
     readonly body?: OutgoingCall["body"];
     readonly clientHeaders?: IncomingHttpHeaders;
     readonly contentType?: string;
+    readonly userId?: string;
   } = {},
 ): Sent {
   const baseUrl = kinds[kind].defaultBaseUrl ?? "https://mine.example";
   const channel = stateOf({ kind, baseUrl, keys: keysOf("sk-1"), ...more.channel });
   const key = channel.keys[0];
   if (!key) throw new Error("no key");
-  const { contentType } = more;
+  const { contentType, userId } = more;
   const call = { operation, body: more.body ?? {}, ...(contentType === undefined ? {} : { contentType }) };
   const facts = {
     stream: more.stream ?? false,
     requestId: "req_1",
     clientHeaders: more.clientHeaders ?? {},
     signal: new AbortController().signal,
+    ...(userId === undefined ? {} : { userId: () => userId }),
   };
   const sent = outgoing(routeOf(channel), key, call, facts);
   const body: unknown = typeof sent.body === "string" && contentType === undefined ? JSON.parse(sent.body) : sent.body;
@@ -236,4 +240,40 @@ test("each kind tells what it speaks, and the form a conversation goes to it in"
   for (const kind of Object.keys(kinds) as ChannelKind[]) {
     for (const dialect of kinds[kind].dialects) expect(speaks(kind, dialect)).toBe(true);
   }
+});
+
+describe("SEC-95 who is behind a request", () => {
+  const users = opaqueUsers("d1x9-Kq7_Zr4mT2wVb8nY5sLd3hGf6jPc0e");
+  const accountId = newId("acc");
+  const userId = users(accountId);
+  const identified = (kind: ChannelKind, operation: Operation): unknown =>
+    send(kind, operation, { body: { user: "the client's own", metadata: { user_id: "so" } }, userId }).body;
+
+  test("given an account, then upstreams know it by one name that another account and another installation do not have, and that does not hold its id", () => {
+    expect(userId).toMatch(/^u_[0-9a-f]{32}$/);
+    expect(users(accountId)).toBe(userId);
+    expect(users(newId("acc"))).not.toBe(userId);
+    expect(opaqueUsers("another-master-key-of-32-bytes-or-more")(accountId)).not.toBe(userId);
+    expect(userId).not.toContain(accountId.slice(4, 12));
+  });
+
+  test.each<[ChannelKind, Operation, Readonly<Record<string, unknown>>]>([
+    ["openai", "chat", { safety_identifier: userId }],
+    ["openai", "responses", { safety_identifier: userId, store: false }],
+    ["openai", "embeddings", { user: userId }],
+    ["openai", "images", { user: userId }],
+    ["openai", "moderations", {}],
+    ["azure-openai", "chat", { user: userId }],
+    ["anthropic", "messages", { metadata: { user_id: userId } }],
+    ["anthropic", "countTokens", {}],
+    ["openrouter", "chat", { user: userId, usage: { include: true } }],
+    // A field that they do not know may be a 400.
+    ["openai-compatible", "chat", {}],
+    ["gemini", "generateContent", {}],
+  ])(
+    "given a channel of the kind %s asked for %s, then it is told %j, and nothing of the client's own words",
+    (kind, operation, body) => {
+      expect(identified(kind, operation)).toEqual(body);
+    },
+  );
 });

@@ -1,5 +1,7 @@
 import { leakCheck } from "@codex/testkit";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { setTimeout as delay } from "node:timers/promises";
+import { ScriptedUpstream } from "./_scripted-upstream.ts";
 import { readEvents, recordOf } from "./_streams.ts";
 import { asOperator, channelBody, send, startWorld, type Answer, type World } from "./_world.ts";
 
@@ -17,6 +19,7 @@ const dialects = [
 beforeAll(async () => {
   world = await startWorld({ GATEWAY_KEEP_ALIVE_MS: "100", GATEWAY_FIRST_BYTE_TIMEOUT_MS: "500" }, [
     "demo-silence-6",
+    "kept",
     ...dialects.map((_dialect, index) => `${String(index)} demo-silence-0`),
   ]);
   for (const [index] of dialects.entries()) {
@@ -65,13 +68,53 @@ test.each(dialects.map(([path, body]) => [path, body] as const))(
     });
     const decoder = new TextDecoder();
     let text = "";
+    let isRevoked = false;
     for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
-      // The first words are there: now the key goes.
-      if (!text.includes("data:")) await world.keys.revoke(apiKey);
       text += decoder.decode(chunk, { stream: true });
+      // The first words are there, and not only signs of life: now the key goes.
+      if (isRevoked || !/"(content|delta|text)":"[^"]/.test(text)) continue;
+      isRevoked = true;
+      await world.keys.revoke(apiKey);
     }
     const last = readEvents(text).at(-1)!;
     expect(JSON.stringify(last.data)).toMatch(/key_revoked|authentication_error/);
     expect(await recordOf(world, response)).toMatchObject({ status: "upstream_cut", errorCode: "key_revoked" });
   },
 );
+
+test("given a stream whose connection ends a moment after its last event, then the next request goes over the same connection", async () => {
+  const upstream = await ScriptedUpstream.start();
+  try {
+    upstream.script = (call, res) => {
+      const choice = { index: 0, delta: { content: "hi" }, finish_reason: "stop" };
+      const usage = { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 };
+      const chunk = {
+        id: "c",
+        object: "chat.completion.chunk",
+        created: 1,
+        model: call.model,
+        choices: [choice],
+        usage,
+      };
+      res.writeHead(200, { "content-type": "text/event-stream" });
+      res.write(`data: ${JSON.stringify(chunk)}\n\ndata: [DONE]\n\n`);
+      setTimeout(() => res.end(), 50);
+    };
+    const created = await send(world.gateway, "POST", "/api/gateway/channels", {
+      headers: asOperator(world.auth),
+      body: { ...channelBody("kept", world.upstream, []), baseUrl: upstream.url, models: { kept: "m" }, priority: 9 },
+    });
+    expect(created.status).toBe(201);
+    const { apiKey } = world.customer(100_000_000_000n);
+    const body = { messages: [{ role: "user", content: "hi" }], model: "kept", stream: true };
+    for (let round = 0; round < 2; round += 1) {
+      expect(await ask("/v1/chat/completions", apiKey, body)).toMatchObject({ status: 200 });
+      // The client has its last event before the upstream's connection is free.
+      await delay(200);
+    }
+    expect(upstream.calls).toHaveLength(2);
+    expect(new Set(upstream.calls.map(({ port }) => port)).size).toBe(1);
+  } finally {
+    await upstream.close();
+  }
+});

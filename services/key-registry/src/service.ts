@@ -1,9 +1,11 @@
 import { connectBus, startOutboxRelay } from "@codex/bus";
 import { assertMigrated, openDb, outboxSource } from "@codex/db";
 import { createBusSessionVerifier, createHttpApp, listen } from "@codex/http";
+import { systemClock } from "@codex/kernel";
 import type { RunningService, ServiceContext } from "@codex/runtime";
 import { setTimeout as delay } from "node:timers/promises";
-import { repairTombstones, type KeyPorts } from "./app/manage-keys.ts";
+import type { KeyPorts } from "./app/manage-keys.ts";
+import { repairTombstones } from "./app/revoke-keys.ts";
 import { keyRpcs } from "./bus/rpc.ts";
 import { tombstoneBucket } from "./bus/tombstones.ts";
 import type { KeyRegistryConfig } from "./config.ts";
@@ -38,6 +40,7 @@ export async function start({
     tombstones: await tombstoneBucket(bus),
     onTombstoneFault: (error) => events.tombstoneFault(error),
     brand: config.brand,
+    clock: systemClock,
   };
   const relay = await startOutboxRelay({ source: outboxSource(db), bus, logger });
   scope.defer("outbox relay", () => relay.stop());

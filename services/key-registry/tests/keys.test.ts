@@ -387,7 +387,12 @@ describe("PATCH /api/keys/:keyId", () => {
     ["more than can be stored", { caps: { ...caps, daily: "99999999999999.000000" } }],
     ["a window that is missing", { caps: { daily: "1.000000" } }],
     ["nothing", {}],
-    ["another field", { caps, name: "x" }],
+    ["another field", { caps, environment: "test" }],
+    ["an empty name", { name: " " }],
+    ["too many tags", { tags: Array.from({ length: 21 }, (_none, index) => `t${String(index)}`) }],
+    ["an empty tag", { tags: [""] }],
+    ["an end that is over", { expiresAt: "2020-01-01T00:00:00.000Z" }],
+    ["an end that is no time", { expiresAt: "tomorrow" }],
   ])("400: given %s, then it is refused", async (_what, body) => {
     const { keyId } = await create();
     expect((await change(keyId, body)).status).toBe(400);

@@ -63,12 +63,19 @@ interface CandidateRow {
 
 async function readCandidates(db: Db<Tables>, range: ScanRange): Promise<ScannedLine[]> {
   const stream = range.epoch * 16n + BigInt(range.partition);
+  // First what the rules may cover, of few lines, and then whose it is: the view would look up everything of every line.
   const { rows } = await sql<CandidateRow>`
-    select account_id, request_id, route, status, error_code, charged, tokens_output, tokens_reasoning, image_count
-    from usage_line
-    where stream = ${stream} and seq > ${range.after} and seq <= ${range.upTo}
-      and charged > 0 and (status in ('upstream_error', 'upstream_cut') or (status = 'ok' and tokens_output = 0))
-    order by seq`.execute(db.kysely);
+    with line as materialized (
+      select u.account_no, u.request_id, s.route, s.status, s.error_code, coalesce(u.charged, u.cost_wide, u.cost) as charged,
+        coalesce(u.tokens_output, 0)::bigint as tokens_output, coalesce(u.tokens_reasoning, 0)::bigint as tokens_reasoning,
+        u.image_count::bigint as image_count, u.seq
+      from usage_row u join usage_shape s on s.no = u.shape_no
+      where u.stream = ${stream} and u.seq > ${range.after} and u.seq <= ${range.upTo}
+        and coalesce(u.charged, u.cost_wide, u.cost) > 0
+        and (s.status in ('upstream_error', 'upstream_cut') or (s.status = 'ok' and coalesce(u.tokens_output, 0) = 0))
+    )
+    select b.account_id, request_id, route, status, error_code, charged, tokens_output, tokens_reasoning, image_count
+    from line join balance b using (account_no) order by seq`.execute(db.kysely);
   return rows.map((row) => ({
     accountId: uuidToId("acc", row.account_id),
     requestId: uuidToId("req", row.request_id),

@@ -243,7 +243,7 @@ export const en: Texts = {
       second_factor_wrong: "The code is wrong or was used before. Wait for the next one.",
       sign_in_expired: "Signing in took too long. Begin again.",
       second_factor_required: "An operator needs a second factor. Add another one first.",
-      reauthentication_required: "Confirm that it is you, then repeat.",
+      reauth_required: "Confirm that it is you, then repeat.",
       password_too_common: "This password is too well known. Think of another.",
       registration_closed: "Registration is closed. Ask the administrator of the service.",
       account_frozen: "The account is frozen. Ask the administrator of the service.",

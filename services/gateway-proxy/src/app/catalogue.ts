@@ -26,11 +26,18 @@ export interface Route {
 
 export interface Offer {
   readonly price: ModelPrice;
+  /** Price of its tokens of sound, where the book has one: the row named `<model>:audio` (docs/adr/0017). */
+  readonly sound?: ModelPrice;
   /** The groups of the book that the price is from. */
   readonly groups: readonly PriceGroup[];
   readonly priceVersion: Id<"prc">;
   /** By priority, the highest first, then by name. Never empty; one that is draining is still there, but takes nothing. */
   readonly routes: readonly Route[];
+}
+
+/** Name of the price row of a model's tokens of sound. */
+export function soundRowOf(model: string): string {
+  return `${model}:audio`;
 }
 
 export class Catalogue {
@@ -141,10 +148,18 @@ export class Catalogue {
     const states = [...this.states.values()]
       .filter(({ snapshot }) => snapshot.state !== "disabled")
       .sort(({ snapshot: a }, { snapshot: b }) => b.priority - a.priority || (a.name < b.name ? -1 : 1));
+    const prices = new Map(book.models.map((price) => [price.model, price]));
     for (const price of book.models) {
+      const sound = prices.get(soundRowOf(price.model));
       const routes = states.flatMap((channel) => routeOf(channel, price.model));
       if (routes.length > 0)
-        offers.set(price.model, { price, groups: book.groups, priceVersion: book.version, routes });
+        offers.set(price.model, {
+          price,
+          ...(sound === undefined ? {} : { sound }),
+          groups: book.groups,
+          priceVersion: book.version,
+          routes,
+        });
     }
     this.offers = offers;
   }

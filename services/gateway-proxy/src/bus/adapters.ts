@@ -10,6 +10,7 @@ import {
   keyResolveV1,
   keyRevocations,
   keySpendGet,
+  keyUsesReport,
   leaseGrant,
   leaseRecall,
   leaseRecover,
@@ -25,11 +26,13 @@ import { AppError, ok, type AccountId, type LeaseId, type Scope } from "@codex/k
 import type { Catalogue } from "../app/catalogue.ts";
 import type { BookReader } from "../app/book-reader.ts";
 import type { KeyCache, KeyCachePorts } from "../app/key-cache.ts";
+import type { KeyUse } from "../app/key-uses.ts";
 import type { GrantAnswer, GrantAsk, LenderPorts } from "../app/lease-ports.ts";
 import type { Lender } from "../app/lender.ts";
 import type { ChannelPublisher } from "../app/ports.ts";
 import { AddressList } from "../domain/address-list.ts";
 import type { Envelope } from "../spool/publisher.ts";
+import { envelopePayload } from "../spool/records.ts";
 import type { StreamState, Watermarks } from "../spool/resend-rule.ts";
 
 /** The gateway's view of its neighbours; every translation between bus and domain is here. */
@@ -59,6 +62,13 @@ async function resolveKey(bus: Bus, keyHash: string) {
     const answer = await bus.call(keyResolveV1, { keyHash });
     return answer.ok ? ok({ ...answer.value, limits: null, allowedIps: null }) : answer;
   }
+}
+
+/** Rejects with AppError `unavailable` when no registry of this version answers. */
+export function useReporter(bus: Bus): (uses: readonly KeyUse[]) => Promise<void> {
+  return async (uses) => {
+    await bus.call(keyUsesReport, { uses: uses.map(({ hour, ...use }) => ({ ...use, hour: hour.toISOString() })) });
+  };
 }
 
 /** What a key's owner may ask of the books. Rejects with AppError `unavailable` when billing does not answer. */
@@ -160,11 +170,11 @@ export async function openEpoch(bus: Bus, workerId: string): Promise<number> {
 }
 
 export async function publishEnvelope(bus: Bus, envelope: Envelope): Promise<{ readonly seq: number }> {
-  const { id, partition, epoch, first, last, records } = envelope;
-  return bus.publish(usageEnvelope, {
+  const { id, partition } = envelope;
+  return bus.publishJson(usageEnvelope, {
     id,
     params: { partition: partition.toString() },
-    data: { epoch, partition, first, last, records: [...records] },
+    json: envelopePayload(envelope),
   });
 }
 

@@ -1,7 +1,7 @@
 import type { ModelPrice } from "@codex/contracts";
 import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
-import { answerBytes } from "./chat-chunk.ts";
+import { chunkFacts } from "./chat-chunk.ts";
 import { chargeFor, type Outcome, type Tariff } from "./charge.ts";
 import { holdFor, outputTokensUseful, shortenedHold } from "./hold.ts";
 import { noTokens, tokensFromOpenAiUsage } from "./usage.ts";
@@ -170,7 +170,7 @@ test("answer text is measured in every field that carries it, escapes included",
   const chunk = Buffer.from(
     '{"choices":[{"delta":{"content":"a\\"b","reasoning_content":"да","tool_calls":[{"function":{"arguments":"{}"}}]}}]}',
   );
-  expect(answerBytes(chunk)).toBe(4 + 4 + 2);
+  expect(chunkFacts(chunk).answerBytes).toBe(4 + 4 + 2);
 });
 
 describe("the hold is the worst case of the book", () => {

@@ -1,5 +1,9 @@
 import { describe, expect, test } from "@jest/globals";
-import { answerBytes, isDone, mayFinish, needsParsing } from "./chat-chunk.ts";
+import { chunkFacts, isDone } from "./chat-chunk.ts";
+
+const answerBytes = (data: Buffer): number => chunkFacts(data).answerBytes;
+const mayFinish = (data: Buffer): boolean => chunkFacts(data).mayFinish;
+const needsParsing = (data: Buffer): boolean => chunkFacts(data).needsParsing;
 
 const chunk = (choices: unknown): unknown => ({ id: "c", object: "chat.completion.chunk", choices });
 const compact = (value: unknown): Buffer => Buffer.from(JSON.stringify(value));

@@ -1,44 +1,88 @@
 /**
  * What the gateway reads out of one event of a chat completion stream without parsing it: whether it may carry usage or
- * an error, and how many bytes of answer it delivers. Parsing each chunk would cost more than the rest of the hop.
+ * an error, and how many bytes of answer it delivers. Parsing each chunk would cost more than the rest of the hop, and so would
+ * a search for each name; one pass over the names finds all of them.
  */
+export interface ChunkFacts {
+  /** It may carry usage or an error: only such events are JSON-parsed. */
+  readonly needsParsing: boolean;
+  /** A finish reason is given, which is a string; `null` is "not yet". */
+  readonly mayFinish: boolean;
+  /** UTF-8 bytes of answer text, escapes counted as written: a deterministic measure of what was delivered. */
+  readonly answerBytes: number;
+}
 
-const usageMark = Buffer.from('"usage"');
-const errorMark = Buffer.from('"error"');
-const finishMark = Buffer.from('"finish_reason"');
-/** Fields of a delta whose string values are answer text the customer pays for. */
-const reasoningMarks = marksOf("reasoning_content", "reasoning");
-const answerMarks = marksOf("content", "refusal", "arguments", "input");
-/** Of completions, and of parts. */
-const textMark = marksOf("text");
-const detailsMark = Buffer.from('"reasoning_details"');
+type Field = "parse" | "finish" | "reasoning" | "answer" | "text" | "details";
+
+/** Names by their length in bytes. The values of `answer` and `reasoning` are text the customer pays for. */
+const fields: readonly (readonly (readonly [name: Buffer, field: Field])[])[] = byLength([
+  ["usage", "parse"],
+  ["error", "parse"],
+  ["finish_reason", "finish"],
+  ["reasoning_content", "reasoning"],
+  ["reasoning", "reasoning"],
+  ["content", "answer"],
+  ["refusal", "answer"],
+  ["arguments", "answer"],
+  ["input", "answer"],
+  // Of completions, and of parts.
+  ["text", "text"],
+  ["reasoning_details", "details"],
+]);
+
 const colon = 0x3a;
 const quote = 0x22;
 const backslash = 0x5c;
+const brace = 0x7b;
 
 export function isDone(data: Buffer): boolean {
   return data.length === 6 && data.toString("latin1") === "[DONE]";
 }
 
-/** Only such events are JSON-parsed. */
-export function needsParsing(data: Buffer): boolean {
-  return data.includes(usageMark) || data.includes(errorMark);
-}
-
-/** True when a finish reason is given, which is a string; `null` is "not yet". */
-export function mayFinish(data: Buffer): boolean {
-  for (let at = data.indexOf(finishMark); at >= 0; at = data.indexOf(finishMark, at + finishMark.length)) {
-    if (startOfString(data, at + finishMark.length) >= 0) return true;
+export function chunkFacts(data: Buffer): ChunkFacts {
+  const bytes = { reasoning: 0, answer: 0, text: 0 };
+  // What is no object is nothing that may be passed on; the parser says so.
+  let needsParsing = data[skipSpace(data, 0)] !== brace;
+  let [mayFinish, hasDetails] = [false, false];
+  for (let at = 0; at < data.length; at += 1) {
+    if (data[at] !== quote) continue;
+    const begin = at + 1;
+    at = endOfString(data, begin);
+    const field = fieldAt(data, begin, at);
+    if (field === undefined) continue;
+    const start = startOfString(data, at + 1);
+    if (field === "parse") needsParsing ||= isName(data, at + 1);
+    else if (field === "details") hasDetails ||= isName(data, at + 1);
+    else if (start >= 0) {
+      at = endOfString(data, start);
+      if (field === "finish") mayFinish = true;
+      else bytes[field] += at - start;
+    }
   }
-  return false;
+  // The details repeat the reasoning that stands beside them.
+  const repeated = bytes.reasoning > 0 && hasDetails;
+  return { needsParsing, mayFinish, answerBytes: bytes.reasoning + bytes.answer + (repeated ? 0 : bytes.text) };
 }
 
-/** UTF-8 bytes of answer text in the event, escapes counted as written: a deterministic measure of what was delivered. */
-export function answerBytes(data: Buffer): number {
-  const reasoning = textBytesAt(data, reasoningMarks);
-  // The details repeat the reasoning that stands beside them.
-  const repeated = reasoning > 0 && data.includes(detailsMark);
-  return reasoning + textBytesAt(data, answerMarks) + (repeated ? 0 : textBytesAt(data, textMark));
+function byLength(names: readonly (readonly [string, Field])[]): (readonly [Buffer, Field])[][] {
+  const table: (readonly [Buffer, Field])[][] = [];
+  for (const [name, field] of names) (table[name.length] ??= []).push([Buffer.from(name), field]);
+  return table;
+}
+
+function fieldAt(data: Buffer, begin: number, end: number): Field | undefined {
+  const candidates = fields[end - begin];
+  if (candidates === undefined) return undefined;
+  for (const [name, field] of candidates) {
+    let at = 0;
+    while (at < name.length && data[begin + at] === name[at]) at += 1;
+    if (at === name.length) return field;
+  }
+  return undefined;
+}
+
+function isName(data: Buffer, from: number): boolean {
+  return data[skipSpace(data, from)] === colon;
 }
 
 /** Field names as they stand in JSON, for {@link textBytesAt}. */

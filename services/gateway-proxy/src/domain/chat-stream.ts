@@ -1,4 +1,4 @@
-import { answerBytes, isDone, mayFinish, needsParsing } from "./chat-chunk.ts";
+import { chunkFacts, isDone } from "./chat-chunk.ts";
 import type { Json } from "./fields.ts";
 import { eventBytesMax, type SseEvent } from "./sse-scanner.ts";
 import {
@@ -37,9 +37,10 @@ export class ChatStream implements StreamState {
     const { held } = this;
     this.held = undefined;
     const before = held ? [this.event({ ...held, usage: withoutCost(held["usage"]) })] : [];
-    this.finishSeen ||= mayFinish(data);
-    if (!this.head || needsParsing(data)) return this.parsed(data, before);
-    return { out: [...before, { name: undefined, data }], answerBytes: answerBytes(data) };
+    const { needsParsing, mayFinish, answerBytes } = chunkFacts(data);
+    this.finishSeen ||= mayFinish;
+    if (!this.head || needsParsing) return this.parsed(data, before, answerBytes);
+    return { out: [...before, { name: undefined, data }], answerBytes };
   }
 
   ending({ tokens, cost }: EndingFacts): readonly WireEvent[] {
@@ -57,15 +58,15 @@ export class ChatStream implements StreamState {
     ];
   }
 
-  private parsed(data: Buffer, before: readonly WireEvent[]): Reading {
+  private parsed(data: Buffer, before: readonly WireEvent[], answerBytes: number): Reading {
     const chunk = parsedEvent(data);
     if (!chunk || chunk["error"] != null) return { out: before, failed: true };
     this.head ??= { id: chunk["id"], created: chunk["created"], model: chunk["model"] };
-    if (chunk["usage"] == null) return { out: [...before, { name: undefined, data }], answerBytes: answerBytes(data) };
+    if (chunk["usage"] == null) return { out: [...before, { name: undefined, data }], answerBytes };
     this.held = chunk;
     const usage = tokensFromOpenAiUsage(chunk["usage"]);
     this.believed = usage !== undefined;
-    return { out: before, answerBytes: answerBytes(data), ...(usage ? { usage } : {}) };
+    return { out: before, answerBytes, ...(usage ? { usage } : {}) };
   }
 
   private event(chunk: Json): WireEvent {

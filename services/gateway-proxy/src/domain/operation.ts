@@ -16,7 +16,8 @@ export type Operation =
   | "transcriptions"
   | "translations"
   | "moderations"
-  | "rerank";
+  | "rerank"
+  | "realtime";
 
 /** The operations that are a conversation with a model; one can be converted to another. */
 export type TextDialect = Extract<Operation, "chat" | "messages" | "responses" | "generateContent">;

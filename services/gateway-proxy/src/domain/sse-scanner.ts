@@ -49,8 +49,12 @@ export class SseScanner {
       this.skipLineFeed = false;
     }
     let start = 0;
+    // Looked for once: nearly no server writes one.
+    let carriage = bytes.indexOf(carriageReturn);
     for (;;) {
-      const end = endOfLine(bytes, start);
+      if (carriage >= 0 && carriage < start) carriage = bytes.indexOf(carriageReturn, start);
+      const feed = bytes.indexOf(lineFeed, start);
+      const end = carriage >= 0 && (feed < 0 || carriage < feed) ? carriage : feed;
       if (end < 0) break;
       this.line(this.joined(bytes.subarray(start, end)), events);
       start = end + 1;
@@ -93,24 +97,32 @@ export class SseScanner {
       this.eventName = "";
       return;
     }
+    if (isData(line)) {
+      this.addData(line, 4);
+      return;
+    }
     const separator = line.indexOf(colon);
     if (separator === 0) return;
     const field = separator < 0 ? line.toString("latin1") : line.toString("latin1", 0, separator);
-    const from = separator < 0 ? line.length : separator + (line[separator + 1] === space ? 2 : 1);
-    if (field === "data") {
-      this.dataLines.push(line.subarray(from));
-      this.dataBytes += line.length - from;
-    } else if (field === "event") {
-      this.eventName = line.toString("utf8", from);
-    }
+    if (field === "data") this.addData(line, separator);
+    else if (field === "event") this.eventName = separator < 0 ? "" : line.toString("utf8", valueAt(line, separator));
+  }
+
+  private addData(line: Buffer, separator: number): void {
+    const from = separator < 0 ? line.length : valueAt(line, separator);
+    this.dataLines.push(line.subarray(from));
+    this.dataBytes += line.length - from;
   }
 }
 
-function endOfLine(bytes: Buffer, from: number): number {
-  const feed = bytes.indexOf(lineFeed, from);
-  const limit = feed < 0 ? bytes.length : feed;
-  const carriage = bytes.subarray(from, limit).indexOf(carriageReturn);
-  return carriage >= 0 ? from + carriage : feed;
+/** One space behind the colon is not part of the value. */
+function valueAt(line: Buffer, separator: number): number {
+  return separator + (line[separator + 1] === space ? 2 : 1);
+}
+
+/** `data:`, what nearly every line begins with. */
+function isData(line: Buffer): boolean {
+  return line[0] === 0x64 && line[1] === 0x61 && line[2] === 0x74 && line[3] === 0x61 && line[4] === colon;
 }
 
 function joinLines(lines: readonly Buffer[]): Buffer {

@@ -60,7 +60,8 @@ interface Sent {
   ack: (Acknowledged & { readonly atMs: number }) | undefined;
 }
 
-const lingerMs = 5;
+/** What is in the spool is safe: waiting only makes envelopes of several records, each a message with an acknowledgement. */
+const lingerMs = 20;
 const tickMs = 50;
 const confirmEveryMs = 250;
 /** An acknowledged envelope that is not confirmed after this makes the publisher look at the stream itself. */

@@ -5,6 +5,7 @@ import {
   priceGroupName,
   requestNo,
   type LeaseCloseRecord,
+  type SpoolRecord,
   type UsageRecord,
 } from "@codex/contracts";
 import { z } from "zod";
@@ -93,8 +94,12 @@ export function leaseEntry(lease: LeaseGranted): SpoolEntry {
   return { type: "lease", payload: JSON.stringify(z.encode(leasePayload, lease)) };
 }
 
+/** Written by hand, as {@link usagePayload}: one a request. */
 export function openEntry(open: OpenRequest): SpoolEntry {
-  return { type: "open", payload: JSON.stringify(z.encode(openPayload, open)) };
+  return {
+    type: "open",
+    payload: JSON.stringify({ ...open, holdMicroTokens: open.holdMicroTokens.toString() }),
+  };
 }
 
 export function progressEntry(progress: Progress): SpoolEntry {
@@ -112,4 +117,13 @@ export function usagePayload(record: UsageRecord): string {
 
 export function leaseClosePayload(record: LeaseCloseRecord): string {
   return JSON.stringify({ ...record, settledMicroTokens: record.settledMicroTokens.toString() });
+}
+
+/** `z.encode(usageEnvelope.data, …)` as JSON, held equal by a test: the records have passed every check when they were made. */
+export function envelopePayload(
+  envelope: SentEnvelope & { readonly epoch: number; readonly records: readonly SpoolRecord[] },
+): string {
+  const { epoch, partition, first, last, records } = envelope;
+  const wire = records.map((record) => (record.type === "usage" ? usagePayload(record) : leaseClosePayload(record)));
+  return `${JSON.stringify({ epoch, partition, first, last }).slice(0, -1)},"records":[${wire.join(",")}]}`;
 }

@@ -1,4 +1,4 @@
-import { usageRecord, type SpoolRecord } from "@codex/contracts";
+import { usageEnvelope, usagePartitionOf, usageRecord, type SpoolRecord } from "@codex/contracts";
 import { newId, type AccountId } from "@codex/kernel";
 import { expect, test } from "@jest/globals";
 import fc from "fast-check";
@@ -9,7 +9,7 @@ import * as z from "zod";
 import { DirectoryLocked, lockDirectory } from "./directory-lock.ts";
 import { readLeftovers } from "./leftovers.ts";
 import { decodeRecords, encodeRecord, type SpoolEntry } from "./record-codec.ts";
-import { usagePayload } from "./records.ts";
+import { envelopePayload, openEntry, openPayload, usagePayload } from "./records.ts";
 import { realDisk, SpoolFile } from "./spool-file.ts";
 import { Spool } from "./spool.ts";
 import { openRequest, usageOf } from "../../tests/_spool.ts";
@@ -80,6 +80,24 @@ test("a flipped bit loses its own record alone, and is told", () => {
 test("the hand-written wire form of a usage record is the contract's", () => {
   const record = { ...usageOf(openRequest(accountId, leaseId), 42n), type: "usage" as const, seq: 3 };
   expect(JSON.parse(usagePayload(record))).toEqual(z.encode(usageRecord, record));
+});
+
+test("the hand-written wire form of an open request is the schema's", () => {
+  const open = openRequest(accountId, leaseId);
+  expect(JSON.parse(openEntry(open).payload)).toEqual(z.encode(openPayload, open));
+});
+
+test("the hand-written wire form of an envelope is the contract's", () => {
+  const used = { ...usageOf(openRequest(accountId, leaseId), 42n), type: "usage" as const, seq: 3 };
+  const closed = { type: "lease_close" as const, seq: 4, accountId, leaseId, settledMicroTokens: 42n };
+  const data = {
+    epoch: 2_026_112_600_001,
+    partition: usagePartitionOf(accountId),
+    first: 3,
+    last: 4,
+    records: [used, closed],
+  };
+  expect(JSON.parse(envelopePayload(data))).toEqual(z.encode(usageEnvelope.data, data));
 });
 
 test("given a spool that a gateway wrote before pictures, sound and price groups, then its records say the defaults and nothing else changes", () => {
@@ -290,4 +308,24 @@ test("a spool directory has one owner; a dead owner's lock is taken over", () =>
     lockDirectory(directory)();
     expect(readdirSync(directory)).toEqual([]);
   });
+});
+
+test("given an ask that was never answered, then an orderly end keeps the files for the next life; answered, they go", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "spool-"));
+  const spool = openSpool(directory, []);
+  spool.leaseAsked(1, accountId);
+  spool.leaseAsked(2, accountId);
+  spool.leaseRefused(2);
+  await spool.close(true);
+  const [leftover] = readLeftovers(directory);
+  expect(leftover?.asks).toEqual([{ requestNo: 1, accountId }]);
+  leftover?.forget();
+
+  const answered = openSpool(directory, []);
+  answered.leaseAsked(1, accountId);
+  answered.leaseGranted(leaseId, accountId, 1);
+  answered.leaseClosed(leaseId, accountId);
+  await answered.close(true);
+  expect(readdirSync(directory)).toEqual([]);
+  rmSync(directory, { recursive: true });
 });

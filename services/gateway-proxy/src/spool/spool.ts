@@ -198,12 +198,12 @@ export class Spool {
 
   /**
    * Closes the files. They are deleted only when `everythingConfirmed` and nothing is alive: a request or a lease that could
-   * not be ended is ended by the next start, from these files.
+   * not be ended is ended by the next start, from these files. An ask without an answer may be a lease that nobody told us of.
    */
   async close(everythingConfirmed: boolean): Promise<void> {
     await Promise.all(this.removals);
-    const needless = everythingConfirmed && this.openRequests.size === 0 && this.leases.size === 0;
-    await this.journal.close(needless);
+    const isIdle = this.openRequests.size === 0 && this.leases.size === 0 && this.asks.size === 0;
+    await this.journal.close(everythingConfirmed && isIdle);
   }
 
   /** Resolves when every record so far was handed to `onRecord`. */

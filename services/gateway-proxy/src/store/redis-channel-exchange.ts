@@ -1,11 +1,12 @@
 import { channelReport, type ChannelReport } from "@codex/contracts";
 import type { ChannelId } from "@codex/kernel";
-import type { Redis } from "ioredis";
+import type { Cluster, Redis } from "ioredis";
 import type { ChannelExchange } from "../app/ports.ts";
 
 /**
- * What workers tell each other of channels, in Redis: `gw:chn:<id>:<day>` holds what was charged and asked on a UTC day,
- * `gw:chn:<id>:workers` the last report of each worker. Rejects after the client's command timeout.
+ * What workers tell each other of channels, in Redis: `gw:chn:{<id>}:<day>` holds what was charged and asked on a UTC day,
+ * `gw:chn:{<id>}:workers` the last report of each worker; the id is the hash tag, so that one script may touch both on Redis Cluster.
+ * Rejects after the client's command timeout.
  */
 
 const daySeconds = 172_800;
@@ -13,8 +14,8 @@ const reportSeconds = 60;
 /** A report that is older is of a worker that stopped. */
 export const reportAgeMaxMs = 10_000;
 
-const dayKey = (channelId: ChannelId, day: number): string => `gw:chn:${channelId}:${String(day)}`;
-const workersKey = (channelId: ChannelId): string => `gw:chn:${channelId}:workers`;
+const dayKey = (channelId: ChannelId, day: number): string => `gw:chn:{${channelId}}:${String(day)}`;
+const workersKey = (channelId: ChannelId): string => `gw:chn:{${channelId}}:workers`;
 
 /** One round trip a channel: adds, tells, and reads the sums and the others. */
 const tellScript = `
@@ -25,25 +26,25 @@ redis.call('HSET', KEYS[2], ARGV[3], ARGV[4])
 redis.call('EXPIRE', KEYS[2], ${String(reportSeconds)})
 return {redis.call('HGET', KEYS[1], 'spent'), redis.call('HGET', KEYS[1], 'requests'), redis.call('HGETALL', KEYS[2])}`;
 
-export function redisChannelExchange(redis: Redis, workerId: string, nowMs: () => number): ChannelExchange {
+export function redisChannelExchange(redis: Redis | Cluster, workerId: string, nowMs: () => number): ChannelExchange {
   return {
     async tell(told) {
-      const pipeline = redis.pipeline();
-      for (const { channelId, day, counts, report } of told) {
-        pipeline.eval(
-          tellScript,
-          2,
-          dayKey(channelId, day),
-          workersKey(channelId),
-          counts.spent.toString(),
-          counts.requests,
-          workerId,
-          JSON.stringify(report),
-        );
-      }
-      const answers = (await pipeline.exec()) ?? [];
-      return answers.map(([error, answer]) => {
-        if (error) throw error;
+      // One by one and together: a pipeline goes to one node, and each channel may be on another.
+      const answers = await Promise.all(
+        told.map(({ channelId, day, counts, report }) =>
+          redis.eval(
+            tellScript,
+            2,
+            dayKey(channelId, day),
+            workersKey(channelId),
+            counts.spent.toString(),
+            counts.requests,
+            workerId,
+            JSON.stringify(report),
+          ),
+        ),
+      );
+      return answers.map((answer) => {
         const [spent, requests, workers] = answer as [unknown, unknown, unknown];
         const others = readReports(pairs(workers), nowMs()).filter((worker) => worker.workerId !== workerId);
         return {

@@ -1,5 +1,5 @@
 import type { RequestId } from "@codex/kernel";
-import type { Redis } from "ioredis";
+import type { Cluster, Redis } from "ioredis";
 import type { LimitStore } from "../app/request-limiter.ts";
 import type { Demand, LimitAnswer, Limited, LimitRefusal } from "../domain/limits.ts";
 import { levelMaxMs, periodMs } from "../domain/rate.ts";
@@ -114,7 +114,7 @@ export interface RedisLimitsOptions {
   readonly leaseMs: number;
 }
 
-export function redisLimits(redis: Redis, { workerId, leaseMs }: RedisLimitsOptions): LimitStore {
+export function redisLimits(redis: Redis | Cluster, { workerId, leaseMs }: RedisLimitsOptions): LimitStore {
   return {
     async take(of, demand) {
       try {

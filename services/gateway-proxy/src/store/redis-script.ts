@@ -1,4 +1,4 @@
-import type { Redis } from "ioredis";
+import type { Cluster, Redis } from "ioredis";
 import { createHash } from "node:crypto";
 
 /** A Lua script that is sent by its hash, and in full only when the server does not know it: after its start, or a flush. */
@@ -12,7 +12,7 @@ export class RedisScript {
   }
 
   /** On Redis Cluster all keys must be of one slot. */
-  async run(redis: Redis, keys: readonly string[], values: readonly (string | number)[]): Promise<unknown> {
+  async run(redis: Redis | Cluster, keys: readonly string[], values: readonly (string | number)[]): Promise<unknown> {
     try {
       return await redis.evalsha(this.hash, keys.length, ...keys, ...values);
     } catch (error) {

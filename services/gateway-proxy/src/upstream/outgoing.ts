@@ -28,6 +28,8 @@ export interface OutgoingFacts {
   /** Of these the kind takes what its vendor's API defines; nothing else of the client goes out (SEC-84). */
   readonly clientHeaders: IncomingHttpHeaders;
   readonly signal: AbortSignal;
+  /** By which name the upstream may know the account, where its API has a place for one; absent: by none. */
+  readonly userId?: () => string;
 }
 
 /** Fields that redirect, store, identify or choose another price; no upstream ever sees the customer's values (SEC-84). */
@@ -69,6 +71,7 @@ export function outgoing(
   let { body } = call;
   if (typeof body === "object" && !(body instanceof Uint8Array)) {
     for (const name of withheld) if (name in body) Reflect.deleteProperty(body, name);
+    if (facts.userId) record.identify?.(body, operation, facts.userId());
     record.shape?.(body, target);
     body = call.source ? withFields(call.source, body) : JSON.stringify(body);
   }

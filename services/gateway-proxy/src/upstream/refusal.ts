@@ -2,7 +2,6 @@ import type { ChannelKind } from "@codex/contracts";
 import type { AppError } from "@codex/kernel";
 import { errorOf, faultOf, readUpstreamError, type FaultScope } from "./faults.ts";
 import { kinds } from "./kinds/index.ts";
-import type { UpstreamResponse } from "./transport.ts";
 
 export interface Refusal {
   readonly scope: FaultScope;
@@ -13,12 +12,19 @@ export interface Refusal {
   readonly error: AppError;
 }
 
+/** What is read of an answer that is none. */
+export interface RefusedAnswer {
+  readonly status: number;
+  readonly retryAfterSeconds: number | undefined;
+  readonly body: AsyncIterable<unknown> & { destroy(): unknown };
+}
+
 const readBytesMax = 65_536;
 const parsedBytesMax = 16_384;
 const readMsMax = 2_000;
 
 /** Reads a bounded part of an answer that is no success, so that the connection can be used again, and tells whose fault it is. */
-export async function readRefusal(kind: ChannelKind, answer: UpstreamResponse): Promise<Refusal> {
+export async function readRefusal(kind: ChannelKind, answer: RefusedAnswer): Promise<Refusal> {
   const { status } = answer;
   const error = readUpstreamError(await readText(answer));
   const retryAfterSeconds = answer.retryAfterSeconds ?? error.retryAfterSeconds;
@@ -27,7 +33,7 @@ export async function readRefusal(kind: ChannelKind, answer: UpstreamResponse): 
 }
 
 /** Never rejects: a refusal that breaks off is one without words. */
-async function readText(answer: UpstreamResponse): Promise<string> {
+async function readText(answer: RefusedAnswer): Promise<string> {
   const timer = setTimeout(() => answer.body.destroy(), readMsMax);
   const chunks: Buffer[] = [];
   let bytes = 0;

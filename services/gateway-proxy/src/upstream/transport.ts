@@ -68,7 +68,7 @@ export class UpstreamClient {
       return {
         status: answer.statusCode,
         contentType: headerText(headers["content-type"]),
-        retryAfterSeconds: retryAfter(headerText(headers["retry-after"]), headerText(headers["retry-after-ms"])),
+        retryAfterSeconds: retryAfterOf(headers["retry-after"], headers["retry-after-ms"]),
         body: answer.body,
       };
     } catch (error) {
@@ -106,7 +106,12 @@ function headerText(value: string | string[] | undefined): string {
 }
 
 /** Whole seconds, rounded up; OpenAI and Azure say milliseconds in a header of their own. Dates are not believed. */
-function retryAfter(seconds: string, milliseconds: string): number | undefined {
+export function retryAfterOf(
+  inSeconds: string | string[] | undefined,
+  inMilliseconds: string | string[] | undefined,
+): number | undefined {
+  const milliseconds = headerText(inMilliseconds);
+  const seconds = headerText(inSeconds);
   if (/^\d{1,8}$/.test(milliseconds)) return Math.ceil(Number(milliseconds) / 1_000);
   return /^\d{1,5}$/.test(seconds) ? Number(seconds) : undefined;
 }

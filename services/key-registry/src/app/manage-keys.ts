@@ -6,10 +6,12 @@ import {
   ok,
   refuse,
   type AccountId,
+  type Clock,
+  type KeyEnvironment,
   type KeyId,
   type Result,
 } from "@codex/kernel";
-import type { KeySettings, KeyStore, StoredKey, Tombstones } from "./ports.ts";
+import type { KeyIdentity, KeySettings, KeyStore, StoredKey, Tombstones } from "./ports.ts";
 
 export interface KeyPorts {
   readonly store: KeyStore;
@@ -17,29 +19,31 @@ export interface KeyPorts {
   /** Reports a tombstone that could not be written; the event and the next repair bring it still. */
   readonly onTombstoneFault: (error: unknown) => void;
   readonly brand: string;
+  readonly clock: Clock;
 }
 
-/** Active keys an account may have. */
+/** Keys an account may have that are good; those that were rolled and run out come on top, as many again at most. */
 export const activeKeysMax = 100;
 export const listedKeysMax = 500;
 
-/** Makes a key. The secret is in the answer and nowhere else; it cannot be shown again. */
+export interface NewSecret extends Pick<KeyIdentity, "keyId" | "displayPrefix" | "hash"> {
+  readonly secret: string;
+}
+
+export function drawSecret(brand: string, environment: KeyEnvironment): NewSecret {
+  const secret = generateApiKey(brand, environment);
+  return { keyId: newId("key"), secret, displayPrefix: displayPrefix(secret), hash: hashApiKey(secret) };
+}
+
+/** Makes a key. The secret is in the answer and nowhere else; it cannot be shown again. `invalid_expiry`: it is over already. */
 export async function createKey(
   ports: KeyPorts,
   accountId: AccountId,
-  name: string,
-  settings: AskedSettings = {},
-): Promise<Result<{ readonly key: StoredKey; readonly secret: string }, "conflict">> {
-  const secret = generateApiKey(ports.brand, "live");
-  const draft = {
-    keyId: newId("key"),
-    accountId,
-    name,
-    displayPrefix: displayPrefix(secret),
-    hash: hashApiKey(secret),
-    ...unrestricted,
-    ...meaningful(settings),
-  };
+  { name, environment, ...settings }: AskedSettings & { readonly name: string; readonly environment: KeyEnvironment },
+): Promise<Result<{ readonly key: StoredKey; readonly secret: string }, "conflict" | "invalid_expiry">> {
+  if (isOver(ports.clock, settings.expiresAt)) return expiryIsOver();
+  const { secret, ...drawn } = drawSecret(ports.brand, environment);
+  const draft = { accountId, environment, ...drawn, ...unrestricted, name, ...meaningful(settings) };
   const key = await ports.store.create(draft, activeKeysMax);
   if (!key) return refuse("conflict", `An account can have ${activeKeysMax} active keys. Revoke one first.`);
   return ok({ key, secret });
@@ -47,11 +51,12 @@ export async function createKey(
 
 /** Changes what is given and leaves the rest. Idempotent; refuses with `not_found` what is missing, revoked or another account's, alike. */
 export async function changeKey(
-  ports: Pick<KeyPorts, "store">,
+  ports: Pick<KeyPorts, "store" | "clock">,
   accountId: AccountId,
   keyId: KeyId,
   settings: AskedSettings,
-): Promise<Result<StoredKey, "not_found">> {
+): Promise<Result<StoredKey, "not_found" | "invalid_expiry">> {
+  if (isOver(ports.clock, settings.expiresAt)) return expiryIsOver();
   const key = await ports.store.change(accountId, keyId, meaningful(settings));
   return key ? ok(key) : refuse("not_found", "There is no such key.");
 }
@@ -59,15 +64,25 @@ export async function changeKey(
 /** As a request has them: undefined = not given. */
 type AskedSettings = { readonly [Name in keyof KeySettings]?: KeySettings[Name] | undefined };
 
-const unrestricted: KeySettings = { caps: null, limits: null, models: null, allowedIps: null };
+const unrestricted: Omit<KeySettings, "name"> = {
+  tags: [],
+  caps: null,
+  limits: null,
+  models: null,
+  allowedIps: null,
+  expiresAt: null,
+};
 
 /** Three times no cap is none: such a key shares its account's leases. Three times no limit is none either; a list names each once. */
-function meaningful({ caps, limits, models, allowedIps }: AskedSettings): Partial<KeySettings> {
+function meaningful({ name, tags, caps, limits, models, allowedIps, expiresAt }: AskedSettings): Partial<KeySettings> {
   return {
+    ...(name === undefined ? {} : { name }),
+    ...(tags === undefined ? {} : { tags: [...new Set(tags)] }),
     ...(caps === undefined ? {} : { caps: isEmpty(caps) ? null : caps }),
     ...(limits === undefined ? {} : { limits: isEmpty(limits) ? null : limits }),
     ...(models === undefined ? {} : { models: models && [...new Set(models)] }),
     ...(allowedIps === undefined ? {} : { allowedIps: allowedIps && [...new Set(allowedIps)] }),
+    ...(expiresAt === undefined ? {} : { expiresAt }),
   };
 }
 
@@ -75,41 +90,10 @@ function isEmpty(values: object | null): boolean {
   return values === null || Object.values(values).every((value) => value === null);
 }
 
-/** Revokes for good. Idempotent; refuses with `not_found` what is missing and what is another account's, alike. */
-export async function revokeKey(
-  ports: KeyPorts,
-  accountId: AccountId,
-  keyId: KeyId,
-): Promise<Result<StoredKey, "not_found">> {
-  const key = await ports.store.revoke(accountId, keyId);
-  if (!key) return refuse("not_found", "There is no such key.");
-  // The row is the truth and is committed; a bucket that does not answer delays the gateways by seconds at most.
-  await ports.tombstones.put(key).catch(ports.onTombstoneFault);
-  return ok(key);
+function isOver(clock: Clock, expiresAt: Date | null | undefined): boolean {
+  return expiresAt instanceof Date && expiresAt <= clock.now();
 }
 
-const repairPage = 500;
-
-/**
- * Puts every revocation that the bucket lacks into it: after an outage, and when the bucket was lost. Answers how many;
- * ends early on `signal`.
- */
-export async function repairTombstones(
-  ports: Pick<KeyPorts, "store" | "tombstones">,
-  signal?: AbortSignal,
-): Promise<number> {
-  await ports.tombstones.restore();
-  let repaired = 0;
-  let last: KeyId | undefined;
-  for (;;) {
-    const page = await ports.store.revokedAfter(last, repairPage);
-    for (const key of page) {
-      if (signal?.aborted === true) return repaired;
-      if (await ports.tombstones.has(key.hash)) continue;
-      await ports.tombstones.put(key);
-      repaired += 1;
-    }
-    last = page.at(-1)?.keyId;
-    if (page.length < repairPage) return repaired;
-  }
+function expiryIsOver() {
+  return refuse("invalid_expiry", "The end of a key must be in the future. To end it now, revoke it.");
 }

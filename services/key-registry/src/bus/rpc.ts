@@ -1,5 +1,5 @@
 import { rpcHandler, type RpcHandler } from "@codex/bus";
-import { keyResolve, keyResolveV1 } from "@codex/contracts";
+import { keyResolve, keyResolveV1, keyUsesReport } from "@codex/contracts";
 import { ok, refuse } from "@codex/kernel";
 import type { KeyStore, StoredKey } from "../app/ports.ts";
 
@@ -15,6 +15,10 @@ export function keyRpcs(store: KeyStore): readonly RpcHandler[] {
     rpcHandler(keyResolveV1, async ({ req }) => {
       const key = await store.findByHash(req.keyHash);
       return key ? ok(ownedOf(key)) : refuse("unknown_key", "no key has this hash");
+    }),
+    rpcHandler(keyUsesReport, async ({ req }) => {
+      await store.used(req.uses.map(({ hour, ...use }) => ({ ...use, hour: new Date(hour) })));
+      return ok({});
     }),
   ];
 }

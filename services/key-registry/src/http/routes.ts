@@ -1,9 +1,10 @@
-import { idOf, keyCreateBody, keyCreated, keyList, keyResponse } from "@codex/contracts";
-import { appError, defineRoute, notFound, type Route } from "@codex/http";
-import { z } from "zod";
-import { createKey, listedKeysMax, revokeKey, type KeyPorts } from "../app/manage-keys.ts";
+import { keyCreateBody, keyCreated, keyList } from "@codex/contracts";
+import { appError, defineRoute, type Route } from "@codex/http";
+import { createKey, listedKeysMax, type KeyPorts } from "../app/manage-keys.ts";
 import { changeKeyRoute, keyBodyBytesMax } from "./change-key-route.ts";
-import { toApiKey } from "./convert.ts";
+import { fromApiSettings, toApiKey } from "./convert.ts";
+import { revokeRoutes } from "./revoke-routes.ts";
+import { rollKeyRoute } from "./roll-key-route.ts";
 
 const shared = { auth: "session", owner: "account", logClass: "standard" } as const;
 
@@ -37,29 +38,16 @@ export function keyRoutes(ports: KeyPorts): readonly Route[] {
       request: { body: keyCreateBody },
       responses: { 201: keyCreated },
       errors: ["conflict"],
-      handler: async ({ principal, body: { name, ...settings } }) => {
-        const created = await createKey(ports, principal.accountId, name, settings);
-        if (!created.ok) throw appError("conflict", created.message);
+      handler: async ({ principal, body }) => {
+        const created = await createKey(ports, principal.accountId, fromApiSettings(body));
+        if (!created.ok) {
+          throw appError(created.code === "conflict" ? "conflict" : "invalid_request", created.message);
+        }
         return { status: 201, body: { key: toApiKey(created.value.key), secret: created.value.secret } };
       },
     }),
     changeKeyRoute(ports),
-    defineRoute({
-      ...shared,
-      operationId: "revokeKey",
-      method: "POST",
-      path: "/api/keys/:keyId/revoke",
-      summary: "Revoke a key for good; idempotent",
-      rateClass: "write",
-      bodyLimitBytes: 1_024,
-      request: { params: z.strictObject({ keyId: idOf("key") }) },
-      responses: { 200: keyResponse },
-      errors: ["not_found"],
-      handler: async ({ principal, params }) => {
-        const revoked = await revokeKey(ports, principal.accountId, params.keyId);
-        if (!revoked.ok) throw notFound();
-        return { status: 200, body: { key: toApiKey(revoked.value) } };
-      },
-    }),
+    rollKeyRoute(ports),
+    ...revokeRoutes(ports),
   ];
 }

@@ -1,10 +1,11 @@
 import type { Bus } from "@codex/bus";
 import { keyChanged } from "@codex/contracts";
 import { insertOutbox, type Db } from "@codex/db";
-import { idToUuid, newId, uuidToId, type AccountId, type KeyId } from "@codex/kernel";
+import { idToUuid, newId, type AccountId, type KeyId } from "@codex/kernel";
 import { isDeepStrictEqual } from "node:util";
-import { sql, type Selectable, type Transaction } from "kysely";
-import type { KeyCaps, KeyLimits, KeySettings, KeyStore, NewKey, StoredKey } from "../app/ports.ts";
+import { sql, type Selectable, type Transaction, type UpdateObject } from "kysely";
+import type { KeyIdentity, KeySettings, KeyStore, KeyUse, NewKey, Rolled, StoredKey } from "../app/ports.ts";
+import { fromDbKey, toDbSettings } from "./mapping.ts";
 import type { ApiKeyTable, KeyTables } from "./schema.ts";
 
 type Announce = (trx: Transaction<KeyTables>, key: StoredKey) => Promise<void>;
@@ -33,9 +34,22 @@ export function keyStore(db: Db<KeyTables>, encode: Bus["encode"]): KeyStore {
         .execute();
       return rows.map(fromDbKey);
     },
-    revoke: (accountId, keyId) => db.transaction((trx) => revokeKey(trx, announce, accountId, keyId)),
+    async find(accountId, keyId) {
+      const row = await db.kysely
+        .selectFrom("api_key")
+        .selectAll()
+        .where("id", "=", idToUuid(keyId))
+        .where("account_id", "=", idToUuid(accountId))
+        .where("status", "=", "active")
+        .executeTakeFirst();
+      return row && fromDbKey(row);
+    },
+    revoke: (accountId, keyIds) => db.transaction((trx) => revokeKeys(trx, announce, accountId, keyIds)),
+    roll: (accountId, keyId, successor, until, keysMax) =>
+      db.transaction((trx) => rollKey(trx, announce, accountId, keyId, successor, until, keysMax)),
     change: (accountId, keyId, settings) =>
       db.transaction((trx) => changeKey(trx, announce, accountId, keyId, settings)),
+    used: (uses) => rememberUses(db, uses),
     async findByHash(hash) {
       const row = await db.kysely
         .selectFrom("api_key")
@@ -58,33 +72,58 @@ export function keyStore(db: Db<KeyTables>, encode: Bus["encode"]): KeyStore {
   };
 }
 
+async function rememberUses(db: Db<KeyTables>, uses: readonly KeyUse[]): Promise<void> {
+  await sql`
+    update api_key
+    set last_used_at = used.hour, last_used_client = used.client
+    from unnest(
+      ${uses.map(({ keyId }) => idToUuid(keyId))}::uuid[],
+      ${uses.map(({ hour }) => hour)}::timestamptz[],
+      ${uses.map(({ client }) => client)}::text[]
+    ) as used (id, hour, client)
+    where api_key.id = used.id
+      and used.hour <= now()
+      and (last_used_at is null or last_used_at < used.hour)
+  `.execute(db.kysely);
+}
+
+/** Serialises what makes keys for one account, so that its bounds hold under concurrency. */
+async function lockAccount(trx: Transaction<KeyTables>, accountId: AccountId): Promise<void> {
+  await sql`select pg_advisory_xact_lock(hashtextextended(${accountId}, 0))`.execute(trx);
+}
+
 async function insertKey(
   trx: Transaction<KeyTables>,
   announce: Announce,
   key: NewKey,
   keysMax: number,
 ): Promise<StoredKey | undefined> {
-  // Serialises the creations of one account, so that the bound holds under concurrency.
-  await sql`select pg_advisory_xact_lock(hashtextextended(${key.accountId}, 0))`.execute(trx);
+  await lockAccount(trx, key.accountId);
   const { active } = await trx
     .selectFrom("api_key")
     .select((eb) => eb.fn.countAll<bigint>().as("active"))
     .where("account_id", "=", idToUuid(key.accountId))
     .where("status", "=", "active")
+    .where("replaced_by", "is", null)
     .executeTakeFirstOrThrow();
-  if (active >= BigInt(keysMax)) return undefined;
+  return active >= BigInt(keysMax) ? undefined : addKey(trx, announce, key);
+}
+
+async function addKey(trx: Transaction<KeyTables>, announce: Announce, key: NewKey): Promise<StoredKey> {
   const row = await trx
     .insertInto("api_key")
     .values({
       id: idToUuid(key.keyId),
       account_id: idToUuid(key.accountId),
-      name: key.name,
+      environment: key.environment,
       display_prefix: key.displayPrefix,
       hash: Buffer.from(key.hash, "hex"),
       status: "active",
       version: 1,
-      expires_at: null,
       ...toDbSettings(key),
+      last_used_at: null,
+      last_used_client: null,
+      replaced_by: null,
       revoked_at: null,
     })
     .returningAll()
@@ -94,14 +133,13 @@ async function insertKey(
   return stored;
 }
 
-async function changeKey(
+/** Locked until the end of the transaction. Only keys that are not revoked. */
+function activeRow(
   trx: Transaction<KeyTables>,
-  announce: Announce,
   accountId: AccountId,
   keyId: KeyId,
-  settings: Partial<KeySettings>,
-): Promise<StoredKey | undefined> {
-  const row = await trx
+): Promise<Selectable<ApiKeyTable> | undefined> {
+  return trx
     .selectFrom("api_key")
     .selectAll()
     .where("id", "=", idToUuid(keyId))
@@ -109,88 +147,89 @@ async function changeKey(
     .where("status", "=", "active")
     .forUpdate()
     .executeTakeFirst();
-  if (!row) return undefined;
-  const present = fromDbKey(row);
-  const wanted = toDbSettings({ ...present, ...settings });
-  if (isDeepStrictEqual(wanted, toDbSettings(present))) return present;
-  const changed = await trx
-    .updateTable("api_key")
-    .set({ ...wanted, version: row.version + 1 })
-    .where("id", "=", row.id)
-    .returningAll()
-    .executeTakeFirstOrThrow();
-  const stored = fromDbKey(changed);
-  await announce(trx, stored);
-  return stored;
 }
 
-function toDbSettings({ caps, limits, models, allowedIps }: KeySettings) {
-  return {
-    cap_daily: caps?.daily ?? null,
-    cap_monthly: caps?.monthly ?? null,
-    cap_total: caps?.total ?? null,
-    requests_per_minute: limits?.requestsPerMinute ?? null,
-    tokens_per_minute: limits?.tokensPerMinute ?? null,
-    concurrent_requests: limits?.concurrentRequests ?? null,
-    models,
-    allowed_ips: allowedIps,
-  };
-}
-
-async function revokeKey(
+async function changeKey(
   trx: Transaction<KeyTables>,
   announce: Announce,
   accountId: AccountId,
   keyId: KeyId,
+  settings: Partial<KeySettings>,
 ): Promise<StoredKey | undefined> {
-  const row = await trx
+  const row = await activeRow(trx, accountId, keyId);
+  // What was rolled has an end that its owner chose, and a successor that is changed instead.
+  if (!row || row.replaced_by !== null) return undefined;
+  const present = fromDbKey(row);
+  const wanted = toDbSettings({ ...present, ...settings });
+  if (isDeepStrictEqual(wanted, toDbSettings(present))) return present;
+  return update(trx, announce, row, wanted);
+}
+
+async function rollKey(
+  trx: Transaction<KeyTables>,
+  announce: Announce,
+  accountId: AccountId,
+  keyId: KeyId,
+  successor: Pick<KeyIdentity, "keyId" | "displayPrefix" | "hash">,
+  until: Date | undefined,
+  keysMax: number,
+): Promise<Rolled> {
+  await lockAccount(trx, accountId);
+  const row = await activeRow(trx, accountId, keyId);
+  if (!row) return { ok: false, refusal: "not_found" };
+  if (row.replaced_by !== null) return { ok: false, refusal: "replaced" };
+  const { running } = await trx
+    .selectFrom("api_key")
+    .select((eb) => eb.fn.countAll<bigint>().as("running"))
+    .where("account_id", "=", row.account_id)
+    .where("status", "=", "active")
+    .where("replaced_by", "is not", null)
+    .where("expires_at", ">", sql<Date>`now()`)
+    .executeTakeFirstOrThrow();
+  if (until && running >= BigInt(keysMax)) return { ok: false, refusal: "too_many" };
+  const present = fromDbKey(row);
+  const key = await addKey(trx, announce, { ...present, ...successor });
+  const ending = until ? { expires_at: row.expires_at && row.expires_at < until ? row.expires_at : until } : revokedNow;
+  const previous = await update(trx, announce, row, { ...ending, replaced_by: idToUuid(successor.keyId) });
+  return { ok: true, key, previous };
+}
+
+const revokedNow = { status: "revoked", revoked_at: sql<Date>`now()` } as const;
+
+async function revokeKeys(
+  trx: Transaction<KeyTables>,
+  announce: Announce,
+  accountId: AccountId,
+  keyIds: readonly KeyId[],
+): Promise<readonly StoredKey[]> {
+  // In one order, so that two of them cannot wait for each other.
+  const rows = await trx
     .selectFrom("api_key")
     .selectAll()
-    .where("id", "=", idToUuid(keyId))
+    .where("id", "in", [...new Set(keyIds)].map(idToUuid))
     .where("account_id", "=", idToUuid(accountId))
+    .orderBy("id")
     .forUpdate()
-    .executeTakeFirst();
-  if (!row) return undefined;
-  if (row.status === "revoked") return fromDbKey(row);
+    .execute();
+  const revoked: StoredKey[] = [];
+  for (const row of rows)
+    revoked.push(row.status === "revoked" ? fromDbKey(row) : await update(trx, announce, row, revokedNow));
+  return revoked;
+}
+
+async function update(
+  trx: Transaction<KeyTables>,
+  announce: Announce,
+  row: Selectable<ApiKeyTable>,
+  change: UpdateObject<KeyTables, "api_key">,
+): Promise<StoredKey> {
   const changed = await trx
     .updateTable("api_key")
-    .set({ status: "revoked", revoked_at: sql`now()`, version: row.version + 1 })
+    .set({ ...change, version: row.version + 1 })
     .where("id", "=", row.id)
     .returningAll()
     .executeTakeFirstOrThrow();
   const stored = fromDbKey(changed);
   await announce(trx, stored);
   return stored;
-}
-
-function fromDbKey(row: Selectable<ApiKeyTable>): StoredKey {
-  return {
-    keyId: uuidToId("key", row.id),
-    accountId: uuidToId("acc", row.account_id),
-    name: row.name,
-    displayPrefix: row.display_prefix,
-    hash: row.hash.toString("hex"),
-    status: row.status,
-    version: row.version,
-    models: row.models,
-    expiresAt: row.expires_at,
-    caps: fromDbCaps(row),
-    limits: fromDbLimits(row),
-    allowedIps: row.allowed_ips,
-    createdAt: row.created_at,
-    revokedAt: row.revoked_at,
-  };
-}
-
-function fromDbCaps(row: Selectable<ApiKeyTable>): KeyCaps | null {
-  const { cap_daily: daily, cap_monthly: monthly, cap_total: total } = row;
-  return daily === null && monthly === null && total === null ? null : { daily, monthly, total };
-}
-
-function fromDbLimits(row: Selectable<ApiKeyTable>): KeyLimits | null {
-  const requestsPerMinute = row.requests_per_minute;
-  const tokensPerMinute = row.tokens_per_minute;
-  const concurrentRequests = row.concurrent_requests;
-  const isNone = requestsPerMinute === null && tokensPerMinute === null && concurrentRequests === null;
-  return isNone ? null : { requestsPerMinute, tokensPerMinute, concurrentRequests };
 }

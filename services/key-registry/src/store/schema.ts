@@ -1,11 +1,15 @@
 import type { Generated } from "kysely";
+import type { KeyClient } from "@codex/contracts";
 import type { OutboxTable } from "@codex/db";
+import type { KeyEnvironment } from "@codex/kernel";
 
 /** Columns of `keys.api_key`. The key itself is nowhere: its hash finds it, its prefix lets the owner recognise it. */
 export interface ApiKeyTable {
   readonly id: string;
   readonly account_id: string;
   readonly name: string;
+  readonly environment: KeyEnvironment;
+  readonly tags: readonly string[];
   readonly display_prefix: string;
   /** SHA-256 of the full key, 32 bytes. */
   readonly hash: Buffer;
@@ -24,6 +28,10 @@ export interface ApiKeyTable {
   readonly concurrent_requests: number | null;
   /** Addresses and CIDR ranges; null = from everywhere. */
   readonly allowed_ips: readonly string[] | null;
+  /** The beginning of the hour; not part of `version`, because gateways need not know. */
+  readonly last_used_at: Date | null;
+  readonly last_used_client: KeyClient | null;
+  readonly replaced_by: string | null;
   readonly created_at: Generated<Date>;
   readonly revoked_at: Date | null;
 }

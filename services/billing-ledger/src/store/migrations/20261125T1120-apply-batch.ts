@@ -49,6 +49,8 @@ declare
   v_streams bigint[];
   v_quarantined_streams bigint[] := '{}';
   v_contiguous bigint[] := '{}';
+  v_moved_streams bigint[];
+  v_moved_to bigint[];
   v_stream bigint;
   v_account_no integer[];
   v_key_no integer[];
@@ -66,11 +68,11 @@ declare
   v_use_on date[];
   v_use_place tid[];
   -- one element a new LEASE_CLOSE
-  v_close_lease uuid[];
-  v_close_account uuid[];
-  v_close_stream bigint[];
-  v_close_seq bigint[];
-  v_close_settled bigint[];
+  v_close_lease uuid[] := '{}';
+  v_close_account uuid[] := '{}';
+  v_close_stream bigint[] := '{}';
+  v_close_seq bigint[] := '{}';
+  v_close_settled bigint[] := '{}';
   -- leases that may be freed now, and what they free
   v_ripe_lease uuid[];
   v_ripe_account uuid[];
@@ -206,14 +208,16 @@ begin
   select coalesce(array_agg(p_leases[lease]), '{}'), coalesce(array_agg(p_accounts[account]), '{}'),
     coalesce(array_agg(amount), '{}'), coalesce(array_agg(events), '{}'), coalesce(sum(mismatches), 0)
     into v_use_lease, v_use_account, v_use_amount, v_use_events, v_charge_mismatches from used;
-  with closing as (
-    select distinct on (r.lease) r.lease, r.account, r.stream, r.seq, r.settled
-    from unnest(p_stream, p_seq, p_account, p_lease, p_lease_settled) with ordinality as r(stream, seq, account, lease, settled, place)
-    where r.settled is not null and (v_new is null or r.place = any (v_new)) order by r.lease, r.seq
-  )
-  select coalesce(array_agg(p_leases[lease]), '{}'), coalesce(array_agg(p_accounts[account]), '{}'),
-    coalesce(array_agg(p_streams[stream]), '{}'), coalesce(array_agg(seq), '{}'), coalesce(array_agg(settled), '{}')
-    into v_close_lease, v_close_account, v_close_stream, v_close_seq, v_close_settled from closing;
+  if cardinality(array_remove(p_lease_settled, null)) > 0 then
+    with closing as (
+      select distinct on (r.lease) r.lease, r.account, r.stream, r.seq, r.settled
+      from unnest(p_stream, p_seq, p_account, p_lease, p_lease_settled) with ordinality as r(stream, seq, account, lease, settled, place)
+      where r.settled is not null and (v_new is null or r.place = any (v_new)) order by r.lease, r.seq
+    )
+    select coalesce(array_agg(p_leases[lease]), '{}'), coalesce(array_agg(p_accounts[account]), '{}'),
+      coalesce(array_agg(p_streams[stream]), '{}'), coalesce(array_agg(seq), '{}'), coalesce(array_agg(settled), '{}')
+      into v_close_lease, v_close_account, v_close_stream, v_close_seq, v_close_settled from closing;
+  end if;
 
   -- 6. Watermarks, in the order of their streams, each under its row's lock.
   select coalesce(array_agg(s order by s), '{}') into v_streams
@@ -224,8 +228,33 @@ begin
         union all select unnest(v_quarantined_streams)
       ) named
     ) known;
+  --    Nearly always what is new goes on where the watermark stands and nothing is known behind it: all such streams move in
+  --    one statement, each under the lock of its partition; the others one by one.
+  with fresh as (
+    select p_streams[r.stream] as stream, min(r.seq) as first, max(r.seq) as last, count(*) as records
+    from unnest(p_stream, p_seq) with ordinality as r(stream, seq, place)
+    where v_new is null or r.place = any (v_new) group by 1
+  ), moved as (
+    update gateway_cursor c set contiguous = f.last, updated_at = now()
+      from fresh f, lateral (
+        select ctid as place from gateway_cursor where epoch = f.stream >> 4 and partition = (f.stream & 15)::smallint
+      ) g
+      where c.ctid = g.place and c.contiguous = f.first - 1 and f.records = f.last - f.first + 1
+        and f.stream <> all (v_quarantined_streams)
+        and not exists (select from usage_row u where u.stream = f.stream and u.seq = f.last + 1)
+        and not exists (
+          select from quarantine q
+          where q.epoch = f.stream >> 4 and q.partition = (f.stream & 15)::smallint and q.seq = f.last + 1)
+      returning f.stream, f.last
+  )
+  select array_agg(stream), array_agg(last) into v_moved_streams, v_moved_to from moved;
   foreach v_stream in array v_streams loop
-    v_contiguous := v_contiguous || advance_cursor(v_stream >> 4, (v_stream & 15)::smallint);
+    v_place := array_position(v_moved_streams, v_stream);
+    if v_place is null then
+      v_contiguous := v_contiguous || advance_cursor(v_stream >> 4, (v_stream & 15)::smallint);
+    else
+      v_contiguous := v_contiguous || v_moved_to[v_place];
+    end if;
   end loop;
 
   -- 7. Leases whose LEASE_CLOSE the watermark has now reached; read without locks, decided again under them.

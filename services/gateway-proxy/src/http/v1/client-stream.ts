@@ -9,12 +9,14 @@ import type { Dialect } from "../../domain/endpoint.ts";
 export class ClientStream {
   readonly res: ServerResponse;
   private readonly sign: string;
-  private readonly timer: NodeJS.Timeout;
+  private readonly timer: NodeJS.Timeout | undefined;
   private quiet = true;
 
   constructor(res: ServerResponse, dialect: Dialect, everyMs: number) {
     this.res = res;
     this.sign = signOfLife[dialect];
+    // Who has left while he was admitted closes nothing any more.
+    if (res.destroyed) return;
     this.timer = setInterval(() => this.keepAlive(), everyMs);
     res.once("close", () => clearInterval(this.timer));
   }

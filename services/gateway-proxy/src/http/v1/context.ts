@@ -1,9 +1,10 @@
-import type { Clock, MicroTokens, RequestId } from "@codex/kernel";
+import type { AccountId, Clock, MicroTokens, RequestId } from "@codex/kernel";
 import type { Logger } from "@codex/runtime";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { BookReader } from "../../app/book-reader.ts";
 import type { Catalogue } from "../../app/catalogue.ts";
 import type { KeyCache, ResolvedKey } from "../../app/key-cache.ts";
+import type { KeyUses } from "../../app/key-uses.ts";
 import type { Lender } from "../../app/lender.ts";
 import type { RequestLimiter } from "../../app/request-limiter.ts";
 import type { GatewayEvents } from "../../events.ts";
@@ -16,6 +17,7 @@ import type { LimitGate } from "./limit-gate.ts";
 /** What the handlers of /v1 need; built once by service.ts. */
 export interface GatewayParts {
   readonly keys: KeyCache;
+  readonly keyUses: KeyUses;
   readonly books: BookReader;
   readonly catalogue: Catalogue;
   readonly lender: Lender;
@@ -24,6 +26,8 @@ export interface GatewayParts {
   readonly trustedProxyCount: number;
   readonly counter: TokenCounter;
   readonly upstream: UpstreamClient;
+  /** How upstreams know an account. */
+  readonly opaqueUser: (accountId: AccountId) => string;
   /** A function, because the spool belongs to the epoch and is opened after the handlers exist. */
   readonly spool: () => Spool;
   /** From the request to the first byte of a streamed answer, for channels that set none. */
@@ -54,7 +58,8 @@ export interface V1Context {
   /** Aborted when the client is gone before the answer was finished. */
   readonly clientGone: AbortSignal;
   readonly facts: RequestFacts;
-  readonly keyRevoked: () => boolean;
+  /** Of the key that came, made when it is asked for. */
+  readonly keyHash: () => string;
 }
 
 /** A request whose key was accepted. */

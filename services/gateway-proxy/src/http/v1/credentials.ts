@@ -7,6 +7,22 @@ import type { IncomingMessage } from "node:http";
  * The value never enters an error.
  */
 export function readApiKey(req: IncomingMessage): string {
+  return keyOf(req, undefined);
+}
+
+/** How browsers, which cannot set headers of a websocket, send OpenAI's clients' key: as one of the subprotocols they offer. */
+const subprotocolPrefix = "openai-insecure-api-key.";
+
+/** The same for a request that asks for a websocket: `Sec-WebSocket-Protocol` may hold the key too, and is a header like the others. */
+export function readWebSocketKey(req: IncomingMessage): string {
+  const offered = (req.headers["sec-websocket-protocol"] ?? "").split(",").map((name) => name.trim());
+  const keys = new Set(offered.filter((name) => name.startsWith(subprotocolPrefix)));
+  if (keys.size > 1) throw conflicting("Sec-WebSocket-Protocol holds different keys");
+  const [only] = keys;
+  return keyOf(req, only?.slice(subprotocolPrefix.length));
+}
+
+function keyOf(req: IncomingMessage, offered: string | undefined): string {
   let bearer: string | undefined;
   let plain: string | undefined;
   const raw = req.rawHeaders;
@@ -26,7 +42,9 @@ export function readApiKey(req: IncomingMessage): string {
   }
   if (hosts > 1) throw conflicting("the Host header is there more than once");
   if (bearer && plain && bearer !== plain) throw conflicting("Authorization and x-api-key hold different keys");
-  const key = bearer ?? plain;
+  const key = bearer ?? plain ?? offered;
+  if (offered !== undefined && offered !== key)
+    throw conflicting("a header and Sec-WebSocket-Protocol hold different keys");
   if (key === undefined || key === "") {
     throw new AppError({
       kind: "unauthenticated",

@@ -8,6 +8,7 @@ import type { MeteredRequest } from "../../app/metered-request.ts";
 import { transportFailure, type FaultScope } from "../../upstream/faults.ts";
 import { speaks } from "../../upstream/kinds/index.ts";
 import { outgoing, type OutgoingCall } from "../../upstream/outgoing.ts";
+import { RequestLife } from "./request-life.ts";
 import { readRefusal } from "../../upstream/refusal.ts";
 import type { UpstreamResponse } from "../../upstream/transport.ts";
 import type { GatewayParts, V1Context } from "./context.ts";
@@ -204,24 +205,26 @@ async function exchangeWith(
 ): Promise<Awaited<ReturnType<typeof readRefusal>> | undefined> {
   const { route } = attempt;
   attempt.sent();
+  const life = new RequestLife(parts, context);
   const facts = {
     stream: exchange.stream,
     requestId: context.requestId,
     clientHeaders: context.req.headers,
-    signal: context.clientGone,
+    signal: life.signal,
+    userId: () => parts.opaqueUser(request.init.accountId),
   };
-  const sentAtMs = parts.clock.monotonicMs();
-  const answer = await parts.upstream.call(outgoing(route, attempt.key, call, facts));
-  if (answer.status !== 200) return readRefusal(route.kind, answer);
-  attempt.answered();
-  request.accepted = true;
-  const timer = exchange.stream ? firstByteTimer(parts, route, request, answer, sentAtMs) : undefined;
+  let timer: NodeJS.Timeout | undefined;
   try {
-    await exchange.relay(answer, route, () => {
-      if (context.keyRevoked()) throw revokedMidway();
-    });
+    const sentAtMs = parts.clock.monotonicMs();
+    const answer = await parts.upstream.call(outgoing(route, attempt.key, call, facts));
+    if (answer.status !== 200) return await readRefusal(route.kind, answer);
+    attempt.answered();
+    request.accepted = true;
+    timer = exchange.stream ? firstByteTimer(parts, route, request, answer, sentAtMs) : undefined;
+    await exchange.relay(answer, route, () => life.check());
   } finally {
     clearTimeout(timer);
+    life.end();
   }
   return undefined;
 }
@@ -284,14 +287,6 @@ function notSpoken(): AppError {
     code: "invalid_request",
     publicMessage: "This model does not take requests at this URL. GET /v1/models lists what there is.",
     param: "model",
-  });
-}
-
-function revokedMidway(): AppError {
-  return new AppError({
-    kind: "unauthenticated",
-    code: "key_revoked",
-    publicMessage: "This API key was revoked while the answer was running. You are charged for what was delivered.",
   });
 }
 

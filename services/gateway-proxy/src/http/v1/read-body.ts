@@ -5,6 +5,7 @@ import type { FormBody, JsonBody, RequestBody } from "../../domain/endpoint.ts";
 import { boundaryOf, parseForm } from "../../domain/form.ts";
 import { requestLimits, scanJson } from "../../domain/json-scan.ts";
 import type { BodyMemory, BodyShare } from "./body-memory.ts";
+import { collect } from "./collect.ts";
 
 /** Largest request body of /v1 (SEC-86); above what providers take: 25 MB of sound, 20 MB of pictures. */
 export const bodyBytesMax = 33_554_432;
@@ -29,7 +30,12 @@ export async function readBody(
   }
 }
 
+/** Up to here a body is read in one go: it has said its length, which Node holds it to, and is never too much for the memory. */
+const smallBytes = 65_536;
+
 async function readBytes(req: IncomingMessage, share: BodyShare): Promise<Buffer> {
+  const length = Number(req.headers["content-length"] ?? Number.NaN);
+  if (length <= smallBytes) return collect(req, (bytes) => share.take(bytes));
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of req as AsyncIterable<Buffer>) {

@@ -5,6 +5,7 @@ import type { JsonAnswer, Metered, ParsedRequest } from "../../domain/endpoint.t
 import { isObject, type Json } from "../../domain/fields.ts";
 import { scanJson, withMembers, type JsonLimits } from "../../domain/json-scan.ts";
 import type { UpstreamResponse } from "../../upstream/transport.ts";
+import { collect } from "./collect.ts";
 import type { Converted } from "./converters.ts";
 import { costFields } from "./cost.ts";
 
@@ -86,15 +87,14 @@ export function note(request: MeteredRequest, { tokens, answerBytes, images, aud
 }
 
 /** The whole body of an answer, at most {@link answerBytesMax}. Throws AppError `upstream_error`. */
-export async function readAnswer(upstream: UpstreamResponse): Promise<Buffer> {
-  const chunks: Buffer[] = [];
+export function readAnswer(upstream: UpstreamResponse): Promise<Buffer> {
   let size = 0;
-  for await (const chunk of upstream.body as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > answerBytesMax) throw unusable("answer exceeds its bound");
-    chunks.push(chunk);
-  }
-  return chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks);
+  return collect(upstream.body, (bytes) => {
+    size += bytes;
+    if (size <= answerBytesMax) return;
+    upstream.body.destroy();
+    throw unusable("answer exceeds its bound");
+  });
 }
 
 /** The answer as an object. Throws AppError `upstream_error`. */

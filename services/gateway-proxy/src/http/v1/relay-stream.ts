@@ -45,17 +45,43 @@ export async function relayStream(
   stalledReaderMs: number,
 ): Promise<void> {
   const relay = new StreamRelay(state, source, request, client);
+  const { body } = upstream;
+  // Destroying it is one, and whoever reads hears of the others.
+  body.on("error", () => undefined);
   let bytes = 0;
-  for await (const chunk of upstream.body as AsyncIterable<Buffer>) {
-    checkAlive();
-    bytes += chunk.length;
-    if (bytes > streamBytesMax) throw cut();
-    relay.events(eventsOf(source, chunk));
-    if (relay.ended) break;
-    if (client.res.writableNeedDrain) await drained(client.res, stalledReaderMs);
+  try {
+    for await (const chunk of body.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+      checkAlive();
+      bytes += chunk.length;
+      if (bytes > streamBytesMax) throw cut();
+      relay.events(eventsOf(source, chunk));
+      if (relay.ended) break;
+      if (client.res.writableNeedDrain) await drained(client.res, stalledReaderMs);
+    }
+    relay.events(source.end());
+    relay.upstreamEnded();
+  } catch (error) {
+    body.destroy();
+    throw error;
   }
-  relay.events(source.end());
-  relay.upstreamEnded();
+  if (relay.cancelled) body.destroy();
+  else letEnd(body);
+}
+
+/** What may follow a whole answer: the end of the transfer. */
+const tailBytesMax = 65_536;
+const tailMsMax = 1_000;
+
+/** After its end the connection serves another request; an upstream that has more to say, or never ends, loses it. */
+function letEnd(body: UpstreamResponse["body"]): void {
+  if (body.readableEnded || body.destroyed) return;
+  let bytes = 0;
+  const timer = setTimeout(() => body.destroy(), tailMsMax);
+  body.once("close", () => clearTimeout(timer));
+  body.on("data", (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (bytes > tailBytesMax) body.destroy();
+  });
 }
 
 function eventsOf(source: EventSource, chunk: Buffer): readonly SseEvent[] {
@@ -68,6 +94,10 @@ function eventsOf(source: EventSource, chunk: Buffer): readonly SseEvent[] {
 
 class StreamRelay {
   ended = false;
+  /** The upstream is not done, and is to stop. */
+  cancelled = false;
+  /** Of one piece of the upstream's: they go out together. */
+  private pieces: Buffer[] = [];
   private readonly state: StreamState;
   private readonly source: EventSource;
   private readonly request: MeteredRequest;
@@ -82,9 +112,13 @@ class StreamRelay {
 
   /** None after the answer has ended. */
   events(events: readonly SseEvent[]): void {
-    for (const event of events) {
-      if (this.ended) return;
-      this.event(event);
+    try {
+      for (const event of events) {
+        if (this.ended) return;
+        this.event(event);
+      }
+    } finally {
+      this.flush();
     }
   }
 
@@ -118,6 +152,7 @@ class StreamRelay {
   }
 
   private endAtHold(): void {
+    this.cancelled = true;
     for (const out of this.state.stopAtHold()) this.write(out);
     this.finish();
   }
@@ -128,6 +163,7 @@ class StreamRelay {
     const cost = costFields(charge, this.request.init.offer.priceVersion);
     const reported = this.request.usage !== undefined;
     for (const out of this.state.ending({ tokens: charge.tokens, reported, cost })) this.write(out);
+    this.flush();
     this.client.end();
   }
 
@@ -136,7 +172,14 @@ class StreamRelay {
     this.request.firstByte();
     const head = name === undefined ? dataPrefix : Buffer.from(`event: ${name}\ndata: `);
     const bytes = typeof data === "string" ? Buffer.from(escapedBreaks(data)) : oneLine(data);
-    this.client.write(Buffer.concat([head, bytes, eventEnd]));
+    this.pieces.push(head, bytes, eventEnd);
+  }
+
+  private flush(): void {
+    const { pieces } = this;
+    if (pieces.length === 0) return;
+    this.pieces = [];
+    this.client.write(Buffer.concat(pieces));
   }
 }
 

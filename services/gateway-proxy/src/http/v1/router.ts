@@ -1,5 +1,6 @@
 import { clientIpOf } from "@codex/http/edge";
 import { AppError, hashApiKey, newId, toAppError } from "@codex/kernel";
+import { clientNameOf } from "../../domain/client-name.ts";
 import { nearestNames } from "../../domain/nearest.ts";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { ResolvedKey } from "../../app/key-cache.ts";
@@ -16,7 +17,7 @@ import type { GatewayParts, KeyContext, RequestFacts, V1Context } from "./contex
 import { countTokens } from "./count-tokens.ts";
 import { serveEndpoint } from "./engine.ts";
 import { sendJson } from "./send-json.ts";
-import { answerUpgradeRequired } from "./upgrade.ts";
+import { answerUpgradeRequired, realtimePath } from "./upgrade.ts";
 import { readApiKey } from "./credentials.ts";
 import { renderError, sendError } from "./errors.ts";
 import { credits, generation, keyInfo } from "./account.ts";
@@ -123,7 +124,7 @@ export function createV1Handler(parts: GatewayParts): (req: IncomingMessage, res
 /** Never rejects. */
 async function serve(parts: GatewayParts, req: IncomingMessage, res: ServerResponse): Promise<void> {
   const startedMs = parts.clock.monotonicMs();
-  const context = createContext(parts, req, res);
+  const context = createContext(req, res);
   let accepted: KeyContext | undefined;
   try {
     const route = findRoute(context);
@@ -163,7 +164,7 @@ function answerFailure(
   else sendError(req, res, renderError(dialectOf(req), error, requestId));
 }
 
-function createContext(parts: GatewayParts, req: IncomingMessage, res: ServerResponse): V1Context {
+function createContext(req: IncomingMessage, res: ServerResponse): V1Context {
   const requestId = newId("req");
   res.setHeader("x-request-id", requestId);
   res.setHeader("request-id", requestId);
@@ -188,16 +189,17 @@ function createContext(parts: GatewayParts, req: IncomingMessage, res: ServerRes
     requestId,
     clientGone: gone.signal,
     facts,
-    keyRevoked: () => {
-      keyHash ??= hashApiKey(readApiKey(req));
-      return parts.keys.isRevoked(keyHash);
-    },
+    keyHash: () => (keyHash ??= hashApiKey(readApiKey(req))),
   };
 }
 
 /** Undefined: it is answered already. Throws AppError for what is not served. */
 function findRoute(context: V1Context): V1Route | undefined {
   const path = pathOf(context.req.url ?? "");
+  if (path === realtimePath && context.req.method === "GET") {
+    answerUpgradeRequired(context);
+    return undefined;
+  }
   const matches =
     exactRoutes.get(path) ??
     prefixRoutes.filter((route) => path.startsWith(route.path) && path.length > route.path.length);
@@ -219,20 +221,27 @@ function findRoute(context: V1Context): V1Route | undefined {
 async function acceptKey(parts: GatewayParts, context: V1Context): Promise<KeyContext> {
   const { req, res, requestId, facts } = context;
   if (!parts.catalogue.priced) throw starting();
-  const key = await parts.keys.authenticate(readApiKey(req));
+  const key = await parts.keys.authenticate(readApiKey(req), () => clientAddressOf(parts, req));
   facts.accountId = key.accountId;
   facts.keyId = key.keyId;
   checkAddress(parts, req, key);
+  parts.keyUses.add(key.keyId, () => clientNameOf(req.headers["user-agent"]));
   const { limiter, clock } = parts;
   const limited = limiter.limitedOf(key);
   const limits = new LimitGate({ limiter, limited, requestId, dialect: dialectOf(req), res, clock });
   return { ...context, key, limits };
 }
 
-function checkAddress({ trustedProxyCount }: GatewayParts, req: IncomingMessage, { addresses }: ResolvedKey): void {
-  if (!addresses) return;
+/** Behind the trusted proxies. */
+export function clientAddressOf({ trustedProxyCount }: GatewayParts, req: IncomingMessage): string {
   const forwardedFor = req.headers["x-forwarded-for"];
-  const address = clientIpOf(req.socket.remoteAddress, forwardedFor?.toString(), trustedProxyCount);
+  return clientIpOf(req.socket.remoteAddress, forwardedFor?.toString(), trustedProxyCount);
+}
+
+/** Throws AppError `key_not_allowed` for an address that the key's list does not hold. */
+export function checkAddress(parts: GatewayParts, req: IncomingMessage, { addresses }: ResolvedKey): void {
+  if (!addresses) return;
+  const address = clientAddressOf(parts, req);
   if (addresses.has(address)) return;
   throw new AppError({
     kind: "forbidden",
@@ -300,7 +309,8 @@ function wrongMethod(context: V1Context, matches: readonly V1Route[]): AppError 
   });
 }
 
-function starting(): AppError {
+/** While no price book has arrived. */
+export function starting(): AppError {
   return new AppError({
     kind: "unavailable",
     code: "service_unavailable",

@@ -16,6 +16,10 @@ export const anthropic: KindRecord = {
   basePath: "/v1",
   dialects: ["messages"],
   path: ({ operation }) => paths[operation],
+  // Counting knows no metadata.
+  identify(body, operation, userId) {
+    if (operation === "messages") body["metadata"] = { user_id: userId };
+  },
   authorize: (headers, secret) => {
     headers["x-api-key"] = secret;
   },

@@ -1,4 +1,4 @@
-import { askForUsage, bearer, keepNothing, openAiPaths, type KindRecord } from "./kind.ts";
+import { askForUsage, bearer, keepNothing, openAiPaths, realtimePath, type KindRecord } from "./kind.ts";
 
 const paths: Partial<Record<string, string>> = {
   ...openAiPaths,
@@ -14,7 +14,7 @@ export const demo: KindRecord = {
   hosts: [],
   basePath: "",
   dialects: ["chat", "messages", "responses"],
-  path: ({ operation }) => paths[operation],
+  path: (target) => (target.operation === "realtime" ? realtimePath(target) : paths[target.operation]),
   authorize: bearer,
   headers(headers, { operation }, client) {
     if (operation !== "messages" && operation !== "countTokens") return;

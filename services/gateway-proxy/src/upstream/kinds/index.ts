@@ -34,6 +34,7 @@ const operations: readonly Operation[] = [
   "translations",
   "moderations",
   "rerank",
+  "realtime",
 ];
 
 const spoken = new Map<string, ReadonlySet<Operation>>(

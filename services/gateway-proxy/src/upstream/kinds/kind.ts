@@ -37,6 +37,8 @@ export interface KindRecord {
   readonly headers?: (headers: Record<string, string>, target: CallTarget, client: IncomingHttpHeaders) => void;
   /** Builds and drops fields of a JSON body, in place; the object is the caller's own copy. */
   readonly shape?: (body: Record<string, unknown>, target: CallTarget) => void;
+  /** Says in a JSON body, in place, who is behind the request, where the vendor has a field for it. */
+  readonly identify?: (body: Record<string, unknown>, operation: Operation, userId: string) => void;
   /** Whose fault a refusal is, where the vendor differs from the common reading; undefined: it does not. */
   readonly faultOf?: (status: number, error: UpstreamError) => FaultScope | undefined;
 }
@@ -59,6 +61,25 @@ export const openAiPaths: Readonly<Partial<Record<Operation, string>>> = {
   translations: "/audio/translations",
   moderations: "/moderations",
 };
+
+/** OpenAI's older name, which stays where the newer one never was. */
+export function identifyAsUser(body: Record<string, unknown>, operation: Operation, userId: string): void {
+  if (withUser.has(operation)) body["user"] = userId;
+}
+
+const withUser: ReadonlySet<Operation> = new Set([
+  "chat",
+  "responses",
+  "completions",
+  "embeddings",
+  "images",
+  "imageEdits",
+]);
+
+/** A session over a websocket; the model is in the query. */
+export function realtimePath({ model }: CallTarget): string {
+  return `/realtime?model=${encodeURIComponent(model)}`;
+}
 
 /**
  * Usage is asked for whenever a chat or completion is streamed: without it there is nothing exact to charge by. A request that

@@ -1,4 +1,12 @@
-import { askForUsage, bearer, keepNothing, openAiPaths, type KindRecord } from "./kind.ts";
+import {
+  askForUsage,
+  bearer,
+  identifyAsUser,
+  keepNothing,
+  openAiPaths,
+  realtimePath,
+  type KindRecord,
+} from "./kind.ts";
 
 /** platform.openai.com/docs/api-reference. */
 export const openAi: KindRecord = {
@@ -9,8 +17,13 @@ export const openAi: KindRecord = {
   basePath: "/v1",
   // Reasoning, and tools beside it, are whole in responses only; chat takes what responses cannot say, such as stop sequences.
   dialects: ["responses", "chat"],
-  path: ({ operation }) => openAiPaths[operation],
+  path: (target) => (target.operation === "realtime" ? realtimePath(target) : openAiPaths[target.operation]),
   authorize: bearer,
+  // "safety_identifier supersedes user" (help.openai.com/en/articles/5428082, 2026-11) in the two that make text.
+  identify(body, operation, userId) {
+    if (operation === "chat" || operation === "responses") body["safety_identifier"] = userId;
+    else identifyAsUser(body, operation, userId);
+  },
   shape(body, target) {
     askForUsage(body, target);
     keepNothing(body, target);

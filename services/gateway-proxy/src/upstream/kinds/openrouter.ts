@@ -1,4 +1,4 @@
-import { askForUsage, bearer, keepNothing, openAiPaths, type KindRecord } from "./kind.ts";
+import { askForUsage, bearer, identifyAsUser, keepNothing, openAiPaths, type KindRecord } from "./kind.ts";
 
 /** Its own fields that choose another model or provider than the one that is paid for, or add paid plug-ins. */
 const redirecting = ["models", "route", "provider", "transforms", "plugins", "preset"];
@@ -20,6 +20,7 @@ export const openRouter: KindRecord = {
       : undefined;
   },
   authorize: bearer,
+  identify: identifyAsUser,
   shape(body, target) {
     for (const name of redirecting) Reflect.deleteProperty(body, name);
     askForUsage(body, target);

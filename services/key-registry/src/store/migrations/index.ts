@@ -43,4 +43,16 @@ export const keyMigrations: readonly Migration[] = [
         add column allowed_ips text[] check (cardinality(allowed_ips) between 1 and 50);
     `,
   },
+  {
+    // The version before inserts neither environment nor tags, and makes live keys without tags.
+    name: "20261127T1500_add_life",
+    up: `
+      alter table api_key
+        add column environment text not null default 'live' check (environment in ('live', 'test')),
+        add column tags text[] not null default '{}' check (cardinality(tags) <= 20),
+        add column last_used_at timestamptz,
+        add column last_used_client text check (char_length(last_used_client) between 1 and 40),
+        add column replaced_by uuid references api_key (id);
+    `,
+  },
 ];

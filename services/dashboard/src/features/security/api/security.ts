@@ -38,7 +38,7 @@ function useSecurityChange<Ask, Answer>(send: (ask: Ask) => Promise<Answer>): Us
     mutationFn: send,
     onSuccess: renew,
     onError: (error) => {
-      if (error instanceof ApiError && error.code === "reauthentication_required") renew();
+      if (error instanceof ApiError && error.code === "reauth_required") renew();
     },
   });
 }

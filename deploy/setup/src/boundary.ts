@@ -1,0 +1,183 @@
+import { busPermissions, type BusNeeds, type BusPermissions } from "@codex/bus";
+import {
+  accountRegistered,
+  balanceChanged,
+  balanceGet,
+  balanceLow,
+  channelsKv,
+  commandVerdicts,
+  epochOpen,
+  imageQuota,
+  jwksGet,
+  keyChanged,
+  keyResolve,
+  keyResolveV1,
+  keyRevocations,
+  keySpendGet,
+  keyUsesReport,
+  leaseGrant,
+  leaseRecall,
+  leaseRecover,
+  leaseReturn,
+  priceBookKv,
+  referralCodeGet,
+  sessionCheck,
+  usageEnvelope,
+  usageGet,
+  usagePartitions,
+  watermarkGet,
+} from "@codex/contracts";
+
+/**
+ * The boundary of each service: what it may do at NATS and at Redis, beside its own schema in Postgres (SEC-03). The one table
+ * to change when a service says or hears something new; a test holds it against the tables in the services' READMEs.
+ */
+export interface Boundary {
+  readonly service: string;
+  /** Its schema in Postgres, and its user's name at NATS and Redis. */
+  readonly name: "auth" | "keys" | "gateway" | "billing" | "images" | "bonus";
+  readonly bus: BusNeeds;
+  /** Beginning of its keys in Redis; absent: it has no user there. */
+  readonly redisPrefix?: string;
+}
+
+const asksSessions = [jwksGet, sessionCheck];
+
+export const boundaries: readonly Boundary[] = [
+  {
+    service: "auth",
+    name: "auth",
+    bus: { serviceName: "auth", serves: [sessionCheck, jwksGet], publishes: [accountRegistered] },
+    redisPrefix: "auth:",
+  },
+  {
+    service: "key-registry",
+    name: "keys",
+    bus: {
+      serviceName: "key-registry",
+      serves: [keyResolve, keyResolveV1, keyUsesReport],
+      calls: asksSessions,
+      publishes: [keyChanged],
+      writesKv: [keyRevocations],
+    },
+  },
+  {
+    service: "gateway-proxy",
+    name: "gateway",
+    bus: {
+      calls: [
+        ...asksSessions,
+        keyResolve,
+        keyResolveV1,
+        keyUsesReport,
+        epochOpen,
+        leaseGrant,
+        leaseReturn,
+        leaseRecover,
+        watermarkGet,
+        balanceGet,
+        usageGet,
+        keySpendGet,
+      ],
+      publishes: [usageEnvelope],
+      watchesEnds: ["USAGE"],
+      writesKv: [channelsKv],
+      readsKv: [priceBookKv, keyRevocations],
+      hearsSignals: [leaseRecall],
+    },
+    redisPrefix: "gw:",
+  },
+  {
+    service: "billing-ledger",
+    name: "billing",
+    bus: {
+      serviceName: "billing-ledger",
+      serves: [
+        epochOpen,
+        leaseGrant,
+        leaseReturn,
+        leaseRecover,
+        watermarkGet,
+        balanceGet,
+        commandVerdicts,
+        usageGet,
+        keySpendGet,
+      ],
+      calls: asksSessions,
+      publishes: [balanceChanged, balanceLow],
+      consumes: [
+        { stream: "COMMANDS", durable: "billing-grants" },
+        { stream: "COMMANDS", durable: "billing-refunds" },
+      ],
+      reads: [
+        {
+          stream: "USAGE",
+          consumers: Array.from(
+            { length: usagePartitions },
+            (_none, partition) => `billing-usage-${String(partition)}`,
+          ),
+        },
+      ],
+      writesKv: [priceBookKv],
+      signals: [leaseRecall],
+      makesTopology: true,
+    },
+  },
+  {
+    service: "image-cache",
+    name: "images",
+    bus: { serviceName: "image-cache", serves: [imageQuota], calls: asksSessions },
+  },
+  {
+    service: "telegram-bonus",
+    name: "bonus",
+    bus: { serviceName: "telegram-bonus", serves: [referralCodeGet], calls: asksSessions },
+  },
+];
+
+export function busPermissionsOf({ name, bus }: Boundary): BusPermissions {
+  return busPermissions(name, bus);
+}
+
+/**
+ * Rules of a user of Redis (https://redis.io/docs/latest/operate/oss_and_stack/management/security/acl/): the keys of its own
+ * service, and none of the commands that look at, empty or change the server.
+ */
+export function redisRules(prefix: string): readonly string[] {
+  return [
+    "resetchannels",
+    `~${prefix}*`,
+    "+@connection",
+    "+@read",
+    "+@write",
+    "+@transaction",
+    "+@scripting",
+    "+time",
+    "-@dangerous",
+    "-@blocking",
+    // The client asks it once, to see whether the data is loaded.
+    "+info",
+    // What shows the names of other services' keys, and what touches the scripts of all.
+    "-scan",
+    "-randomkey",
+    "-dbsize",
+    "-script|flush",
+    "-script|kill",
+    "-script|debug",
+    "-function",
+  ];
+}
+
+/** Everybody's users, for the configuration of the servers. `password` gives the password of a user, the same at each call. */
+export function serverUsers(password: (server: "nats" | "redis", name: Boundary["name"]) => string) {
+  return {
+    nats: boundaries.map((boundary) => ({
+      name: boundary.name,
+      password: password("nats", boundary.name),
+      permissions: busPermissionsOf(boundary),
+    })),
+    redis: boundaries.flatMap(({ name, redisPrefix }) =>
+      redisPrefix === undefined ? [] : [{ name, password: password("redis", name), rules: redisRules(redisPrefix) }],
+    ),
+  };
+}
