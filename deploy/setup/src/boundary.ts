@@ -1,5 +1,6 @@
 import { busPermissions, type BusNeeds, type BusPermissions } from "@codex/bus";
 import {
+  accountBlocked,
   accountRegistered,
   balanceChanged,
   balanceGet,
@@ -22,6 +23,7 @@ import {
   priceBookKv,
   referralCodeGet,
   sessionCheck,
+  sessionCheckV2,
   usageEnvelope,
   usageGet,
   usagePartitions,
@@ -41,13 +43,18 @@ export interface Boundary {
   readonly redisPrefix?: string;
 }
 
-const asksSessions = [jwksGet, sessionCheck];
+/** The second form, and the first one of an auth of the version before. */
+const asksSessions = [jwksGet, sessionCheckV2, sessionCheck];
 
 export const boundaries: readonly Boundary[] = [
   {
     service: "auth",
     name: "auth",
-    bus: { serviceName: "auth", serves: [sessionCheck, jwksGet], publishes: [accountRegistered] },
+    bus: {
+      serviceName: "auth",
+      serves: [sessionCheck, sessionCheckV2, jwksGet],
+      publishes: [accountRegistered, accountBlocked],
+    },
     redisPrefix: "auth:",
   },
   {
