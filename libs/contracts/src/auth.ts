@@ -35,8 +35,6 @@ export const sessionCheck = defineRpc({
     accountId: idOf("acc"),
     role,
     expiresAt: instant,
-    /** When the person behind the session last gave a password or a second factor; absent: not known, as good as never. */
-    authenticatedAt: instant.optional(),
   }),
   errors: ["session_ended"],
 });

@@ -8,7 +8,7 @@ import { calculateJwkThumbprint, exportJWK, generateKeyPair, SignJWT } from "jos
  * It keeps no account and checks no password.
  */
 export interface AuthStandIn {
-  /** A cookie header for a new session of the account. */
+  /** A cookie header for a new session of the account, whose person has just proved who it is. */
   signIn(accountId: AccountId, role?: Role): Promise<string>;
   /** The same, of a person who gave the password at this time. */
   signInAt(accountId: AccountId, authenticatedAt: Date, role?: Role): Promise<string>;
@@ -34,7 +34,7 @@ export async function startAuthStandIn(bus: Bus, issuer: string): Promise<AuthSt
       const session = sessions.get(sessionId);
       if (!session) return Promise.resolve(refuse("session_ended", "the session has ended"));
       const expiresAt = new Date(Date.now() + 600_000).toISOString();
-      return Promise.resolve(ok({ sessionId, ...session, expiresAt, authenticatedAt: new Date().toISOString() }));
+      return Promise.resolve(ok({ sessionId, authenticatedAt: new Date().toISOString(), ...session, expiresAt }));
     }),
   ]);
   const cookieOf = async (sessionId: SessionId): Promise<string> => {
