@@ -41,5 +41,6 @@ async function askAuth(bus: RpcCaller, sessionId: SessionId): Promise<Result<Ses
 function hasNoResponders(error: unknown): boolean {
   const cause: unknown = error instanceof AppError ? error.cause : undefined;
   if (typeof cause !== "object" || cause === null || !("isNoResponders" in cause)) return false;
-  return typeof cause.isNoResponders === "function" && cause.isNoResponders() === true;
+  const { isNoResponders } = cause;
+  return typeof isNoResponders === "function" && Reflect.apply(isNoResponders, cause, []) === true;
 }
