@@ -33,10 +33,10 @@ const parts: readonly (readonly [part: string, urls: RegExp])[] = [
   ["the floor's own work", /\/floor\.ts/],
 ];
 
-const leaves: Readonly<Record<string, string>> = {
-  "(garbage collector)": "garbage collection",
-  "(program)": "native code outside of JavaScript",
-};
+const leaves: ReadonlyMap<string, string> = new Map([
+  ["(garbage collector)", "garbage collection"],
+  ["(program)", "native code outside of JavaScript"],
+]);
 
 export interface PartCost {
   readonly part: string;
@@ -55,7 +55,7 @@ export function costByPart(stacks: readonly SampledStack[], requests: number): r
 }
 
 function partOf(frames: SampledStack["frames"]): string {
-  const leaf = leaves[frames[0]?.name ?? ""];
+  const leaf = leaves.get(frames[0]?.name ?? "");
   if (leaf !== undefined) return leaf;
   for (const { url } of frames) {
     const known = parts.find(([, urls]) => urls.test(url));
