@@ -49,7 +49,11 @@ export const boundaries: readonly Boundary[] = [
   {
     service: "auth",
     name: "auth",
-    bus: { serviceName: "auth", serves: [sessionCheck, sessionCheckV2, jwksGet], publishes: [accountBlocked, accountRegistered] },
+    bus: {
+      serviceName: "auth",
+      serves: [sessionCheck, sessionCheckV2, jwksGet],
+      publishes: [accountBlocked, accountRegistered],
+    },
     redisPrefix: "auth:",
   },
   {
