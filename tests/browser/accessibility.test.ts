@@ -56,6 +56,22 @@ describe.each(variants)("$colorScheme, $width px, $language", ({ colorScheme, wi
     await visitor.open("/sign-up");
     await page.locator("input[type=email]").waitFor();
     await look(visitor, "sign-up");
+    for (const path of [
+      "/reset",
+      `/reset#${"x".repeat(43)}`,
+      "/verify",
+      "/sign-in-link",
+      "/email",
+      "/first-operator",
+      "/mailbox",
+    ]) {
+      await visitor.open(path);
+      await page.getByRole("heading", { level: 1 }).waitFor();
+      await page.waitForLoadState("networkidle");
+      await look(visitor, path);
+      // The same document with another token would not be loaded anew.
+      await visitor.open("/nothing");
+    }
     await visitor.signUp(`axe-${colorScheme}-${String(width)}-${language}@example.org`);
     await page.getByTestId("available").waitFor();
     await look(visitor, "overview without balance");
@@ -95,6 +111,9 @@ describe.each(variants)("$colorScheme, $width px, $language", ({ colorScheme, wi
     await page.getByRole("dialog").getByRole("button").last().click();
     await page.getByRole("dialog").waitFor({ state: "detached" });
     await look(visitor, "keys with a revoked one");
+    await visitor.open("/security");
+    await page.getByTestId("session").first().waitFor();
+    await look(visitor, "security");
     await visitor.open("/usage");
     await page.getByTestId("usage-line").first().waitFor();
     await look(visitor, "usage");

@@ -226,7 +226,34 @@ test("a proof that is old: the page asks for it, and then changes go through", a
   await visitor.sees("Подтвердите, что это вы, и повторите.");
   await page.locator("input[autocomplete=current-password]").fill(password);
   await page.getByRole("button", { name: "Продолжить" }).click();
+  await page.getByRole("heading", { name: "Подтвердите, что это вы" }).waitFor({ state: "detached" });
   await page.getByRole("button", { name: "Подключить приложение" }).click();
   await page.getByTestId("totp-secret").waitFor();
   expect(accountId).toMatch(/^acc_/);
+}, 60_000);
+
+test("a page of somebody else: whatever it sends to us, the session lives and nobody is signed in by it", async () => {
+  const { page, context } = visitor;
+  // What the browser says of a foreign page's attempts is no fault of ours.
+  visitor.allow(/evil\.example|CORS|ERR_|status of 40[13]/);
+  await visitor.signUp(newEmail());
+  const before = (await context.cookies()).find(({ name }) => name === "__Host-cx")?.value;
+  await context.route("http://evil.example/**", (route) =>
+    route.fulfill({ contentType: "text/html", body: "<!doctype html><title>evil</title>" }),
+  );
+  await page.goto("http://evil.example/");
+  const attempts = `(async (origin) => {
+    const send = (path, options) => fetch(origin + path, { method: "POST", credentials: "include", ...options }).then((answer) => answer.type, () => "refused");
+    return Promise.all([
+      send("/api/auth/sign-out", { mode: "no-cors" }),
+      send("/api/auth/sessions/end-others", { mode: "no-cors", headers: { "content-type": "text/plain" }, body: "{}" }),
+      send("/api/auth/sign-out", { headers: { "x-cx-csrf": "1" } }),
+      send("/api/auth/sign-in", { headers: { "content-type": "application/json", "x-cx-csrf": "1" }, body: "{}" }),
+    ]);
+  })(${JSON.stringify(stage.world.origin)})`;
+  const answers = await page.evaluate<string[]>(attempts);
+  expect(answers.filter((answer) => answer !== "opaque" && answer !== "refused")).toEqual([]);
+  await visitor.open("/");
+  await visitor.sees("Доступно");
+  expect((await context.cookies()).find(({ name }) => name === "__Host-cx")?.value).toBe(before);
 }, 60_000);

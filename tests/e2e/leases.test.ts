@@ -191,6 +191,27 @@ describe("a capped key", () => {
   }, 30_000);
 });
 
+describe("an account that an operator blocks", () => {
+  test("given money that a gateway holds, when the account is blocked, then its keys get 403 within moments; unblocked, they work", async () => {
+    gate.open();
+    const { accountId, apiKey } = await world.customer((await holdOf()) * 10n);
+    expect((await ask(gateways[0], apiKey)).status).toBe(200);
+    const path = `/api/auth/operator/accounts/${accountId}`;
+    expect((await world.operator.post(`${path}/block`, { reason: "test" })).status).toBe(200);
+    await eventually(async () => (await ask(gateways[0], apiKey)).body.error?.code === "account_frozen", {
+      timeoutMs: 10_000,
+      what: "the block to reach the gateway",
+    });
+    expect(await ask(gateways[1], apiKey)).toMatchObject({ status: 403 });
+    expect((await world.operator.post(`${path}/unblock`, { reason: "test" })).status).toBe(200);
+    await eventually(async () => (await ask(gateways[0], apiKey)).status === 200, {
+      timeoutMs: 10_000,
+      what: "the account to work again",
+    });
+    await booksAgree();
+  }, 60_000);
+});
+
 describe("a provider without bounds", () => {
   test("given it streams for ever, then the answer ends at its hold, as one that reached its length, and the provider is let go", async () => {
     const { accountId, apiKey } = await world.customer((await holdOf()) * 10n);

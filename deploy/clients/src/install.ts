@@ -9,8 +9,14 @@ import { installedFolder, npmEnvironment } from "./config.ts";
 const run = promisify(execFile);
 const manifests = path.resolve(import.meta.dirname, "../agents");
 /** 100 to 180 MB over the wire each. */
-const timeout = 900_000;
+const timeoutMsDefault = 900_000;
 const attempts = 2;
+
+export interface InstallOptions {
+  readonly log: (line: string) => void;
+  /** For all attempts together. */
+  readonly timeoutMs?: number;
+}
 
 export type Installed =
   | { readonly agent: Agent; readonly version: string; readonly program: string }
@@ -22,7 +28,7 @@ const manifest = z.object({ dependencies: z.record(z.string(), z.string()) });
  * The agent by its lock file, without install scripts, in a folder of its own; nothing is fetched again while the lock file is the
  * same. Never rejects: what is in the way becomes `absent`, in words.
  */
-export async function install(agent: Agent, log: (line: string) => void): Promise<Installed> {
+export async function install(agent: Agent, { log, timeoutMs = timeoutMsDefault }: InstallOptions): Promise<Installed> {
   const from = path.join(manifests, agent.name);
   const folder = path.join(installedFolder, agent.name);
   const { dependencies } = manifest.parse(JSON.parse(readFileSync(path.join(from, "package.json"), "utf8")));
@@ -34,7 +40,9 @@ export async function install(agent: Agent, log: (line: string) => void): Promis
       log(`${agent.name}: fetching ${agent.packageName} ${version} from npm`);
       mkdirSync(folder, { recursive: true });
       copyFileSync(path.join(from, "package.json"), path.join(folder, "package.json"));
-      await fetchLocked(folder, from);
+      const late = new AbortController();
+      const timer = setTimeout(() => late.abort(), timeoutMs);
+      await fetchLocked(folder, from, late.signal).finally(() => clearTimeout(timer));
     }
   } catch (error) {
     return { agent, version, absent: `npm could not install it: ${firstLines(error)}` };
@@ -46,15 +54,19 @@ export async function install(agent: Agent, log: (line: string) => void): Promis
   return { agent, version, program };
 }
 
-async function fetchLocked(folder: string, from: string): Promise<void> {
+async function fetchLocked(folder: string, from: string, signal: AbortSignal): Promise<void> {
   const lock = path.join(folder, "package-lock.json");
-  const args = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
+  const args = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=1", "--loglevel=error"];
   for (let attempt = 1; ; attempt += 1) {
     try {
       copyFileSync(path.join(from, "package-lock.json"), lock);
-      await run("npm", args, { cwd: folder, env: npmEnvironment(), timeout, maxBuffer: 10_000_000 });
+      const fetching = run("npm", args, { cwd: folder, env: npmEnvironment(), maxBuffer: 10_000_000 });
+      // npm pays no heed to SIGTERM while it waits for a registry, and execFile's own `signal` sends nothing else.
+      signal.addEventListener("abort", () => fetching.child.kill("SIGKILL"), { once: true });
+      await fetching;
       return;
     } catch (error) {
+      if (signal.aborted) throw new Error("the registry did not give it in time", { cause: error });
       if (attempt === attempts) throw error;
     }
   }

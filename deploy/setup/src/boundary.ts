@@ -43,13 +43,18 @@ export interface Boundary {
   readonly redisPrefix?: string;
 }
 
-const asksSessions = [jwksGet, sessionCheckV2];
+/** The second form, and the first one of an auth of the version before. */
+const asksSessions = [jwksGet, sessionCheckV2, sessionCheck];
 
 export const boundaries: readonly Boundary[] = [
   {
     service: "auth",
     name: "auth",
-    bus: { serviceName: "auth", serves: [sessionCheck, sessionCheckV2, jwksGet], publishes: [accountBlocked, accountRegistered] },
+    bus: {
+      serviceName: "auth",
+      serves: [sessionCheck, sessionCheckV2, jwksGet],
+      publishes: [accountRegistered, accountBlocked],
+    },
     redisPrefix: "auth:",
   },
   {
@@ -110,6 +115,7 @@ export const boundaries: readonly Boundary[] = [
       consumes: [
         { stream: "COMMANDS", durable: "billing-grants" },
         { stream: "COMMANDS", durable: "billing-refunds" },
+        { stream: "EVENTS", durable: "billing-account-blocks" },
       ],
       reads: [
         {

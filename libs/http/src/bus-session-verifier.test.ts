@@ -1,5 +1,5 @@
-import { jwksGet, sessionCheckV2, type RpcDef } from "@codex/contracts";
-import { newId, ok, refuse, type Result } from "@codex/kernel";
+import { jwksGet, sessionCheck, sessionCheckV2, type RpcDef } from "@codex/contracts";
+import { AppError, newId, ok, refuse, type Result } from "@codex/kernel";
 import { beforeAll, expect, test } from "@jest/globals";
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, SignJWT } from "jose";
 import type { z } from "zod";
@@ -79,4 +79,22 @@ test("given that auth gives no keys, then it is an outage and not a sign-out", a
   await expect(createBusSessionVerifier(bus, issuer).verify(cookie)).rejects.toMatchObject({
     code: "service_unavailable",
   });
+});
+
+test("given an auth of the version before, then it is asked in its own words, and no proof is fresh", async () => {
+  const noResponders = new AppError({
+    kind: "unavailable",
+    code: "service_unavailable",
+    publicMessage: "nobody answers",
+    cause: { isNoResponders: () => true },
+  });
+  const old = { sessionId, accountId, role: "user", expiresAt: "2999-01-01T00:00:00Z" };
+  const bus = caller({
+    [jwksGet.subject]: () => ok({ keys: [key] }),
+    [sessionCheckV2.subject]: () => {
+      throw noResponders;
+    },
+    [sessionCheck.subject]: () => ok(old),
+  });
+  expect(await createBusSessionVerifier(bus, issuer).verify(cookie)).toEqual({ accountId, sessionId, role: "user" });
 });

@@ -84,7 +84,7 @@ async function sendTo(
     method,
     headers,
     body,
-    signal: AbortSignal.timeout(60_000),
+    signal: AbortSignal.timeout(180_000),
   });
   const text = await response.text();
   return { status: response.status, headers: response.headers, text, body: text === "" ? {} : parseObject(text) };

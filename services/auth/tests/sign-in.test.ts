@@ -198,7 +198,7 @@ describe("hashing", () => {
     expect(waits.toSorted((left, right) => left - right)[Math.floor(waits.length / 2)]).toBeLessThan(150);
     expect((await signIn(world, email)).status).toBe(200);
     expect((await signIn(world, freshEmail())).status).toBe(401);
-  }, 120_000);
+  }, 300_000);
 });
 
 describe("stored hashes", () => {

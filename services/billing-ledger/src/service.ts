@@ -7,6 +7,7 @@ import type { RunningService, ServiceContext } from "@codex/runtime";
 import { adjustAccount, previewOf } from "./app/adjust-account.ts";
 import { applyUsage } from "./app/apply-usage.ts";
 import { refundByRule } from "./app/auto-refund.ts";
+import { blockAccount } from "./app/block-account.ts";
 import { creditAccount } from "./app/credit-account.ts";
 import { decideProposal } from "./app/decide-proposal.ts";
 import {
@@ -28,6 +29,7 @@ import { readBalance } from "./app/read-balance.ts";
 import { refundUsage } from "./app/refund-usage.ts";
 import { startAuditor } from "./auditor.ts";
 import { publishBalances, toBusBalanceChanged } from "./bus/balance-changed.ts";
+import { blockDurable, blockHandler } from "./bus/block-consumer.ts";
 import { verdictRpc, withVerdict } from "./bus/command-verdicts.ts";
 import { grantDurable, grantHandler } from "./bus/grant-consumer.ts";
 import { startPricePublisher } from "./bus/price-publisher.ts";
@@ -43,6 +45,7 @@ import { billingRoutes, type OperationRouteDeps } from "./http/routes.ts";
 import type { PriceRouteDeps } from "./http/price-routes.ts";
 import { operationEvents } from "./operation-events.ts";
 import { startRounds } from "./rounds.ts";
+import { createAccountBlockStore } from "./store/account-block-store.ts";
 import { createDisputeStore } from "./store/dispute-store.ts";
 import { createDirtyBalances, ensureUsageDays } from "./store/usage-aftermath.ts";
 import { createLedgerStore, type EncodeBalanceChanged } from "./store/ledger-store.ts";
@@ -166,6 +169,13 @@ async function startLedger(parts: Parts): Promise<void> {
     ],
   });
   scope.defer("grant consumer", () => grants.stop());
+  const blocks = createAccountBlockStore(db);
+  const blocked = await bus.consume({
+    stream: "EVENTS",
+    durable: blockDurable,
+    events: [blockHandler((decision) => blockAccount({ blocks, recall }, decision))],
+  });
+  scope.defer("block consumer", () => blocked.stop());
   await startRefundCommands(parts);
   const rpc = await bus.serve(
     {

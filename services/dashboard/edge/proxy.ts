@@ -3,7 +3,7 @@ import { newId } from "@codex/kernel";
 import type { RequestHandler } from "express";
 import { createProxyMiddleware } from "http-proxy-middleware";
 import { Agent, ServerResponse, type IncomingMessage } from "node:http";
-import type { Socket } from "node:net";
+import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { identityHeaders, matches, type EdgeRoute } from "./routes.ts";
 
@@ -65,8 +65,13 @@ export function webSocketsTo(target: string): (req: IncomingMessage, socket: Dup
       socket.end("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
       return;
     }
+    // Node types what it hands over as any two-way stream; of an HTTP server it is a socket.
+    if (!(socket instanceof Socket)) {
+      socket.destroy();
+      return;
+    }
     forwardAsOwn(req);
-    void proxy.upgrade(req, socket as Socket, head);
+    proxy.upgrade(req, socket, head);
   };
 }
 

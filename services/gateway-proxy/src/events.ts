@@ -97,26 +97,24 @@ export function gatewayEvents(logger: Logger, meter: Meter): GatewayEvents {
     usageDoubted(doubt) {
       doubts.with({ doubt }).add();
     },
-    observeSpool(read) {
-      const gauge = (name: string, description: string, of: (state: ReturnType<typeof read>) => number): void => {
-        meter.createObservableGauge(name, { description }).addCallback((result) => {
-          result.observe(of(read()));
-        });
-      };
-      gauge(
-        "gateway_spool_unconfirmed_records",
-        "Usage records that billing has not confirmed",
-        (now) => now.unconfirmed,
-      );
-      gauge(
-        "gateway_spool_unconfirmed_age_ms",
-        "Age of the oldest record that billing has not confirmed",
-        (now) => now.ageMs,
-      );
-      gauge("gateway_spool_bytes", "Bytes of the spool on disk", (now) => now.bytes);
-      gauge("gateway_spool_full", "1 while nothing new is admitted for the spool's sake", (now) => (now.full ? 1 : 0));
-    },
+    observeSpool: (read) => observeSpool(meter, read),
   };
+}
+
+function observeSpool(meter: Meter, read: Parameters<GatewayEvents["observeSpool"]>[0]): void {
+  const gauge = (name: string, description: string, of: (state: ReturnType<typeof read>) => number): void => {
+    meter.createObservableGauge(name, { description }).addCallback((result) => {
+      result.observe(of(read()));
+    });
+  };
+  gauge("gateway_spool_unconfirmed_records", "Usage records that billing has not confirmed", (now) => now.unconfirmed);
+  gauge(
+    "gateway_spool_unconfirmed_age_ms",
+    "Age of the oldest record that billing has not confirmed",
+    (now) => now.ageMs,
+  );
+  gauge("gateway_spool_bytes", "Bytes of the spool on disk", (now) => now.bytes);
+  gauge("gateway_spool_full", "1 while nothing new is admitted for the spool's sake", (now) => (now.full ? 1 : 0));
 }
 
 function limitEvents(

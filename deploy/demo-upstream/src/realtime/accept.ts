@@ -8,7 +8,7 @@ import { ApiError, errorBody, invalidRequest, modelNotFound, scriptedError } fro
 import type { Journal } from "../journal.ts";
 import { resolveModel, type Model } from "../models.ts";
 import { paceOf } from "../pace.ts";
-import { DemoRealtimeSession } from "./session.ts";
+import { startSession } from "./session.ts";
 
 /** `GET /v1/realtime?model=…` as a websocket; any other request for one is refused. */
 export class DemoRealtime {
@@ -34,7 +34,7 @@ export class DemoRealtime {
       const pace = paceOf(this.config, url.searchParams, model.fault);
       const { journal } = this;
       this.server.handleUpgrade(req, socket, head, (ws) => {
-        void new DemoRealtimeSession({ socket: ws, model, requestId, journal, pace });
+        startSession({ socket: ws, model, requestId, journal, pace });
       });
     } catch (thrown) {
       const error = thrown instanceof ApiError ? thrown : new ApiError({ status: 500, message: "A defect." });

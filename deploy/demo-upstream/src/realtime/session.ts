@@ -30,7 +30,7 @@ const eventBytesMax = 16_000_000;
 const bytesPerMsOf = (format: string): number => (format === "audio/pcm" ? 48 : 8);
 const silentSession = { text: 0, audio: 0 };
 
-export class DemoRealtimeSession {
+class DemoRealtimeSession {
   private readonly deps: SessionDeps;
   private readonly items: Item[] = [];
   private readonly running = new Map<string, { readonly ends: AbortController; readonly inConversation: boolean }>();
@@ -55,6 +55,9 @@ export class DemoRealtimeSession {
     deps.socket.once("close", () => {
       for (const { ends } of this.running.values()) ends.abort("client_gone");
     });
+  }
+
+  begin(): void {
     this.send({ type: "session.created", session: this.session() });
   }
 
@@ -167,7 +170,7 @@ export class DemoRealtimeSession {
       text: parts.map(({ text = "" }) => text).join("\n") + (item.output ?? ""),
       heardMs: sound / bytesPerMsOf(this.inputFormat),
       spokenTokens: 0,
-      shown: { ...item, content: parts.map(({ audio: _audio, ...rest }) => rest) },
+      shown: { ...item, content: parts.map((part) => withoutSound(part)) },
     };
   }
 
@@ -266,6 +269,16 @@ export class DemoRealtimeSession {
     const { socket } = this.deps;
     if (socket.readyState === socket.OPEN) socket.send(JSON.stringify({ event_id: newId("event"), ...event }));
   }
+}
+
+/** Lives as long as its socket. */
+export function startSession(deps: SessionDeps): void {
+  new DemoRealtimeSession(deps).begin();
+}
+
+/** A part as a session shows it: what was said is not repeated. */
+function withoutSound(part: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  return Object.fromEntries(Object.entries(part).filter(([name]) => name !== "audio"));
 }
 
 function newId(prefix: string): string {

@@ -132,6 +132,8 @@ export interface AccountActs {
     filter: { readonly accountId?: AccountId | undefined; readonly before?: bigint | undefined },
     limit: number,
   ): Promise<readonly AccountAct[]>;
-  /** True when the code is the one that was printed and there is no admin yet; uses it up. */
+  /** True when the code is the one that was printed and there is no admin yet. */
+  isBootstrapCode(code: string, now: Date): Promise<boolean>;
+  /** As above, and uses it up: one caller gets true, once. */
   takeBootstrapCode(code: string, now: Date): Promise<boolean>;
 }

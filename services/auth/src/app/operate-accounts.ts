@@ -72,6 +72,8 @@ export async function makeFirstOperator(
   ask: { readonly code: string; readonly email: string; readonly password: string; readonly name: string | undefined },
 ): Promise<Result<StoredAccount, "link_invalid" | PasswordRefusal>> {
   const email = canonicalEmail(ask.email);
+  // First, so that nobody without the code has anything hashed.
+  if (!(await ports.acts.isBootstrapCode(ask.code, ports.clock.now()))) return linkInvalid();
   const checked = await checkNewPassword(ports, ask.password, { email, name: ask.name });
   if (!checked.ok) return checked;
   const passwordHash = await ports.hasher.hash(ask.password);

@@ -15,7 +15,10 @@ export function accountActs(db: Db<AuthTables>, encode: Bus["encode"]): AccountA
   return { ...acting(db, encode), ...reading(db) };
 }
 
-type Acting = Pick<AccountActs, "record" | "setBlocked" | "endSessions" | "setRole" | "takeBootstrapCode">;
+type Acting = Pick<
+  AccountActs,
+  "record" | "setBlocked" | "endSessions" | "setRole" | "isBootstrapCode" | "takeBootstrapCode"
+>;
 
 function subjectOf(draft: ActDraft): AccountId {
   if (draft.accountId === null) throw new Error(`${draft.action} needs an account`);
@@ -61,13 +64,27 @@ function acting(db: Db<AuthTables>, encode: Bus["encode"]): Acting {
         await recordAct(trx, draft, now);
         return true;
       }),
+    async isBootstrapCode(code, now) {
+      const row = await db.kysely
+        .selectFrom("bootstrap_code")
+        .select("only_one")
+        .where("code_hash", "=", hashOfToken(code))
+        .where("expires_at", ">", now)
+        .executeTakeFirst();
+      return row !== undefined && !(await hasAdmin(db.kysely));
+    },
     takeBootstrapCode: (code, now) => db.transaction((trx) => takeCode(trx, code, now)),
   };
 }
 
+async function hasAdmin(on: Pick<Transaction<AuthTables>, "selectFrom">): Promise<boolean> {
+  return (
+    (await on.selectFrom("account").select("id").where("role", "=", "admin").limit(1).executeTakeFirst()) !== undefined
+  );
+}
+
 async function takeCode(trx: Transaction<AuthTables>, code: string, now: Date): Promise<boolean> {
-  const admin = await trx.selectFrom("account").select("id").where("role", "=", "admin").limit(1).executeTakeFirst();
-  if (admin) return false;
+  if (await hasAdmin(trx)) return false;
   const taken = await trx
     .deleteFrom("bootstrap_code")
     .where("code_hash", "=", hashOfToken(code))

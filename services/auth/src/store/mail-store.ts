@@ -1,5 +1,5 @@
 import type { Db } from "@codex/db";
-import { sql, type Transaction } from "kysely";
+import type { Transaction } from "kysely";
 import type { MailQueue } from "../app/ports.ts";
 import { mailLifeMs, mailRetryMs, mailsWaitingMax, type MailIntent } from "../domain/mail.ts";
 import type { AuthTables } from "./schema.ts";
@@ -45,7 +45,6 @@ export interface MailStore extends MailQueue {
   failed(id: bigint, attempts: number, now: Date): Promise<void>;
   /** Deletes what is too old; answers how many were never sent. */
   expire(now: Date): Promise<number>;
-  waiting(): Promise<number>;
 }
 
 export function mailStore(db: Db<AuthTables>, wake: () => void): MailStore {
@@ -84,10 +83,6 @@ export function mailStore(db: Db<AuthTables>, wake: () => void): MailStore {
     async expire(now) {
       const gone = await db.kysely.deleteFrom("mail_intent").where("expires_at", "<=", now).executeTakeFirst();
       return Number(gone.numDeletedRows);
-    },
-    async waiting() {
-      const { rows } = await sql<{ n: bigint }>`select count(*) as n from mail_intent`.execute(db.kysely);
-      return Number(rows[0]?.n ?? 0n);
     },
   };
 }

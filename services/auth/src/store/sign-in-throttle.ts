@@ -17,7 +17,7 @@ const windows = {
   address: { points: 100, duration: hourSeconds },
   mailOfAddress: { points: 60, duration: hourSeconds },
   mail: { points: 5, duration: hourSeconds },
-  anonymous: { points: 300, duration: hourSeconds },
+  anonymous: { points: 1_000, duration: hourSeconds },
 } as const;
 
 /** `<id>.<proof>`, both base64url of 16 and 32 bytes. */

@@ -61,7 +61,7 @@ export function SignedInShell(): ReactNode {
           {signOut.error && <ErrorBlock error={signOut.error} />}
           {account?.secondFactorDue === true && (
             <Alert color="yellow" variant="light" role="status" mb="md">
-              <Anchor component={Link} to="/security">
+              <Anchor component={Link} to="/security" underline="always">
                 {t("nav.secondFactorDue")}
               </Anchor>
             </Alert>

@@ -87,8 +87,8 @@ export function soundFormats(event: Json): { readonly input: number | undefined;
 /** `session.created` and `session.updated` as the client gets them. */
 export function withModel(event: Json, model: string): Json {
   const session = isObject(event["session"]) ? event["session"] : {};
-  const { client_secret: _secret, ...rest } = session;
-  return { ...event, session: { ...rest, model } };
+  const shown = Object.fromEntries(Object.entries(session).filter(([name]) => name !== "client_secret"));
+  return { ...event, session: { ...shown, model } };
 }
 
 /** `response.done` with what it cost. */

@@ -34,13 +34,15 @@ export class Sequence {
 
   private next(): void {
     this.busy = false;
-    while (!this.busy) {
-      const work = this.waiting.shift();
-      if (!work) {
-        this.onBusy(false);
-        return;
-      }
+    for (let work = this.waiting.shift(); work; work = this.waiting.shift()) {
       this.run(work);
+      if (this.isBusy()) return;
     }
+    this.onBusy(false);
+  }
+
+  /** A question and not the field: what runs in between changes it. */
+  private isBusy(): boolean {
+    return this.busy;
   }
 }

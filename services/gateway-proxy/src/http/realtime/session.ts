@@ -1,11 +1,11 @@
 import { AppError, toAppError, type MicroTokens, type RequestId } from "@codex/kernel";
-import type { RawData } from "ws";
+import type { RawData, WebSocket } from "ws";
 import type { Route } from "../../app/catalogue.ts";
 import type { ResolvedKey } from "../../app/key-cache.ts";
 import { answerTokensMax, ResponseFunds, type FundsPorts, type RealtimeOffer } from "../../app/response-funds.ts";
 import { RunningResponse } from "../../app/running-response.ts";
 import { eventIdOf, readClientEvent, unreadableEvent, type ClientEvent } from "../../domain/realtime/client-event.ts";
-import { ConversationBound } from "../../domain/realtime/conversation-bound.ts";
+import type { ConversationBound } from "../../domain/realtime/conversation-bound.ts";
 import { pcmBytesPerMs } from "../../domain/realtime/sound-format.ts";
 import { splitUsage } from "../../domain/realtime/split-usage.ts";
 import {
@@ -327,10 +327,7 @@ export class RealtimeSession {
     for (const funds of this.free.splice(0)) funds.release();
     client.close(closeCode, error?.code ?? "", closeMs);
     upstream.close(closeCodes.ok, "", closeMs);
-    const closed = [client, upstream].map(({ socket }) =>
-      socket.readyState === socket.CLOSED ? undefined : new Promise((resolve) => socket.once("close", resolve)),
-    );
-    void Promise.all(closed).then(() =>
+    void Promise.all([closed(client.socket), closed(upstream.socket)]).then(() =>
       this.done.resolve({
         code: error?.code,
         cost: this.cost,
@@ -356,6 +353,11 @@ export class RealtimeSession {
   private tell(error: AppError, clientEventId?: string): void {
     this.init.client.send(errorEvent(error, this.init.requestId, clientEventId), this.init.upstream);
   }
+}
+
+async function closed(socket: WebSocket): Promise<void> {
+  if (socket.readyState === socket.CLOSED) return;
+  await new Promise((resolve) => socket.once("close", resolve));
 }
 
 function textOf(data: RawData): string {

@@ -12,7 +12,7 @@ export function collect(stream: Readable, check: (bytes: number) => void): Promi
       stream.off("data", onData);
       stream.off("end", onEnd);
       stream.off("close", onClose);
-      reject(error as Error);
+      reject(error instanceof Error ? error : new Error("the stream broke off", { cause: error }));
     };
     const onData = (piece: Buffer): void => {
       try {

@@ -48,7 +48,9 @@ function MailLine({ line }: { readonly line: string }): ReactNode {
   return (
     <Text className="wrap">
       {line.slice(0, -url.length)}
-      <Anchor href={url.slice(window.location.origin.length)}>{url}</Anchor>
+      <Anchor underline="always" href={url.slice(window.location.origin.length)}>
+        {url}
+      </Anchor>
     </Text>
   );
 }
