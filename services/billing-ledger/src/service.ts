@@ -169,13 +169,7 @@ async function startLedger(parts: Parts): Promise<void> {
     ],
   });
   scope.defer("grant consumer", () => grants.stop());
-  const blocks = createAccountBlockStore(db);
-  const blocked = await bus.consume({
-    stream: "EVENTS",
-    durable: blockDurable,
-    events: [blockHandler((decision) => blockAccount({ blocks, recall }, decision))],
-  });
-  scope.defer("block consumer", () => blocked.stop());
+  await startBlocks(parts, recall);
   await startRefundCommands(parts);
   const rpc = await bus.serve(
     {
@@ -211,6 +205,20 @@ async function startLedger(parts: Parts): Promise<void> {
     onFailure: (error) => events.reclaimFailed(error),
   });
   scope.defer("lease reclaim", () => reclaim.stop());
+}
+
+/** What operators decide about accounts. */
+async function startBlocks(
+  { scope, db, bus }: Pick<Parts, "scope" | "db" | "bus">,
+  recall: (accountId: AccountId) => void,
+): Promise<void> {
+  const blocks = createAccountBlockStore(db);
+  const consumer = await bus.consume({
+    stream: "EVENTS",
+    durable: blockDurable,
+    events: [blockHandler((decision) => blockAccount({ blocks, recall }, decision))],
+  });
+  scope.defer("block consumer", () => consumer.stop());
 }
 
 const trimRoundMs = 10_000;
