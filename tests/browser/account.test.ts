@@ -221,7 +221,7 @@ test("a proof that is old: the page asks for it, and then changes go through", a
   await ageProofs();
   await page.getByRole("link", { name: "Безопасность" }).click();
   await visitor.sees("Подтвердите, что это вы");
-  visitor.allow(/status of 403 .*\/api\/auth\/totp$/);
+  visitor.allow(/status of 401 .*\/api\/auth\/totp$/);
   await page.getByRole("button", { name: "Подключить приложение" }).click();
   await visitor.sees("Подтвердите, что это вы, и повторите.");
   await page.locator("input[autocomplete=current-password]").fill(password);

@@ -51,7 +51,7 @@ export class Browser {
         const tokens = mails.map(({ text }) => new RegExp(`${page}#([\\w-]{43})`).exec(text)?.[1]);
         return tokens.find((token) => token !== undefined);
       },
-      { what: `a mail to ${email}` },
+      { timeoutMs: 30_000, what: `a mail to ${email}` },
     );
   }
 
