@@ -2,7 +2,7 @@ import type { ChannelHealth } from "@codex/contracts";
 import type { ChannelId, Clock } from "@codex/kernel";
 import type { Catalogue } from "./catalogue.ts";
 import type { ChannelState } from "./channel-state.ts";
-import { republishChannels, setChannelState, type ChannelPorts } from "./manage-channels.ts";
+import { republishChannels, finishDrain, type ChannelPorts } from "./manage-channels.ts";
 import type { ChannelExchange, StoredChannel } from "./ports.ts";
 
 /** What is done about channels from time to time, apart from requests. */
@@ -53,7 +53,7 @@ export async function finishDrains(ports: RoundPorts): Promise<void> {
     const { workers } = await ports.exchange.read(snapshot.channelId, dayOf(ports.clock));
     const told = workers.some(({ workerId }) => workerId === ports.workerId);
     if (!told || workers.some(({ report }) => report.running > 0)) continue;
-    await setChannelState(ports.channels, null, snapshot.channelId, "disabled");
+    await finishDrain(ports.channels, snapshot.channelId);
   }
 }
 

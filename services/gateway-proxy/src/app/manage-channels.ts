@@ -87,6 +87,16 @@ export async function setChannelState(
   return finish(ports, channelId, await ports.store.setState(channelId, transitions[to], to, act));
 }
 
+/**
+ * The end of a drain, which any worker may find: the first one disables the channel, and nobody does whose operator has
+ * meanwhile enabled it again.
+ */
+export async function finishDrain(ports: ChannelPorts, channelId: ChannelId): Promise<void> {
+  const act: Act = { actorId: null, act: "channel.disabled", change: { state: "disabled" } };
+  const changed = await ports.store.setState(channelId, ["draining"], "disabled", act);
+  if (changed.ok) await publish(ports, changed.set);
+}
+
 /** Only of a disabled channel, so that nothing that works is lost by one call. */
 export async function deleteChannel(
   ports: ChannelPorts,
