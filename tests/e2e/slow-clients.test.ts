@@ -8,13 +8,24 @@ import { startWorld, type Customer, type World } from "./_world.ts";
 // Clients that are slow on purpose (SEC-87), and what a gateway in a process of its own has to show for it: its memory, and that
 // it still runs.
 
+/** Megabytes and hundreds of requests of one key in a minute: what is looked at here are other bounds than its limits. */
+const gatewaySettings = {
+  GATEWAY_BODY_MEMORY_BYTES: "67108864",
+  GATEWAY_REQUESTS_PER_MINUTE: "1000000",
+  GATEWAY_TOKENS_PER_MINUTE: "1000000000",
+  GATEWAY_CONCURRENT_REQUESTS: "1000000",
+  GATEWAY_ACCOUNT_REQUESTS_PER_MINUTE: "1000000",
+  GATEWAY_ACCOUNT_TOKENS_PER_MINUTE: "1000000000",
+  GATEWAY_ACCOUNT_CONCURRENT_REQUESTS: "1000000",
+};
+
 let world: World;
 let customer: Customer;
 let flood: Flood;
 const sockets = new Set<Socket>();
 
 beforeAll(async () => {
-  world = await startWorld({ gatewayAsProcess: true, gatewaySettings: { GATEWAY_BODY_MEMORY_BYTES: "67108864" } });
+  world = await startWorld({ gatewayAsProcess: true, gatewaySettings });
   flood = await startFlood();
   const channel = await world.operator.post("/api/gateway/channels", {
     name: "flood",
@@ -212,9 +223,10 @@ describe("SEC-87 slow clients", () => {
     const refused = await eventually(
       async () => {
         const answer = await large();
-        return answer.status === 503 && answer;
+        if (answer.status !== 503) throw new Error(`status ${String(answer.status)}: ${await answer.text()}`);
+        return answer;
       },
-      { what: "the memory to be full", timeoutMs: 30_000 },
+      { what: "the memory to be full", timeoutMs: 60_000, everyMs: 250 },
     );
     expect(Number(refused.headers.get("retry-after"))).toBeGreaterThan(0);
     expect(await refused.json()).toMatchObject({ error: { code: "overloaded" } });
