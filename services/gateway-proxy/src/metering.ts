@@ -34,6 +34,7 @@ export class Metering {
   private readonly publisher: EpochPublisher;
   private readonly recovered: readonly EpochPublisher[];
   private readonly unlock: () => void;
+  private readonly bus: Bus;
   private readonly healer: NodeJS.Timeout;
   private readonly stopping = new AbortController();
 
@@ -41,6 +42,7 @@ export class Metering {
     const { events } = options;
     this.epoch = epoch;
     this.unlock = unlock;
+    this.bus = options.bus;
     this.recovered = readLeftovers(options.directory).map((leftover) =>
       recoverEpoch(options, leftover, this.stopping.signal),
     );
@@ -91,11 +93,28 @@ export class Metering {
   async stop(): Promise<void> {
     clearInterval(this.healer);
     this.stopping.abort();
+    await this.endAsks();
     await this.spool.synced();
     const confirmed = await this.publisher.drain(drainMs);
     for (const publisher of [this.publisher, ...this.recovered]) publisher.stop();
     await this.spool.close(confirmed);
     this.unlock();
+  }
+
+  /** What billing granted in an answer that was lost is given back now; when it does not say, the next life asks from the files. */
+  private async endAsks(): Promise<void> {
+    for (const { requestNo, accountId } of this.spool.unanswered) {
+      try {
+        const leaseId = await recoverLease(this.bus, this.epoch, requestNo, accountId);
+        if (leaseId === undefined) this.spool.leaseRefused(requestNo);
+        else {
+          this.spool.leaseGranted(leaseId, accountId, requestNo);
+          this.spool.leaseClosed(leaseId, accountId);
+        }
+      } catch {
+        return;
+      }
+    }
   }
 }
 

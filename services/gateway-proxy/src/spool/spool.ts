@@ -112,6 +112,11 @@ export class Spool {
     if (this.asks.delete(requestNo)) this.journal.appendAnyway(refusedEntry(requestNo), undefined);
   }
 
+  /** Asks without an answer, in the order of their numbers. */
+  get unanswered(): readonly { readonly requestNo: number; readonly accountId: AccountId }[] {
+    return [...this.asks].map(([requestNo, accountId]) => ({ requestNo, accountId }));
+  }
+
   /** The bounds of an envelope that goes out for the first time. */
   enveloped(envelope: SentEnvelope): void {
     const { partition, first, last } = envelope;
