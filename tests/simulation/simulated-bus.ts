@@ -1,5 +1,13 @@
 import type { Bus } from "@codex/bus";
-import { epochOpen, leaseGrant, leaseRecall, leaseRecover, leaseReturn, watermarkGet } from "@codex/contracts";
+import {
+  epochOpen,
+  leaseGrant,
+  leaseRecall,
+  leaseRecover,
+  leaseReturn,
+  watermarkGet,
+  type usageEnvelope,
+} from "@codex/contracts";
 import { AppError, ok, refuse, type Result } from "@codex/kernel";
 import type { Faults } from "./faults.ts";
 import type { Random } from "./random.ts";
@@ -32,15 +40,16 @@ export function simulatedBus(network: Network, owner: SimulatedProcess): Bus {
         rpc.timeoutMs,
         () => answer(network, rpc.subject, req),
       ),
-    publish: (_event: unknown, message: { readonly id: string; readonly data: Envelope }) =>
+    publishJson: (event: typeof usageEnvelope, message: { readonly id: string; readonly json: string }) =>
       send(
         network,
         owner,
         () => false,
         publishTimeoutMs,
-        async () => ({
-          seq: world.store(message.id, message.data.epoch, message.data.records),
-        }),
+        async () => {
+          const { epoch, records } = event.data.parse(JSON.parse(message.json));
+          return { seq: world.store(message.id, epoch, records) };
+        },
       ),
     streamState: () =>
       send(
@@ -62,10 +71,6 @@ export function simulatedBus(network: Network, owner: SimulatedProcess): Bus {
   };
   return bus as unknown as Bus;
 }
-
-type Envelope = Parameters<World["store"]>[2] extends infer Records
-  ? { readonly epoch: number; readonly records: Records }
-  : never;
 
 function latency({ random, faults }: Network): number {
   return random.int(0, faults.latencyMaxMs);
