@@ -25,6 +25,8 @@ export {
   type OutboxSource,
   type OutboxTable,
 } from "./outbox.ts";
+export { BinaryArray, type BinaryElement } from "./binary-array.ts";
+export { prepared } from "./prepared.ts";
 export { openDb, type Db } from "./pool.ts";
 export { provision, type ProvisionSpec } from "./provision.ts";
 export { type TransactionOptions } from "./transaction.ts";
