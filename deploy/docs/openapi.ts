@@ -14,11 +14,11 @@ const nothing = new Proxy<never>(Object.create(null) as never, {
 });
 
 const registries: Readonly<Record<string, () => readonly Route[]>> = {
-  auth: () => authRoutes(nothing, nothing, nothing),
+  auth: () => authRoutes(nothing, nothing, nothing, nothing),
   "billing-ledger": () => billingRoutes(nothing),
-  "gateway-proxy": () => operatorRoutes(nothing),
+  "gateway-proxy": () => operatorRoutes(nothing, nothing),
   "image-cache": () => imageRoutes(nothing),
-  "key-registry": () => keyRoutes(nothing),
+  "key-registry": () => keyRoutes(nothing, nothing),
   "telegram-bonus": () => bonusRoutes(nothing),
 };
 

@@ -224,7 +224,8 @@ export async function verifyActs<Tables>(db: Db<Tables>, signal?: AbortSignal): 
       previous = row.hash;
       count = row.seq;
     }
-    if (rows.length < pageMax || signal?.aborted === true) return { count, broken: undefined, head: previous.toString("hex") };
+    if (rows.length < pageMax || signal?.aborted === true)
+      return { count, broken: undefined, head: previous.toString("hex") };
   }
 }
 

@@ -48,7 +48,7 @@ async function verify(db: Parameters<typeof verifyActs>[0]): Promise<void> {
 }
 
 async function exportActs(db: Parameters<typeof verifyActs>[0]): Promise<void> {
-  for (let beforeSeq: bigint | undefined; ; ) {
+  for (let beforeSeq: bigint | undefined; ;) {
     const acts = await listActs(db, { beforeSeq }, pageMax);
     for (const act of acts) {
       const line = { ...act, seq: act.seq.toString(), hash: act.hash.toString("hex") };

@@ -1,6 +1,14 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { auditLogMigration, listActs, migrate, recordActs, verifyActs, type AuditDraft, type Db } from "../src/index.ts";
+import {
+  auditLogMigration,
+  listActs,
+  migrate,
+  recordActs,
+  verifyActs,
+  type AuditDraft,
+  type Db,
+} from "../src/index.ts";
 import { testDatabase, type Tables, type TestDatabase } from "./_util.ts";
 
 let database: TestDatabase;
@@ -34,7 +42,9 @@ async function tamper(text: string): Promise<void> {
 
 describe("given acts of many writers at once", () => {
   test("when they have committed, then each has its line, in one chain without a gap; what was rolled back has none", async () => {
-    const drafts = Array.from({ length: 40 }, (_none, index) => draft({ details: { index, text: 'Ы "quoted" \\ \n' } }));
+    const drafts = Array.from({ length: 40 }, (_none, index) =>
+      draft({ details: { index, text: 'Ы "quoted" \\ \n' } }),
+    );
     const writes = drafts.map((one, index) =>
       db.transaction(async (trx) => {
         await recordActs(trx, [one]);

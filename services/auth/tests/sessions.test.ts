@@ -294,7 +294,10 @@ describe("grant-role", () => {
     expect(answer.body).toMatchObject({ account: { accountId, role: "user", secondFactorDue: true } });
     expect(answer.headers.getSetCookie()[0]).toContain("; Max-Age=43200;");
     const early = sessionOf(cookieOf(answer));
-    expect(await world.bus.call(sessionCheck, { sessionId: early })).toMatchObject({ ok: false, code: "session_ended" });
+    expect(await world.bus.call(sessionCheck, { sessionId: early })).toMatchObject({
+      ok: false,
+      code: "session_ended",
+    });
     expect(await world.bus.call(sessionCheckV2, { sessionId: early })).toMatchObject({
       ok: false,
       code: "second_factor_due",

@@ -1,5 +1,11 @@
 import { newId, ok, refuse, type AccountId, type Result, type SessionId } from "@codex/kernel";
-import { effectiveRole, isSecondFactorDue, seenEveryMs, sessionEndsAt, type SessionFactor } from "../domain/session-rules.ts";
+import {
+  effectiveRole,
+  isSecondFactorDue,
+  seenEveryMs,
+  sessionEndsAt,
+  type SessionFactor,
+} from "../domain/session-rules.ts";
 import type { AuthPorts, StoredSession } from "./ports.ts";
 
 export interface LiveSession extends StoredSession {
