@@ -15,10 +15,10 @@ const nothing = new Proxy<never>(Object.create(null) as never, {
 
 /** Service → its routes as it serves them. A service with HTTP of its own must be here: its documents and the abuse suite come from it. */
 export const registries: Readonly<Record<string, () => readonly Route[]>> = {
-  auth: () => authRoutes(nothing, nothing, nothing),
+  auth: () => authRoutes(nothing, nothing, nothing, nothing),
   "billing-ledger": () => billingRoutes(nothing),
-  "gateway-proxy": () => operatorRoutes(nothing),
+  "gateway-proxy": () => operatorRoutes(nothing, nothing),
   "image-cache": () => imageRoutes(nothing),
-  "key-registry": () => keyRoutes(nothing),
+  "key-registry": () => keyRoutes(nothing, nothing),
   "telegram-bonus": () => bonusRoutes(nothing),
 };

@@ -8,9 +8,12 @@ import {
   channelsKv,
   commandVerdicts,
   epochOpen,
+  grantCommand,
   imageQuota,
   jwksGet,
   keyChanged,
+  keyReport,
+  keyReported,
   keyResolve,
   keyResolveV1,
   keyRevocations,
@@ -22,12 +25,14 @@ import {
   leaseReturn,
   priceBookKv,
   referralCodeGet,
+  refundCommand,
   sessionCheck,
   sessionCheckV2,
   usageEnvelope,
   usageGet,
   usagePartitions,
   watermarkGet,
+  type EventDef,
 } from "@codex/contracts";
 
 /**
@@ -38,10 +43,16 @@ export interface Boundary {
   readonly service: string;
   /** Its schema in Postgres, and its user's name at NATS and Redis. */
   readonly name: "auth" | "keys" | "gateway" | "billing" | "images" | "bonus";
-  readonly bus: BusNeeds;
+  readonly bus: BoundaryBus;
   /** Beginning of its keys in Redis; absent: it has no user there. */
   readonly redisPrefix?: string;
 }
+
+/** With what is read of each stream, which the server cannot hold a consumer to: it is bound by its name (ADR 0019). */
+type BoundaryBus = Omit<BusNeeds, "consumes" | "reads"> & {
+  readonly consumes?: readonly (NonNullable<BusNeeds["consumes"]>[number] & { readonly events: readonly EventDef[] })[];
+  readonly reads?: readonly (NonNullable<BusNeeds["reads"]>[number] & { readonly events: readonly EventDef[] })[];
+};
 
 /** The second form, and the first one of an auth of the version before. */
 const asksSessions = [jwksGet, sessionCheckV2, sessionCheck];
@@ -54,6 +65,7 @@ export const boundaries: readonly Boundary[] = [
       serviceName: "auth",
       serves: [sessionCheck, sessionCheckV2, jwksGet],
       publishes: [accountRegistered, accountBlocked],
+      consumes: [{ stream: "EVENTS", durable: "auth-notices", events: [keyReported] }],
     },
     redisPrefix: "auth:",
   },
@@ -62,9 +74,9 @@ export const boundaries: readonly Boundary[] = [
     name: "keys",
     bus: {
       serviceName: "key-registry",
-      serves: [keyResolve, keyResolveV1, keyUsesReport],
+      serves: [keyResolve, keyResolveV1, keyUsesReport, keyReport],
       calls: asksSessions,
-      publishes: [keyChanged],
+      publishes: [keyChanged, keyReported],
       writesKv: [keyRevocations],
     },
   },
@@ -77,6 +89,7 @@ export const boundaries: readonly Boundary[] = [
         keyResolve,
         keyResolveV1,
         keyUsesReport,
+        keyReport,
         epochOpen,
         leaseGrant,
         leaseReturn,
@@ -113,13 +126,14 @@ export const boundaries: readonly Boundary[] = [
       calls: asksSessions,
       publishes: [balanceChanged, balanceLow],
       consumes: [
-        { stream: "COMMANDS", durable: "billing-grants" },
-        { stream: "COMMANDS", durable: "billing-refunds" },
-        { stream: "EVENTS", durable: "billing-account-blocks" },
+        { stream: "COMMANDS", durable: "billing-grants", events: [grantCommand] },
+        { stream: "COMMANDS", durable: "billing-refunds", events: [refundCommand] },
+        { stream: "EVENTS", durable: "billing-account-blocks", events: [accountBlocked] },
       ],
       reads: [
         {
           stream: "USAGE",
+          events: [usageEnvelope],
           consumers: Array.from(
             { length: usagePartitions },
             (_none, partition) => `billing-usage-${String(partition)}`,

@@ -53,7 +53,8 @@ export const sessionCheckV2 = defineRpc({
     /** Password, second factor or passkey. */
     authenticatedAt: instant,
   }),
-  errors: ["session_ended"],
+  /** `second_factor_due`: an operator who has shown none; nothing outside auth is open (SEC-25). */
+  errors: ["session_ended", "second_factor_due"],
 });
 
 export const jwksGet = defineRpc({

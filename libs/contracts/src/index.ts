@@ -9,6 +9,7 @@ export * from "./gateway.ts";
 export * from "./http/account-operations.ts";
 export * from "./http/account-security.ts";
 export * from "./http/alerts.ts";
+export * from "./http/audit.ts";
 export * from "./http/auth.ts";
 export * from "./http/billing.ts";
 export * from "./http/disputes.ts";

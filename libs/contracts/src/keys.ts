@@ -121,6 +121,43 @@ export const keyResolveV1 = defineRpc({
   errors: ["unknown_key"],
 });
 
+/** How it was shown that a key is known to others: by sending the key itself, or by GitHub's signature beside it. */
+export const keyReportVia = z.enum(["holder", "github"]);
+export type KeyReportVia = z.infer<typeof keyReportVia>;
+
+/** Of a signed report: http(s), as GitHub gives it. */
+const foundAt = z
+  .url({ protocol: /^https?$/ })
+  .max(2_000)
+  .nullable();
+
+/** Who sends it had the key: its hash is the proof. The answer is the same whether or not there is such a key (SEC-39). */
+export const keyReport = defineRpc({
+  subject: "rpc.keys.report.v1",
+  description: "Somebody reported a leaked key: it is revoked, if it exists. Idempotent.",
+  timeoutMs: 5_000,
+  req: z.strictObject({ keyHash, via: keyReportVia, foundAt }),
+  res: z.object({}),
+  errors: [],
+});
+
+export const keyReported = defineEvent({
+  stream: "EVENTS",
+  type: "key.reported",
+  version: 1,
+  pattern: "evt.key.reported.v1.{keyId}",
+  description: "A key was revoked because somebody showed that it is known to others; its owner is to be told.",
+  data: z.strictObject({
+    keyId: idOf("key"),
+    accountId: idOf("acc"),
+    /** First characters of the key, by which its owner recognises it. */
+    prefix: z.string().max(16),
+    via: keyReportVia,
+    foundAt,
+    at: instant,
+  }),
+});
+
 const keyUsesMax = 1_000;
 
 /** Coarse on purpose: the hour alone, so that it is no record of when somebody works (SEC-38). */

@@ -1,4 +1,15 @@
 export {
+  auditLogMigration,
+  listActs,
+  recordActs,
+  verifyActs,
+  type AuditAct,
+  type AuditActTable,
+  type AuditDraft,
+  type AuditFilter,
+  type ChainState,
+} from "./audit-log.ts";
+export {
   commandOutboxMigration,
   commandOutboxSource,
   insertCommands,
@@ -28,5 +39,7 @@ export {
 export { BinaryArray, type BinaryElement } from "./binary-array.ts";
 export { prepared } from "./prepared.ts";
 export { openDb, type Db } from "./pool.ts";
+export { verifyActsCommand, type VerifyActsCommandOptions } from "./verify-acts-command.ts";
+export { watchActs, type ActWatch } from "./watch-acts.ts";
 export { provision, type ProvisionSpec } from "./provision.ts";
 export { type TransactionOptions } from "./transaction.ts";

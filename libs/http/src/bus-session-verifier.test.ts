@@ -74,6 +74,17 @@ test("given that auth has ended the session, then nobody is signed in", async ()
   expect(await createBusSessionVerifier(bus, issuer).verify(cookie)).toBeNull();
 });
 
+test("given an operator who has shown no second factor, then it is told so, and is not signed out", async () => {
+  const bus = caller({
+    [jwksGet.subject]: () => ok({ keys: [key] }),
+    [sessionCheckV2.subject]: () => refuse("second_factor_due", "none shown"),
+  });
+  await expect(createBusSessionVerifier(bus, issuer).verify(cookie)).rejects.toMatchObject({
+    kind: "forbidden",
+    code: "second_factor_due",
+  });
+});
+
 test("given that auth gives no keys, then it is an outage and not a sign-out", async () => {
   const bus = caller({ [jwksGet.subject]: () => refuse("whatever", "no") });
   await expect(createBusSessionVerifier(bus, issuer).verify(cookie)).rejects.toMatchObject({

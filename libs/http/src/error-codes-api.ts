@@ -91,6 +91,14 @@ export const apiErrors = [
     fix: "Begin again with the password.",
   },
   {
+    code: "second_factor_due",
+    kind: "forbidden",
+    surfaces: ["api"],
+    title: "An operator adds a second factor first",
+    cause: "The account is an operator's, and the session has shown no second factor.",
+    fix: "Set up an authenticator app or a passkey; nothing else is open until then.",
+  },
+  {
     code: "second_factor_required",
     kind: "conflict",
     surfaces: ["api"],

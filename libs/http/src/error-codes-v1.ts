@@ -20,6 +20,14 @@ export const v1Errors = [
     fix: "Copy the key again, whole and without spaces or quotes; if it is lost, make a new one.",
   },
   {
+    code: "report_signature_invalid",
+    kind: "forbidden",
+    surfaces: ["v1"],
+    title: "The report's signature is not good",
+    cause: "A report of a leaked key came with a signature that is forged, or of a reporter who is not set up here.",
+    fix: "Leave the signature out: the key is proof enough. Operators: see `GATEWAY_KEY_REPORT_SIGNERS_FILE`.",
+  },
+  {
     code: "key_revoked",
     kind: "unauthenticated",
     surfaces: ["v1"],

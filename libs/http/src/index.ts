@@ -1,4 +1,5 @@
 export * from "./app.ts";
+export * from "./audit-routes.ts";
 export * from "./bus-session-verifier.ts";
 export { endReply, hasBody, readBody, readJson } from "./body.ts";
 export * from "./client-ip.ts";

@@ -10,7 +10,7 @@ import { renderProblem } from "./render.ts";
 import { type HttpLogger, stateOf } from "./request-state.ts";
 import { guardCodes, needsCsrf, type RateClass, type Reply, type Route } from "./route.ts";
 import { assertRecentAuthentication } from "./step-up.ts";
-import type { Principal, SessionVerifier } from "./session.ts";
+import { secondFactorDue, type Principal, type SessionVerifier } from "./session.ts";
 
 export interface RateAsk {
   readonly operationId: string;
@@ -68,6 +68,7 @@ async function authenticate(
   if (!isGuarded) return null;
   const principal = (await options.sessions?.verify(cookie)) ?? null;
   if (!principal) throw sessionRequired();
+  if (principal.secondFactorDue === true && !route.enrolment) throw secondFactorDue();
   if (route.auth === "operator" && !(route.roles ?? ["admin"]).includes(principal.role)) {
     throw appError("forbidden", "Your role does not allow this.");
   }

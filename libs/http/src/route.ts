@@ -76,6 +76,8 @@ interface RouteFacts<A extends AuthClass> {
   readonly owner: OwnerCheck;
   /** Asks for a proof of who it is that is at most five minutes old, else `reauth_required` (SEC-24). */
   readonly freshProof?: true;
+  /** Open to an operator who has no second factor yet: the way to one, and out (SEC-25). Session routes only. */
+  readonly enrolment?: true;
   /** `credential` also asks for the CSRF header on a public route: signing in is an action of a page. */
   readonly rateClass: RateClass;
   /** The header `Idempotency-Key` is required; the handler keeps and replays the answer. Scope it by the principal. */
@@ -193,6 +195,7 @@ function problemsOf(route: Omit<Route, "run">): string[] {
   if (route.freshProof && route.auth !== "session" && route.auth !== "operator") {
     problems.push("a fresh proof needs a principal");
   }
+  if (route.enrolment && route.auth !== "session") problems.push("enrolment belongs to session routes");
   if (route.roles && route.auth !== "operator") problems.push("roles belong to operator routes");
   if (route.roles?.includes("user") || route.roles?.length === 0) problems.push("operator roles must name operators");
   for (const status of Object.keys(route.media ?? {})) {
@@ -263,7 +266,10 @@ export function needsCsrf(route: Pick<Route, "method" | "auth" | "rateClass">): 
 export function guardCodes(route: Omit<Route, "run">): string[] {
   const codes = ["invalid_request", "overloaded", "service_unavailable", "internal_error"];
   if (route.method !== "GET") codes.push("malformed_json", "request_too_large", "unsupported_media_type");
-  if (route.auth === "session" || route.auth === "operator") codes.push("session_required");
+  if (route.auth === "session" || route.auth === "operator") {
+    codes.push("session_required");
+    if (!route.enrolment) codes.push("second_factor_due");
+  }
   if (route.auth === "operator") codes.push("forbidden");
   if (route.freshProof) codes.push("reauth_required");
   if (needsCsrf(route)) codes.push("csrf_rejected");

@@ -18,10 +18,15 @@ export interface Principal {
   readonly role: Role;
   /** When the person last proved who it is, by password, second factor or passkey. Absent: not known, so not recently. */
   readonly authenticatedAt?: Date | undefined;
+  /** An operator who has shown no second factor: only routes with `enrolment` are open (SEC-25). */
+  readonly secondFactorDue?: boolean;
 }
 
 export interface SessionVerifier {
-  /** Null when nobody is signed in; throws AppError `service_unavailable` when that cannot be found out. */
+  /**
+   * Null when nobody is signed in; throws AppError `second_factor_due` for an operator who has shown none, where auth says so
+   * itself, and `service_unavailable` when it cannot be found out.
+   */
   verify(cookie: string | undefined): Promise<Principal | null>;
 }
 
@@ -53,6 +58,13 @@ const firstFetchIntervalMs = 1_000;
 const tokenAgeMaxSeconds = 900;
 const clockToleranceSeconds = 5;
 const cookieLengthMax = 4_096;
+
+/** Code of the refusal, in the answer of auth and in the one to the browser. */
+const secondFactorDueCode = "second_factor_due";
+
+export function secondFactorDue(): AppError {
+  return appError(secondFactorDueCode, "Set up a second factor first: an operator's account works with one only.");
+}
 
 class UnknownKeyError extends Error {}
 
@@ -170,6 +182,7 @@ export function createSessionVerifier(options: SessionVerifierOptions): SessionV
       const result = await options.check(sessionId).catch((error: unknown) => {
         throw error instanceof AppError ? error : unavailable(error);
       });
+      if (!result.ok && result.code === secondFactorDueCode) throw secondFactorDue();
       const isLive = result.ok && Date.parse(result.value.expiresAt) > clock.now().getTime();
       if (!isLive) return null;
       const { accountId, role, authenticatedAt } = result.value;

@@ -40,6 +40,7 @@ export const principals: Readonly<Record<string, Principal>> = {
     role: "user",
     authenticatedAt: new Date(Date.now() - 301_000),
   },
+  enrolling: { accountId: newId("acc"), sessionId: newId("ses"), role: "user", secondFactorDue: true },
   admin: { accountId: newId("acc"), sessionId: newId("ses"), role: "admin" },
 };
 
@@ -166,6 +167,7 @@ export function thingRoutes(things: readonly Thing[]): Route[] {
     defineRoute({
       ...base,
       operationId: "signOut",
+      enrolment: true,
       method: "POST",
       path: "/api/sign-out",
       summary: "Signs out.",

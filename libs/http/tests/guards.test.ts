@@ -60,6 +60,19 @@ describe("who asks", () => {
     if (status === 403) expect(await codeOf(response)).toBe("forbidden");
   });
 
+  test.each(guarded)(
+    "given an operator without a second factor, when %s %s, then only the way to one is open",
+    async (method, path) => {
+      const response = await fetch(server.url + path, {
+        method,
+        headers: { ...fromOurPage, ...cookieOf("enrolling") },
+      });
+      if (path === "/api/sign-out") return expect(response.status).toBe(204);
+      expect(response.status).toBe(403);
+      expect(await codeOf(response)).toBe("second_factor_due");
+    },
+  );
+
   test("given that auth does not answer, then 503 and not 401", async () => {
     const response = await fetch(`${server.url}/api/admin/things`, { headers: cookieOf("outage") });
     expect(response.status).toBe(503);

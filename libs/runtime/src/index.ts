@@ -1,3 +1,4 @@
+export { actWatchEvents, type ActWatchEvents } from "./act-watch.ts";
 export {
   commonConfig,
   commonFields,

@@ -68,6 +68,8 @@ export const allowedFields = {
   deliveries: "number",
   schema: "text",
   migration: "text",
+  /** Last hash of an audit log that holds. */
+  chainHead: "text",
   // Process
   component: "text",
   name: "text",

@@ -20,8 +20,11 @@ export interface AuthConfig {
   readonly hashThreads: number;
   readonly mail: MailConfig;
   readonly mailsPerNetworkPerHour: number;
+  /** Failed sign-ins of everybody within ten minutes. */
+  readonly alarmFailures: number;
   readonly registration: "open" | "invite" | "closed";
   readonly passwordCharactersMin: number;
+  readonly breachedPasswordsFile: string | undefined;
   readonly consents: readonly Consent[];
 }
 
@@ -92,10 +95,16 @@ export const authConfig = defineConfig({
     AUTH_MAILS_PER_NETWORK_PER_HOUR: env
       .integer({ min: 1, max: 100_000, default: 60 })
       .describe("Registrations and links that one network (/24, /64) may ask for in an hour"),
+    AUTH_ALARM_FAILURES: env
+      .integer({ min: 10, max: 1_000_000, default: 500 })
+      .describe("Failed sign-ins of all accounts within ten minutes at which operators are told"),
     AUTH_REGISTRATION: env
       .oneOf(["open", "invite", "closed"], { default: "open" })
       .describe("Who may register: everybody, who was invited, or nobody"),
     AUTH_PASSWORD_CHARACTERS_MIN: env.integer({ min: 12, max: 64, default: 12 }).describe("The shortest new password"),
+    AUTH_BREACHED_PASSWORDS_FILE: env
+      .optional(env.text())
+      .describe("Sorted SHA-1 hashes of breached passwords, which nobody may choose; the README says how to make it"),
     AUTH_CONSENTS: env
       .text({ default: "terms:1,personal-data:1", pattern: consentsPattern })
       .describe('Documents that a new customer agrees to, each with its version; "none"'),
@@ -151,8 +160,10 @@ export const authConfig = defineConfig({
         ? { kind: "smtp", url: values.AUTH_SMTP_URL ?? "", from: values.AUTH_MAIL_FROM }
         : { kind: values.AUTH_MAIL },
     mailsPerNetworkPerHour: values.AUTH_MAILS_PER_NETWORK_PER_HOUR,
+    alarmFailures: values.AUTH_ALARM_FAILURES,
     registration: values.AUTH_REGISTRATION,
     passwordCharactersMin: values.AUTH_PASSWORD_CHARACTERS_MIN,
+    breachedPasswordsFile: values.AUTH_BREACHED_PASSWORDS_FILE,
     consents: consentsOf(values.AUTH_CONSENTS),
   }),
 });

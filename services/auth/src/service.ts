@@ -1,18 +1,22 @@
 import { connectBus, startOutboxRelay, type Bus } from "@codex/bus";
-import { assertMigrated, openDb, outboxSource, type Db } from "@codex/db";
+import { assertMigrated, listActs, openDb, outboxSource, watchActs, type Db } from "@codex/db";
 import { createHttpApp, listen } from "@codex/http";
 import { systemClock } from "@codex/kernel";
-import type { RunningService, ServiceContext } from "@codex/runtime";
+import { actWatchEvents, type RunningService, type ServiceContext } from "@codex/runtime";
 import { Redis } from "ioredis";
 import type { AuthPorts } from "./app/ports.ts";
+import { failureAlarm } from "./app/failure-alarm.ts";
+import { noticeHandlers, noticesDurable } from "./bus/notices.ts";
 import { authRpcs } from "./bus/rpc.ts";
 import type { AuthConfig } from "./config.ts";
 import { BcryptPool } from "./crypto/bcrypt-pool.ts";
+import { noBreachList, openBreachList, type BreachList } from "./crypto/breach-list.ts";
 import { passkeyCeremonies } from "./crypto/passkeys.ts";
 import { passwordHasher, pepperOf } from "./crypto/password-hasher.ts";
 import { sealerOf } from "./crypto/sealer.ts";
 import { createTokenSigner, type TokenSigner } from "./crypto/token-signer.ts";
 import { totpCodes } from "./crypto/totp.ts";
+import { authEvents } from "./events.ts";
 import { ownSessions } from "./http/own-sessions.ts";
 import { authRoutes } from "./http/routes.ts";
 import { MailSender } from "./mail/mail-sender.ts";
@@ -20,6 +24,7 @@ import { prepareMail } from "./mail/prepare-mail.ts";
 import { demoTransport, noTransport, readDemoMails, smtpTransport, type MailTransport } from "./mail/transport.ts";
 import { accountActs } from "./store/account-acts.ts";
 import { accountStore } from "./store/account-store.ts";
+import { alarmStore } from "./store/alarm-store.ts";
 import { challengeStore } from "./store/challenge-store.ts";
 import { redisDeviceNames } from "./store/device-names.ts";
 import { factorStore } from "./store/factor-store.ts";
@@ -31,13 +36,14 @@ import { registrationStore } from "./store/registration-store.ts";
 import { authSchema, type AuthTables } from "./store/schema.ts";
 import { sessionStore } from "./store/session-store.ts";
 import { signInThrottle } from "./store/sign-in-throttle.ts";
+import { eitherWaveCounter, memoryWaveCounter, redisWaveCounter } from "./store/wave-counter.ts";
 import { startSweeper } from "./store/sweep.ts";
 
 type Context = ServiceContext<AuthConfig>;
 
 /** Builds and starts auth; the only file that constructs. */
 export async function start(context: Context): Promise<RunningService> {
-  const { config, scope, logger, health } = context;
+  const { config, scope, logger, health, telemetry } = context;
   const db = openDb<AuthTables>({ url: config.databaseUrl, schema: authSchema, applicationName: "auth" });
   scope.defer("database", () => db.close());
   await assertMigrated(db, authSchema, authMigrations);
@@ -50,10 +56,19 @@ export async function start(context: Context): Promise<RunningService> {
   scope.defer("bus", () => bus.drain());
   health.addCheck("nats", () => bus.ping());
 
-  const ports = buildPorts(context, db, redis, bus);
+  const breached = await openBreached(context);
+  const { ports, wakeMails } = buildPorts(context, db, redis, bus, breached);
   const signer = await buildSigner(config);
+  const notices = await bus.consume({
+    stream: "EVENTS",
+    durable: noticesDurable,
+    events: noticeHandlers(db, systemClock, wakeMails),
+  });
+  scope.defer("notices", () => notices.stop());
   const relay = await startOutboxRelay({ source: outboxSource(db), bus, logger });
   scope.defer("outbox relay", () => relay.stop());
+  const watch = watchActs(db, actWatchEvents(logger, telemetry.meter));
+  scope.defer("audit log", () => watch.stop());
   const sweeper = startSweeper(db, systemClock, logger);
   scope.defer("sweeper", () => sweeper.stop());
   const description = "Browser sessions and the public keys that verify them";
@@ -61,7 +76,12 @@ export async function start(context: Context): Promise<RunningService> {
   scope.defer("rpc", () => rpc.stop());
   const { app } = createHttpApp({
     service: "auth",
-    routes: authRoutes(ports, signer, (to) => readDemoMails(db, to)),
+    routes: authRoutes(
+      ports,
+      signer,
+      (to) => readDemoMails(db, to),
+      (filter, limit) => listActs(db, filter, limit),
+    ),
     sessions: ownSessions(ports, signer),
     logger,
     publicOrigin: config.publicOrigin,
@@ -73,7 +93,13 @@ export async function start(context: Context): Promise<RunningService> {
   return { httpPort: server.port, httpUrl: `http://${config.common.httpHost}:${server.port}` };
 }
 
-function buildPorts(context: Context, db: Db<AuthTables>, redis: Redis, bus: Bus): AuthPorts {
+function buildPorts(
+  context: Context,
+  db: Db<AuthTables>,
+  redis: Redis,
+  bus: Bus,
+  breached: BreachList,
+): { ports: AuthPorts; wakeMails: () => void } {
   const { config, scope } = context;
   const pool = new BcryptPool(config.hashThreads);
   scope.defer("hashing threads", () => pool.close());
@@ -98,6 +124,7 @@ function buildPorts(context: Context, db: Db<AuthTables>, redis: Redis, bus: Bus
       ],
       cost: config.bcryptCost,
     }),
+    breached,
     throttle: signInThrottle(redis, counters, {
       keySecret: throttleKey,
       mailsPerNetworkPerHour: config.mailsPerNetworkPerHour,
@@ -107,6 +134,13 @@ function buildPorts(context: Context, db: Db<AuthTables>, redis: Redis, bus: Bus
     passkeys: passkeyCeremonies(config.publicOrigin),
     totp: totpCodes,
     acts: accountActs(db, encode),
+    alarm: failureAlarm({
+      counter: eitherWaveCounter(redisWaveCounter(redis, systemClock), memoryWaveCounter(systemClock)),
+      alarms: alarmStore(db, () => sender.wake()),
+      events: authEvents(context.logger, context.telemetry.meter),
+      clock: systemClock,
+      failuresMax: config.alarmFailures,
+    }),
     rules: {
       registration: config.registration,
       passwordCharactersMin: config.passwordCharactersMin,
@@ -116,7 +150,14 @@ function buildPorts(context: Context, db: Db<AuthTables>, redis: Redis, bus: Bus
     clock: systemClock,
   };
   const sender = startMailSender(context, db, ports, mails);
-  return ports;
+  return { ports, wakeMails: () => sender.wake() };
+}
+
+async function openBreached({ config, scope }: Context): Promise<BreachList> {
+  if (config.breachedPasswordsFile === undefined) return noBreachList;
+  const list = await openBreachList(config.breachedPasswordsFile);
+  scope.defer("breached passwords", () => list.close());
+  return list;
 }
 
 function startMailSender(

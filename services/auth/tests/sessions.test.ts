@@ -1,4 +1,4 @@
-import { accountResponse, jwksGet, sessionCheck } from "@codex/contracts";
+import { accountResponse, jwksGet, sessionCheck, sessionCheckV2 } from "@codex/contracts";
 import { idToUuid, ManualClock, newId, parseId, type SessionId } from "@codex/kernel";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import {
@@ -298,13 +298,17 @@ describe("grant-role", () => {
     expect((await me(cookie)).status).toBe(401);
     expect(await world.bus.call(sessionCheck, { sessionId: sessionOf(cookie) })).toMatchObject({ ok: false });
     const answer = await signIn(world, email);
-    // An operator without a second factor is a customer as yet (SEC-25).
+    // An operator without a second factor is nobody outside auth as yet (SEC-25).
     expect(answer.body).toMatchObject({ account: { accountId, role: "user", secondFactorDue: true } });
     expect(answer.headers.getSetCookie()[0]).toContain("; Max-Age=43200;");
     const early = sessionOf(cookieOf(answer));
     expect(await world.bus.call(sessionCheck, { sessionId: early })).toMatchObject({
-      ok: true,
-      value: { role: "user" },
+      ok: false,
+      code: "session_ended",
+    });
+    expect(await world.bus.call(sessionCheckV2, { sessionId: early })).toMatchObject({
+      ok: false,
+      code: "second_factor_due",
     });
     const { cookie: withFactor } = await enrolTotp(world, cookieOf(answer));
     expect(await world.bus.call(sessionCheck, { sessionId: sessionOf(withFactor) })).toMatchObject({

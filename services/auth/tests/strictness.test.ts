@@ -19,7 +19,7 @@ const nothing = new Proxy<never>(Object.create(null) as never, {
     throw new Error(`a declaration used ${String(name)}`);
   },
 });
-const routes = authRoutes(nothing, nothing, nothing);
+const routes = authRoutes(nothing, nothing, nothing, nothing);
 const pathOf = (path: string): string =>
   path
     .replace(":accountId", "acc_01h2xcejqtf2nbrexx3vqjhp41")

@@ -18,8 +18,8 @@ afterAll(() => redis.disconnect());
 interface Bench {
   readonly clock: ManualClock;
   readonly throttle: SignInThrottle;
-  /** Another process with the same settings. */
-  readonly replica: SignInThrottle;
+  /** Two more processes with the same settings. */
+  readonly replicas: readonly [SignInThrottle, SignInThrottle];
 }
 
 const benches: readonly (readonly [string, () => Bench])[] = [
@@ -29,7 +29,7 @@ const benches: readonly (readonly [string, () => Bench])[] = [
       const clock = new ManualClock(new Date());
       const options = { keySecret: randomBytes(32).toString("hex"), mailsPerNetworkPerHour: 60 };
       const replica = () => signInThrottle(redis, redisCounters(redis, clock), options);
-      return { clock, throttle: replica(), replica: replica() };
+      return { clock, throttle: replica(), replicas: [replica(), replica()] };
     },
   ],
   [
@@ -38,7 +38,7 @@ const benches: readonly (readonly [string, () => Bench])[] = [
       const clock = new ManualClock(new Date());
       const options = { keySecret: randomBytes(32).toString("hex"), mailsPerNetworkPerHour: 60 };
       const throttle = signInThrottle(redis, memoryCounters(clock), options);
-      return { clock, throttle, replica: throttle };
+      return { clock, throttle, replicas: [throttle, throttle] };
     },
   ],
 ];
@@ -58,11 +58,11 @@ const outcome = (throttle: SignInThrottle, attempt: Attempt): Promise<string> =>
 
 describe.each(benches)("failures counted %s", (_where, bench) => {
   test("given an attacker in a thousand networks and a month of patience, when it guesses, then it gets at most a hundred tries, and the owner's browser signs in all the while", async () => {
-    const { clock, throttle, replica } = bench();
+    const { clock, throttle, replicas } = bench();
     const device = throttle.deviceOf(email, undefined);
     let tries = 0;
     for (let guess = 0; guess < 1_500; guess += 1) {
-      const verdict = await outcome(guess % 2 === 0 ? throttle : replica, from(guess % 1_000));
+      const verdict = await outcome([throttle, ...replicas][guess % 3] ?? throttle, from(guess % 1_000));
       if (verdict === "admitted") tries += 1;
       clock.advance(16 * 60_000);
       if (guess % 100 === 0) {

@@ -1,6 +1,6 @@
 import { connectBus, startOutboxRelay, type Bus } from "@codex/bus";
 import { leaseRecall, priceBookKv } from "@codex/contracts";
-import { assertMigrated, openDb, outboxSource, type Db } from "@codex/db";
+import { assertMigrated, listActs, openDb, outboxSource, type Db } from "@codex/db";
 import { createBusSessionVerifier, createHttpApp, listen } from "@codex/http";
 import { systemClock, type AccountId, type Scope } from "@codex/kernel";
 import type { RunningService, ServiceContext } from "@codex/runtime";
@@ -307,6 +307,7 @@ async function startHttp(ctx: ServiceContext<BillingConfig>, parts: Parts): Prom
   const { app } = createHttpApp({
     service: "billing-ledger",
     routes: billingRoutes({
+      readActs: (filter, limit) => listActs(db, filter, limit),
       readBalance: (accountId: AccountId) => readBalance({ ledger, clock: systemClock }, accountId),
       ...customerParts(parts),
       ...priceParts(parts),

@@ -42,6 +42,10 @@ function hashOf(text: string): Buffer {
 
 async function makeBooks(): Promise<void> {
   await admin.query(
+    "insert into price_act (actor, act, target, before, after, reason) values ($1, 'group_set', $2, 'a', 'b', 'asked for')",
+    [idToUuid(newId("acc")), account],
+  );
+  await admin.query(
     "select credit_account('grant:audit-paid', $1, uuid_v7(), $2, 'paid', 'payments_clearing', 3::smallint, 1000, 'test')",
     [hashOf("paid"), account],
   );
@@ -123,6 +127,9 @@ const tampering: readonly {
   readonly since?: readonly string[];
 }[] = [
   { change: "update balance set paid = paid + 1", found: ["I1", "I2"] },
+  { change: "update audit_act set reason = 'nothing happened'", found: ["acts-chain"] },
+  { change: "update audit_act set at = at + interval '1 second'", found: ["acts-chain"] },
+  { change: "delete from audit_act", found: ["acts-complete"] },
   {
     change:
       "update operator_balance set posted = posted + 1 where ledger_account_id = (select id from ledger_account where kind = 'promo' and shard = 3)",

@@ -17,6 +17,8 @@ export interface GatewayConfig {
   readonly spoolAgeMaxMs: number;
   readonly keyCacheBoundMs: number;
   readonly unknownKeysPerMinute: number;
+  readonly keyReportsPerMinute: number;
+  readonly keyReportSignersFile: string | undefined;
   /** Of one key, and of all keys of an account; the owner may set less for a key. */
   readonly limits: Readonly<Record<LimitScope, Limits>>;
   readonly slotLeaseMs: number;
@@ -64,6 +66,12 @@ export const gatewayConfig = defineConfig({
     GATEWAY_KEY_CACHE_BOUND_MS: env
       .integer({ min: 500, max: 60_000, default: 5_000 })
       .describe("Age at which a cached key is not believed any more, even if its revocation was lost"),
+    GATEWAY_KEY_REPORTS_PER_MINUTE: env
+      .integer({ min: 1, max: 100_000, default: 30 })
+      .describe("Leaked keys that one address may report in a minute, to each worker"),
+    GATEWAY_KEY_REPORT_SIGNERS_FILE: env
+      .optional(env.text())
+      .describe("File of public keys, as GitHub lists its own, whose signed reports are not counted by address"),
     GATEWAY_UNKNOWN_KEYS_PER_MINUTE: env
       .integer({ min: 1, max: 1_000_000, default: 60 })
       .describe("Keys that do not exist which one address may have looked up in a minute, by each worker"),
@@ -128,6 +136,8 @@ export const gatewayConfig = defineConfig({
     spoolAgeMaxMs: values.GATEWAY_SPOOL_MAX_AGE_MS,
     keyCacheBoundMs: values.GATEWAY_KEY_CACHE_BOUND_MS,
     unknownKeysPerMinute: values.GATEWAY_UNKNOWN_KEYS_PER_MINUTE,
+    keyReportsPerMinute: values.GATEWAY_KEY_REPORTS_PER_MINUTE,
+    keyReportSignersFile: values.GATEWAY_KEY_REPORT_SIGNERS_FILE,
     limits: {
       key: {
         requestsPerMinute: values.GATEWAY_REQUESTS_PER_MINUTE,

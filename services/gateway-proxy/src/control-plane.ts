@@ -1,8 +1,8 @@
-import { assertMigrated, openDb } from "@codex/db";
+import { assertMigrated, listActs, openDb, watchActs } from "@codex/db";
 import { createBusSessionVerifier, createHttpApp } from "@codex/http";
 import type { Bus } from "@codex/bus";
 import type { Scope } from "@codex/kernel";
-import type { Logger, ServiceContext } from "@codex/runtime";
+import { actWatchEvents, type Logger, type ServiceContext } from "@codex/runtime";
 import type { Redis } from "ioredis";
 import type { RequestListener } from "node:http";
 import { exchangeCounts, finishDrains, healthOf, type RoundPorts } from "./app/channel-rounds.ts";
@@ -34,7 +34,7 @@ export interface SharedParts {
  * database does not answer or is not migrated.
  */
 export async function startControlPlane(
-  { config, logger }: ServiceContext<GatewayConfig>,
+  { config, logger, telemetry }: ServiceContext<GatewayConfig>,
   { bus, envelopes, parts, redis }: SharedParts,
   scope: Scope,
 ): Promise<RequestListener> {
@@ -46,6 +46,8 @@ export async function startControlPlane(
   });
   scope.defer("database", () => db.close());
   await assertMigrated(db, gatewaySchema, gatewayMigrations);
+  const watch = watchActs(db, actWatchEvents(logger, telemetry.meter));
+  scope.defer("audit log", () => watch.stop());
   const channels: ChannelPorts = {
     store: channelStore(db, canBePublished),
     publisher: await channelPublisher(bus),
@@ -58,7 +60,7 @@ export async function startControlPlane(
   const operators = startRounds({ workerId: config.common.instanceId, scope, logger }, channels, parts, redis);
   const { app } = createHttpApp({
     service: "gateway-proxy",
-    routes: operatorRoutes(operators),
+    routes: operatorRoutes(operators, (filter, limit) => listActs(db, filter, limit)),
     sessions: createBusSessionVerifier(bus, config.publicOrigin),
     logger,
     publicOrigin: config.publicOrigin,

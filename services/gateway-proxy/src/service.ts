@@ -13,6 +13,7 @@ import { UnknownKeys } from "./app/unknown-keys.ts";
 import {
   bookReader,
   hearRecalls,
+  keyReporter,
   keyResolver,
   leaseGranter,
   leaseReturner,
@@ -23,6 +24,7 @@ import type { GatewayConfig } from "./config.ts";
 import { gatewayEvents, type GatewayEvents } from "./events.ts";
 import { BodyMemory } from "./http/v1/body-memory.ts";
 import type { GatewayParts } from "./http/v1/context.ts";
+import { readReportSigners } from "./http/v1/report-signers.ts";
 import { createV1Handler, isProbe, isV1 } from "./http/v1/router.ts";
 import { RealtimeSessions } from "./http/realtime/accept.ts";
 import { Metering } from "./metering.ts";
@@ -119,6 +121,11 @@ async function startHotPath(
   return {
     keys,
     keyUses: startUseReports(bus, context),
+    keyReports: {
+      report: keyReporter(bus),
+      reports: new UnknownKeys(config.keyReportsPerMinute, clock),
+      signers: config.keyReportSignersFile === undefined ? new Map() : readReportSigners(config.keyReportSignersFile),
+    },
     books: bookReader(bus),
     counter,
     catalogue,

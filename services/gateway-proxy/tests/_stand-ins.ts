@@ -4,6 +4,7 @@ import {
   epochOpen,
   insufficientBalanceMetadata,
   jwksGet,
+  keyReport,
   keyResolve,
   keyResolveV1,
   keyRevocations,
@@ -174,6 +175,9 @@ export class KeysStandIn extends Switchable {
     });
   }
 
+  /** What was reported as leaked. */
+  readonly reports: { readonly keyHash: string; readonly via: string; readonly foundAt: string | null }[] = [];
+
   /** In the row alone: neither event nor bucket says it. */
   revokeInSilence(key: string): void {
     this.revoked.add(hashApiKey(key));
@@ -186,8 +190,12 @@ export class KeysStandIn extends Switchable {
       if (!known.ok) return known;
       return ok({ limits: null, allowedIps: null, ...known.value, ...this.restrictions.get(known.value.keyId) });
     });
+    const reports = rpcHandler(keyReport, async ({ req }) => {
+      this.reports.push(req);
+      return ok({});
+    });
     const description = { name: "key-registry", version: "1.0.0", description: "stand-in" };
-    return [await this.bus.serve(description, this.isOld ? [first] : [first, second])];
+    return [await this.bus.serve(description, this.isOld ? [first] : [first, second, reports])];
   }
 
   private resolved(hash: string) {

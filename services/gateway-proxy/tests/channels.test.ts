@@ -1,4 +1,4 @@
-import type { Channel, ChannelHealth } from "@codex/contracts";
+import { auditLineList, type Channel, type ChannelHealth } from "@codex/contracts";
 import { eventually, leakCheck } from "@codex/testkit";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "@jest/globals";
 import { answerWell, refuse, ScriptedUpstream, type Script } from "./_scripted-upstream.ts";
@@ -434,6 +434,17 @@ test("given a drain, then nothing new is taken, what runs ends well, and then th
     { act: "channel.draining", actorId: expect.stringMatching(/^acc_/) as unknown },
     { act: "channel.created", channelName: channel.name, change: { baseUrl: only.url } },
   ]);
+  // SEC-147: the same in the chained log.
+  const { body } = await operate("GET", "/api/gateway/operator/audit?limit=200");
+  const { lines } = auditLineList.parse(body);
+  const ours = lines.filter(({ target }) => target === channel.channelId);
+  expect(ours.map(({ action, actorId, accountId }) => [action, actorId !== null, accountId])).toEqual([
+    ["channel.disabled", false, null],
+    ["channel.draining", true, null],
+    ["channel.created", true, null],
+  ]);
+  expect(ours[2]?.details).toMatchObject({ channelName: channel.name, baseUrl: only.url });
+  expect(JSON.stringify(body)).not.toContain("sk-");
 }, 60_000);
 
 describe("the test button", () => {
@@ -542,6 +553,7 @@ test("403 for everybody but an administrator, on every route; 401 without a sess
     ["GET", `${at}/health`, undefined],
     ["GET", "/api/gateway/channel-health", undefined],
     ["GET", "/api/gateway/channel-acts", undefined],
+    ["GET", "/api/gateway/operator/audit", undefined],
     ["POST", "/api/gateway/channel-keys/rewrap", undefined],
   ] as const) {
     for (const role of ["user", "support"] as const) {

@@ -1,8 +1,8 @@
 import { connectBus, startOutboxRelay } from "@codex/bus";
-import { assertMigrated, openDb, outboxSource, type Db } from "@codex/db";
+import { assertMigrated, listActs, openDb, outboxSource, watchActs, type Db } from "@codex/db";
 import { createBusSessionVerifier, createHttpApp, listen } from "@codex/http";
 import { MasterKeys, systemClock } from "@codex/kernel";
-import type { RunningService, ServiceContext } from "@codex/runtime";
+import { actWatchEvents, type RunningService, type ServiceContext } from "@codex/runtime";
 import { setTimeout as delay } from "node:timers/promises";
 import type { KeyPorts } from "./app/manage-keys.ts";
 import type { KeyVault } from "./app/ports.ts";
@@ -47,17 +47,19 @@ export async function start({
   };
   const relay = await startOutboxRelay({ source: outboxSource(db), bus, logger });
   scope.defer("outbox relay", () => relay.stop());
+  const watch = watchActs(db, actWatchEvents(logger, telemetry.meter));
+  scope.defer("audit log", () => watch.stop());
   const repair = repairRepeatedly(ports, events, config.repairIntervalMs);
   scope.defer("tombstone repair", () => repair.stop());
 
   const rpc = await bus.serve(
     { name: "key-registry", version: "1.0.0", description: "Who owns an API key" },
-    keyRpcs(ports.store),
+    keyRpcs(ports),
   );
   scope.defer("rpc", () => rpc.stop());
   const { app } = createHttpApp({
     service: "key-registry",
-    routes: keyRoutes(ports),
+    routes: keyRoutes(ports, (filter, limit) => listActs(db, filter, limit)),
     sessions: createBusSessionVerifier(bus, config.publicOrigin),
     logger,
     publicOrigin: config.publicOrigin,

@@ -70,8 +70,14 @@ describe("SEC-42 showing a key again", () => {
       [idToUuid(accountId)],
     );
     expect(acts).toMatchObject([{ key_id: idToUuid(key.keyId), act: "shown" }]);
+    expect(
+      await world.query(
+        "select actor_id, action, target from audit_act where account_id = $1 order by seq desc limit 1",
+        [idToUuid(accountId)],
+      ),
+    ).toEqual([{ actor_id: idToUuid(accountId), action: "key_shown", target: key.keyId }]);
     const rows = await world.query<{ row: string }>(
-      "select t::text as row from api_key t union all select t::text from data_key t union all select t::text from key_act t union all select t::text from outbox t",
+      "select t::text as row from api_key t union all select t::text from data_key t union all select t::text from key_act t union all select t::text from audit_act t union all select t::text from outbox t",
     );
     const forms = [
       secret,

@@ -274,7 +274,7 @@ describe("the secret", () => {
       "select tablename as name from pg_tables where schemaname = 'keys'",
     );
     expect(tables.map(({ name }) => name).toSorted()).toEqual([
-      ...["api_key", "data_key", "key_act", "outbox", "schema_migration"],
+      ...["api_key", "audit_act", "data_key", "key_act", "outbox", "schema_migration"],
     ]);
     const dumps = await Promise.all(
       tables.map(({ name }) => world.query<{ row: string }>(`select t::text as row from "${name}" t`)),

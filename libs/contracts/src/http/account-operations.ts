@@ -45,22 +45,3 @@ export const accountAction = z.enum([
   "first_operator_made",
 ]);
 export type AccountAction = z.infer<typeof accountAction>;
-
-/** One line of the audit log of accounts. `hash` covers the line and the hash before it (SEC-147). */
-export const auditAct = z.strictObject({
-  actId: idOf("act"),
-  seq: z.string(),
-  /** Null: the machine's own command line. */
-  actorId: idOf("acc").nullable(),
-  action: accountAction,
-  accountId: idOf("acc").nullable(),
-  reason: z.string().nullable(),
-  at: instant,
-  hash: z.string(),
-});
-export const auditActList = z.strictObject({ acts: z.array(auditAct), nextCursor: z.string().nullable() });
-export const auditActQuery = z.strictObject({
-  accountId: idOf("acc").optional(),
-  limit: z.coerce.number().int().min(1).max(200).default(50),
-  cursor: z.string().max(200).optional(),
-});

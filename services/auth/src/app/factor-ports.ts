@@ -82,15 +82,10 @@ export interface TotpCodes {
 }
 
 export interface AccountAct {
-  readonly seq: bigint;
   readonly actId: Id<"act">;
-  /** Null: whoever has the machine, by a command. */
-  readonly actorId: AccountId | null;
   readonly action: AccountAction;
-  readonly accountId: AccountId | null;
   readonly reason: string | null;
   readonly at: Date;
-  readonly hash: string;
 }
 
 export interface ActDraft {
@@ -127,11 +122,8 @@ export interface AccountActs {
     now: Date,
   ): Promise<readonly OperatedAccount[]>;
   find(accountId: AccountId, now: Date): Promise<OperatedAccount | undefined>;
-  /** Newest first. */
-  list(
-    filter: { readonly accountId?: AccountId | undefined; readonly before?: bigint | undefined },
-    limit: number,
-  ): Promise<readonly AccountAct[]>;
+  /** What operators and the machine did to the account, newest first. */
+  listOfOthers(accountId: AccountId, limit: number): Promise<readonly AccountAct[]>;
   /** True when the code is the one that was printed and there is no admin yet. */
   isBootstrapCode(code: string, now: Date): Promise<boolean>;
   /** As above, and uses it up: one caller gets true, once. */

@@ -12,7 +12,7 @@ export type PasswordRefusal = "password_too_short" | "password_too_common";
  * registration, change and reset; no rules about classes of characters.
  */
 export async function checkNewPassword(
-  ports: Pick<AuthPorts, "hasher" | "rules">,
+  ports: Pick<AuthPorts, "hasher" | "rules" | "breached">,
   password: string,
   about: { readonly email: string; readonly name: string | null | undefined },
 ): Promise<Result<undefined, PasswordRefusal>> {
@@ -21,7 +21,7 @@ export async function checkNewPassword(
     return refuse("password_too_short", `use at least ${String(least)} characters`);
   }
   const strength = await ports.hasher.strength(password, wordsAbout(about.email, about.name));
-  if (strength < strengthMin) {
+  if (strength < strengthMin || (await ports.breached.has(password))) {
     return refuse(
       "password_too_common",
       "This password is among those that attackers try first. Choose another: several unrelated words are good.",

@@ -2,6 +2,7 @@ import type { AccountId, Clock, SessionId } from "@codex/kernel";
 import type { Consent } from "../domain/account.ts";
 import type { MailIntent, MailLanguage } from "../domain/mail.ts";
 import type { SessionFactor, SessionRole } from "../domain/session-rules.ts";
+import type { FailureAlarm } from "./failure-alarm.ts";
 import type { AccountActs, ChallengeStore, FactorStore, PasskeyCeremonies, TotpCodes } from "./factor-ports.ts";
 
 export interface StoredAccount {
@@ -74,6 +75,12 @@ export interface PasswordHasher {
   needsUpgrade(hash: string): boolean;
   /** Guesses until an attacker who knows the usual lists and these words has it, as log10 (zxcvbn). */
   strength(password: string, words: readonly string[]): Promise<number>;
+}
+
+/** Passwords of known breaches, where an operator has mounted a list. */
+export interface BreachedPasswords {
+  /** Rejects with AppError `unavailable` when that cannot be found out. */
+  has(password: string): Promise<boolean>;
 }
 
 export interface Attempt {
@@ -174,7 +181,9 @@ export interface AuthPorts {
   readonly mails: MailQueue;
   readonly devices: DeviceNames;
   readonly hasher: PasswordHasher;
+  readonly breached: BreachedPasswords;
   readonly throttle: SignInThrottle;
+  readonly alarm: FailureAlarm;
   readonly factors: FactorStore;
   readonly challenges: ChallengeStore;
   readonly passkeys: PasskeyCeremonies;

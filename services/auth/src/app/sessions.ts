@@ -1,8 +1,15 @@
 import { newId, ok, refuse, type AccountId, type Result, type SessionId } from "@codex/kernel";
-import { effectiveRole, seenEveryMs, sessionEndsAt, type SessionFactor } from "../domain/session-rules.ts";
+import {
+  effectiveRole,
+  isSecondFactorDue,
+  seenEveryMs,
+  sessionEndsAt,
+  type SessionFactor,
+} from "../domain/session-rules.ts";
 import type { AuthPorts, StoredSession } from "./ports.ts";
 
 export interface LiveSession extends StoredSession {
+  readonly secondFactorDue: boolean;
   readonly expiresAt: Date;
 }
 
@@ -38,11 +45,13 @@ export async function checkSession(
   const session = await ports.sessions.find(sessionId);
   const now = ports.clock.now();
   if (!session || sessionEndsAt(session) <= now) return refuse("session_ended", "the session has ended");
-  const role = effectiveRole(session.role, session.factor);
+  const secondFactorDue = isSecondFactorDue(session.role, session.factor);
+  // By the account's role, before a factor too: an operator's session is short from its beginning.
+  const live = { ...session, role: effectiveRole(session.role, session.factor), secondFactorDue };
   if (now.getTime() - session.lastSeenAt.getTime() < seenEveryMs)
-    return ok({ ...session, role, expiresAt: sessionEndsAt(session) });
+    return ok({ ...live, expiresAt: sessionEndsAt(session) });
   await ports.sessions.seen(sessionId, now);
-  return ok({ ...session, role, expiresAt: sessionEndsAt({ ...session, lastSeenAt: now }) });
+  return ok({ ...live, expiresAt: sessionEndsAt({ ...session, lastSeenAt: now }) });
 }
 
 /** Idempotent. */

@@ -21,11 +21,24 @@ export async function signIn(
   input: Attempt & { readonly password: string },
 ): Promise<Result<SignedIn, Refused>> {
   const attempt = { ...input, email: canonicalEmail(input.email) };
-  await ports.throttle.admit(attempt);
+  await admitted(ports, ports.throttle.admit(attempt));
   const account = await accountOf(ports, attempt, input.password);
-  if (!account) return refuse("invalid_credentials", "E-mail or password is wrong.");
+  if (!account) {
+    await ports.alarm.failed();
+    return refuse("invalid_credentials", "E-mail or password is wrong.");
+  }
   await ports.throttle.succeeded(attempt);
   return afterPassword(ports, account, input.password);
+}
+
+/** What the throttle refuses is a failure too: who meets it at every account is guessing. */
+async function admitted(ports: Pick<AuthPorts, "alarm">, admission: Promise<void>): Promise<void> {
+  try {
+    await admission;
+  } catch (error) {
+    await ports.alarm.failed();
+    throw error;
+  }
 }
 
 /** The account if the password is its own. When that cannot be found out, the attempt does not count against anybody. */
@@ -85,9 +98,10 @@ export async function finishSignIn(
   if (challenge?.accountId === undefined) return expired();
   const account = await ports.accounts.findById(challenge.accountId);
   if (!account) return expired();
-  await ports.throttle.admitFactor(account.accountId);
+  await admitted(ports, ports.throttle.admitFactor(account.accountId));
   const factor = await verifyProof(ports, account, proof);
   if (!factor) {
+    await ports.alarm.failed();
     await ports.challenges.failed(ticket);
     return refuse("second_factor_wrong", "The second factor is wrong, or was used before.");
   }
@@ -109,7 +123,10 @@ export async function signInByPasskey(
 ): Promise<Result<SignedIn, "second_factor_wrong" | "account_frozen">> {
   const accountId = await verifyPasskey(ports, challengeId, assertion);
   const account = accountId && (await ports.accounts.findById(accountId));
-  if (!account) return refuse("second_factor_wrong", "This passkey is not known here.");
+  if (!account) {
+    await ports.alarm.failed();
+    return refuse("second_factor_wrong", "This passkey is not known here.");
+  }
   if (account.blockedAt) return frozen();
   return ok({ kind: "signed_in", account, factor: "passkey" });
 }
@@ -125,6 +142,7 @@ export async function signInByLink(
   if (!account) return linkInvalid();
   if (!(await ports.hasher.verify(password, account.passwordHash))) {
     await ports.links.failed(token);
+    await ports.alarm.failed();
     return refuse("invalid_credentials", "The password is wrong.");
   }
   if (!(await ports.links.take(token, "sign_in", ports.clock.now()))) return linkInvalid();

@@ -2,11 +2,18 @@ import { dictionary } from "@zxcvbn-ts/language-common";
 import { describe, expect, test } from "@jest/globals";
 import { randomInt } from "node:crypto";
 import { wordsAbout } from "../domain/account.ts";
+import { listedCharactersMin, listedPasswords } from "./known-passwords.ts";
 import { strengthOf } from "./password-strength.ts";
 
 /** What app/password-rules.ts asks for. */
 const strengthMin = 8;
 const words = wordsAbout("anna.smith@example.org", "Anna Smith");
+/** The keys of each letter, with the Russian layout switched on. */
+const inCyrillic = (text: string): string =>
+  Array.from(text, (letter) => {
+    const at = "qwertyuiop[]asdfghjkl;'zxcvbnm,.".indexOf(letter);
+    return at < 0 ? letter : ("йцукенгшщзхъфывапролджэячсмитьбю"[at] ?? letter);
+  }).join("");
 const strong = (password: string): boolean => strengthOf(password, words) >= strengthMin;
 
 describe("known-bad passwords (SEC-12)", () => {
@@ -24,6 +31,20 @@ describe("known-bad passwords (SEC-12)", () => {
     expect(long.length).toBeGreaterThan(200);
     expect(long.filter(strong)).toEqual([]);
   });
+
+  test("given the list, when it is counted, then it has thousands of the policy's length, and every one is refused, in capitals and on the other layout too", () => {
+    expect(listedPasswords.size).toBeGreaterThan(3_000);
+    expect([...listedPasswords].filter((password) => Array.from(password).length < listedCharactersMin)).toEqual([]);
+    const sample = [...listedPasswords].filter((_password, index) => index % 97 === 0);
+    expect(sample.length).toBeGreaterThan(200);
+    const spellings = sample.flatMap((password) => [
+      password,
+      password.toUpperCase(),
+      `${password.slice(0, 1).toUpperCase()}${password.slice(1)}`,
+      inCyrillic(password),
+    ]);
+    expect(spellings.filter(strong)).toEqual([]);
+  }, 60_000);
 
   test("given doubled, numbered, dated ones, keyboard walks, the other layout and words about the account, when they are judged, then none is strong", () => {
     expect(made.length).toBeGreaterThan(120);

@@ -12,6 +12,8 @@ export type MailKind =
   | "factor_removed"
   | "recovery_code_used"
   | "recovery_codes_renewed"
+  | "key_reported"
+  | "sign_in_wave"
   | "blocked"
   | "unblocked";
 

@@ -11,9 +11,14 @@ export type SessionRole = "user" | "support" | "finance" | "admin";
 /** How the person proved who it is; a passkey with user verification is two factors by itself. */
 export type SessionFactor = "password" | "second_factor" | "passkey";
 
-/** An operator has the rights of one only in a session with a second factor (SEC-25); until then it is a user's. */
+/** An operator's session without a second factor opens nothing but the way to one (SEC-25). */
+export function isSecondFactorDue(role: SessionRole, factor: SessionFactor): boolean {
+  return role !== "user" && factor === "password";
+}
+
+/** What the session says it may do: an operator has no rights of one before a second factor. */
 export function effectiveRole(role: SessionRole, factor: SessionFactor): SessionRole {
-  return factor === "password" ? "user" : role;
+  return isSecondFactorDue(role, factor) ? "user" : role;
 }
 
 /** Sensitive actions ask for a proof that is not older than this (SEC-24). */

@@ -169,7 +169,7 @@ function recordRoutes({ ports }: RouteDeps): readonly Route[] {
       responses: { 200: accountActList },
       errors: [],
       handler: async ({ principal: { accountId } }) => {
-        const acts = await ports.acts.list({ accountId }, actsMax);
+        const acts = await ports.acts.listOfOthers(accountId, actsMax);
         const body = acts.map(({ actId, action, reason, at }) => ({ actId, action, reason, at: at.toISOString() }));
         return { status: 200, body: { acts: body } };
       },

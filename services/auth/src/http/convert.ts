@@ -1,7 +1,7 @@
 import type { Account, OperatedAccount as ApiOperatedAccount, SecurityOverview } from "@codex/contracts";
 import type { OperatedAccount, StoredPasskey } from "../app/factor-ports.ts";
 import type { StoredAccount } from "../app/ports.ts";
-import { effectiveRole, type SessionFactor } from "../domain/session-rules.ts";
+import { effectiveRole, isSecondFactorDue, type SessionFactor } from "../domain/session-rules.ts";
 
 /** What an account may see of itself; the password hash never leaves the store's side. */
 export function toApiAccount(account: StoredAccount, factor: SessionFactor): Account {
@@ -13,7 +13,7 @@ export function toApiAccount(account: StoredAccount, factor: SessionFactor): Acc
     role: effectiveRole(role, factor),
     createdAt: createdAt.toISOString(),
     language,
-    secondFactorDue: effectiveRole(role, factor) !== role,
+    secondFactorDue: isSecondFactorDue(role, factor),
   };
 }
 

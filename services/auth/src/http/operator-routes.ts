@@ -1,8 +1,6 @@
 import {
   accountActBody,
   accountQuery,
-  auditActList,
-  auditActQuery,
   idOf,
   invitationBody,
   mailSent,
@@ -12,7 +10,7 @@ import {
   rolesWith,
 } from "@codex/contracts";
 import { appError, defineRoute, notFound, type Route } from "@codex/http";
-import { parseId, type AccountId, type Result } from "@codex/kernel";
+import { parseId, type Result } from "@codex/kernel";
 import { z } from "zod";
 import { canonicalEmail } from "../domain/account.ts";
 import type { OperatedAccount } from "../app/factor-ports.ts";
@@ -28,7 +26,7 @@ const path = "/api/auth/operator/accounts";
 
 /** The operators' side of accounts. Looking leaves a line in the audit log as well. */
 export function operatorRoutes(deps: RouteDeps): readonly Route[] {
-  return [...lookRoutes(deps), ...actRoutes(deps), ...inviteRoutes(deps), auditRoute(deps)];
+  return [...lookRoutes(deps), ...actRoutes(deps), ...inviteRoutes(deps)];
 }
 
 function lookRoutes({ ports }: RouteDeps): readonly Route[] {
@@ -151,31 +149,4 @@ function inviteRoutes({ ports }: RouteDeps): readonly Route[] {
       },
     }),
   ];
-}
-
-function auditRoute({ ports }: RouteDeps): Route {
-  return defineRoute({
-    ...read,
-    roles: rolesWith("acts.read"),
-    operationId: "listAccountActs",
-    path: "/api/auth/operator/acts",
-    summary: "What operators did with accounts, newest first; each line holds the hash of the chain",
-    request: { query: auditActQuery },
-    responses: { 200: auditActList },
-    errors: ["invalid_cursor"],
-    handler: async ({ query: { accountId, limit, cursor } }) => {
-      if (cursor !== undefined && !/^[1-9]\d{0,17}$/.test(cursor))
-        throw appError("invalid_cursor", "The page cursor is not valid.");
-      const before = cursor === undefined ? undefined : BigInt(cursor);
-      const acts = await ports.acts.list({ accountId: accountId satisfies AccountId | undefined, before }, limit);
-      const last = acts.length === limit ? acts.at(-1) : undefined;
-      return {
-        status: 200,
-        body: {
-          acts: acts.map(({ at, seq, ...rest }) => ({ ...rest, seq: seq.toString(), at: at.toISOString() })),
-          nextCursor: last === undefined ? null : last.seq.toString(),
-        },
-      };
-    },
-  });
 }

@@ -15,8 +15,8 @@ export function ownSessions(ports: AuthPorts, signer: TokenSigner): SessionVerif
       if (!token) return null;
       const session = await checkSession(ports, token.sessionId);
       if (!session.ok) return null;
-      const { accountId, sessionId, role, authenticatedAt } = session.value;
-      return { accountId, sessionId, role, authenticatedAt };
+      const { accountId, sessionId, role, authenticatedAt, secondFactorDue } = session.value;
+      return { accountId, sessionId, role, authenticatedAt, secondFactorDue };
     },
   };
 }

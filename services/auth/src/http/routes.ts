@@ -1,4 +1,4 @@
-import type { Route } from "@codex/http";
+import { auditRoutes, type ReadActs, type Route } from "@codex/http";
 import type { AuthPorts } from "../app/ports.ts";
 import type { TokenSigner } from "../crypto/token-signer.ts";
 import { accountRoutes } from "./account-routes.ts";
@@ -12,6 +12,7 @@ export function authRoutes(
   ports: AuthPorts,
   signer: TokenSigner,
   readDemoMails: RegistrationDeps["readDemoMails"],
+  readActs: ReadActs,
 ): readonly Route[] {
   const deps = { ports, signer, readDemoMails };
   return [
@@ -20,5 +21,6 @@ export function authRoutes(
     ...securityRoutes(deps),
     ...accountRoutes(deps),
     ...operatorRoutes(deps),
+    ...auditRoutes({ prefix: "/api/auth", about: "accounts", name: "Account", readActs }),
   ];
 }

@@ -36,6 +36,7 @@ function overviewRoute({ ports }: RouteDeps): Route {
     ...own,
     rateClass: "read",
     bodyLimitBytes: 0,
+    enrolment: true,
     operationId: "securityOverview",
     method: "GET",
     path: "/api/auth/security",
@@ -90,6 +91,7 @@ function totpRoutes(deps: RouteDeps): readonly Route[] {
   return [
     defineRoute({
       ...change,
+      enrolment: true,
       operationId: "beginTotp",
       method: "POST",
       path: "/api/auth/totp",
@@ -105,6 +107,7 @@ function totpRoutes(deps: RouteDeps): readonly Route[] {
     }),
     defineRoute({
       ...change,
+      enrolment: true,
       operationId: "confirmTotp",
       method: "POST",
       path: "/api/auth/totp/confirm",
@@ -165,6 +168,7 @@ function passkeyRoutes(deps: RouteDeps): readonly Route[] {
   return [
     defineRoute({
       ...change,
+      enrolment: true,
       operationId: "passkeyAddOptions",
       method: "POST",
       path: "/api/auth/passkeys/options",
@@ -184,6 +188,7 @@ function passkeyRoutes(deps: RouteDeps): readonly Route[] {
     defineRoute({
       ...change,
       bodyLimitBytes: 65_536,
+      enrolment: true,
       operationId: "addPasskey",
       method: "POST",
       path: "/api/auth/passkeys",

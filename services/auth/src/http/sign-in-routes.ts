@@ -114,6 +114,7 @@ function passkeyRoutes(deps: RouteDeps): readonly Route[] {
 
 function signOutRoute({ ports }: RouteDeps): Route {
   return defineRoute({
+    enrolment: true,
     operationId: "signOut",
     method: "POST",
     path: "/api/auth/sign-out",
@@ -141,6 +142,7 @@ function signOutRoute({ ports }: RouteDeps): Route {
 function meRoute(deps: RouteDeps): Route {
   const { ports, signer } = deps;
   return defineRoute({
+    enrolment: true,
     operationId: "me",
     method: "GET",
     path: "/api/auth/me",
@@ -166,6 +168,7 @@ function meRoute(deps: RouteDeps): Route {
 
 function proofRoute({ ports }: RouteDeps): Route {
   return defineRoute({
+    enrolment: true,
     operationId: "reauthenticate",
     method: "POST",
     path: "/api/auth/reauthenticate",

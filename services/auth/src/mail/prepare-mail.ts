@@ -55,6 +55,8 @@ export async function prepareMail(ports: Ports, origin: string, intent: MailInte
     case "factor_removed":
     case "recovery_code_used":
     case "recovery_codes_renewed":
+    case "key_reported":
+    case "sign_in_wave":
     case "blocked":
     case "unblocked":
       return write(kind);

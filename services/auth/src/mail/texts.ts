@@ -100,6 +100,21 @@ const ru: Readonly<Record<TextKind, Text>> = {
       `Если это не вы, смените пароль: ${origin}/security`,
     ],
   }),
+  key_reported: ({ facts, origin }) => ({
+    subject: "Ключ API отозван: его нашли",
+    lines: [
+      `Ключ ${facts["prefix"] ?? ""}… прислали нам целиком, значит его знают другие. Он отозван и больше не работает.`,
+      ...(facts["foundAt"] === undefined ? [] : [`Где он найден: ${facts["foundAt"]}`]),
+      `Создайте новый ключ: ${origin}/keys`,
+    ],
+  }),
+  sign_in_wave: ({ facts }) => ({
+    subject: "Много неудачных входов",
+    lines: [
+      `За ${facts["minutes"] ?? ""} минут не удалось ${facts["failures"] ?? ""} попыток входа по всем аккаунтам: похоже на подбор паролей.`,
+      "Каждый аккаунт и каждая сеть уже замедлены. Проверьте журналы и графики на входе в систему.",
+    ],
+  }),
   blocked: ({ facts }) => ({
     subject: "Аккаунт заблокирован",
     lines: [`Аккаунт заблокирован. Причина: ${facts["reason"] ?? ""}`, "Напишите в поддержку, если не согласны."],
@@ -202,6 +217,21 @@ const en: Readonly<Record<TextKind, Text>> = {
     lines: [
       "New recovery codes were made; the old ones do not work any more.",
       `If this was not you, change the password: ${origin}/security`,
+    ],
+  }),
+  key_reported: ({ facts, origin }) => ({
+    subject: "An API key was found and is revoked",
+    lines: [
+      `Somebody sent us the whole of your key ${facts["prefix"] ?? ""}…, so others know it. It is revoked and works no more.`,
+      ...(facts["foundAt"] === undefined ? [] : [`Where it was found: ${facts["foundAt"]}`]),
+      `Make a new key: ${origin}/keys`,
+    ],
+  }),
+  sign_in_wave: ({ facts }) => ({
+    subject: "Many sign-ins fail",
+    lines: [
+      `In ${facts["minutes"] ?? ""} minutes ${facts["failures"] ?? ""} sign-ins failed over all accounts: somebody is guessing passwords.`,
+      "Each account and each network is slowed down already. Look at the edge's logs and graphs.",
     ],
   }),
   blocked: ({ facts }) => ({

@@ -1,6 +1,6 @@
 import type { Bus } from "@codex/bus";
 import { accountBlocked, type AccountAction } from "@codex/contracts";
-import { insertOutbox, type Db } from "@codex/db";
+import { insertOutbox, listActs, type Db } from "@codex/db";
 import { idToUuid, newId, parseId, uuidToId, type AccountId } from "@codex/kernel";
 import { sql, type Transaction } from "kysely";
 import type { AccountActs, ActDraft, OperatedAccount } from "../app/factor-ports.ts";
@@ -39,10 +39,10 @@ function acting(db: Db<AuthTables>, encode: Bus["encode"]): Acting {
           .executeTakeFirst();
         if (changed.numUpdatedRows === 0n) return false;
         await endSessions(trx, accountId, undefined, now);
-        await recordAct(trx, draft, now);
         await insertMails(trx, mails, now);
         const data = { accountId, blocked, at: now.toISOString() };
         await insertOutbox(trx, [encode(accountBlocked, { id: newId("evt"), params: { accountId }, data })]);
+        await recordAct(trx, draft, now);
         return true;
       }),
     endSessions: (draft, now) =>
@@ -93,7 +93,7 @@ async function takeCode(trx: Transaction<AuthTables>, code: string, now: Date): 
   return taken.numDeletedRows > 0n;
 }
 
-function reading(db: Db<AuthTables>): Pick<AccountActs, "search" | "find" | "list"> {
+function reading(db: Db<AuthTables>): Pick<AccountActs, "search" | "find" | "listOfOthers"> {
   return {
     async search(search, after, limit, now) {
       let query = operated(db, now).orderBy("account.id").limit(limit);
@@ -111,20 +111,13 @@ function reading(db: Db<AuthTables>): Pick<AccountActs, "search" | "find" | "lis
       const row = await operated(db, now).where("account.id", "=", idToUuid(accountId)).executeTakeFirst();
       return row && fromDb(row);
     },
-    async list({ accountId, before }, limit) {
-      let query = db.kysely.selectFrom("account_act").selectAll().orderBy("seq", "desc").limit(limit);
-      if (accountId !== undefined) query = query.where("account_id", "=", idToUuid(accountId));
-      if (before !== undefined) query = query.where("seq", "<", before);
-      const rows = await query.execute();
-      return rows.map((row) => ({
-        seq: row.seq,
-        actId: uuidToId("act", row.id),
-        actorId: row.actor_id === null ? null : uuidToId("acc", row.actor_id),
-        action: row.action as AccountAction,
-        accountId: row.account_id === null ? null : uuidToId("acc", row.account_id),
-        reason: row.reason,
-        at: row.at,
-        hash: row.hash.toString("hex"),
+    async listOfOthers(accountId, limit) {
+      const acts = await listActs(db, { accountId: idToUuid(accountId), byOthers: true }, limit);
+      return acts.map(({ id, action, reason, at }) => ({
+        actId: uuidToId("act", id),
+        action: action as AccountAction,
+        reason,
+        at,
       }));
     },
   };

@@ -1,4 +1,4 @@
-import type { OutboxTable } from "@codex/db";
+import type { AuditActTable, InboxTable, OutboxTable } from "@codex/db";
 import type { GeneratedAlways, JSONColumnType } from "kysely";
 import type { Consent } from "../domain/account.ts";
 import type { SessionFactor, SessionRole } from "../domain/session-rules.ts";
@@ -128,16 +128,9 @@ interface BootstrapCodeTable {
   readonly expires_at: Date;
 }
 
-export interface AccountActTable {
-  readonly seq: bigint;
-  readonly id: string;
-  readonly actor_id: string | null;
-  readonly action: string;
-  readonly account_id: string | null;
-  readonly reason: string | null;
-  readonly at: Date;
-  readonly previous_hash: Buffer;
-  readonly hash: Buffer;
+interface AlarmTable {
+  readonly kind: string;
+  readonly raised_at: Date;
 }
 
 export interface AuthTables {
@@ -155,7 +148,9 @@ export interface AuthTables {
   passkey: PasskeyTable;
   invitation: InvitationTable;
   bootstrap_code: BootstrapCodeTable;
-  account_act: AccountActTable;
+  audit_act: AuditActTable;
+  inbox: InboxTable;
+  alarm: AlarmTable;
 }
 
 export const authSchema = "auth";

@@ -1,4 +1,4 @@
-import type { Db } from "@codex/db";
+import { pruneInbox, type Db } from "@codex/db";
 import type { Clock } from "@codex/kernel";
 import type { Logger } from "@codex/runtime";
 import { setTimeout as delay } from "node:timers/promises";
@@ -7,10 +7,13 @@ import type { AuthTables } from "./schema.ts";
 /** Ended sessions are kept this long, so that the owner can be told about them. */
 const endedSessionMs = 30 * 86_400_000;
 const demoMailMs = 86_400_000;
+/** Longer than the stream keeps its events. */
+const handledEventMs = 8 * 86_400_000;
 
 /** Deletes what has run out. Idempotent; any replica may run it at any time. */
 export async function sweep(db: Db<AuthTables>, now: Date): Promise<void> {
   const { kysely } = db;
+  await pruneInbox(db, new Date(now.getTime() - handledEventMs));
   await kysely.deleteFrom("registration").where("expires_at", "<=", now).execute();
   await kysely.deleteFrom("link").where("expires_at", "<=", now).execute();
   await kysely.deleteFrom("challenge").where("expires_at", "<=", now).execute();

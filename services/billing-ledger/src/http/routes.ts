@@ -1,5 +1,5 @@
 import { balanceResponse, priceList, usageList, usageQuery } from "@codex/contracts";
-import { appError, defineRoute, type Route } from "@codex/http";
+import { appError, auditRoutes, defineRoute, type ReadActs, type Route } from "@codex/http";
 import type { AccountId } from "@codex/kernel";
 import type { PriceStore, UsageStore } from "../app/ports.ts";
 import type { BalanceView } from "../app/read-balance.ts";
@@ -28,6 +28,7 @@ export interface BillingRouteDeps
   readonly readBalance: (accountId: AccountId) => Promise<BalanceView>;
   readonly usage: UsageStore;
   readonly prices: PriceStore;
+  readonly readActs: ReadActs;
 }
 
 const read = { method: "GET", rateClass: "read", bodyLimitBytes: 0, logClass: "standard" } as const;
@@ -92,5 +93,11 @@ export function billingRoutes(deps: BillingRouteDeps): readonly Route[] {
     ...disputeRoutes(deps),
     ...operatorMoneyRoutes(deps),
     ...operatorDisputeRoutes(deps),
+    ...auditRoutes({
+      prefix: "/api/billing",
+      about: "money",
+      name: "Money",
+      readActs: (filter, limit) => deps.readActs(filter, limit),
+    }),
   ];
 }

@@ -6,6 +6,7 @@ import {
   epochOpen,
   insufficientBalanceMetadata,
   keyCapMetadata,
+  keyReport,
   keyResolve,
   keyResolveV1,
   keyRevocations,
@@ -26,6 +27,7 @@ import { AppError, ok, type AccountId, type LeaseId, type Scope } from "@codex/k
 import type { Catalogue } from "../app/catalogue.ts";
 import type { BookReader } from "../app/book-reader.ts";
 import type { KeyCache, KeyCachePorts } from "../app/key-cache.ts";
+import type { KeyReportPorts } from "../app/key-reports.ts";
 import type { KeyUse } from "../app/key-uses.ts";
 import type { GrantAnswer, GrantAsk, LenderPorts } from "../app/lease-ports.ts";
 import type { Lender } from "../app/lender.ts";
@@ -68,6 +70,13 @@ async function resolveKey(bus: Bus, keyHash: string) {
 export function useReporter(bus: Bus): (uses: readonly KeyUse[]) => Promise<void> {
   return async (uses) => {
     await bus.call(keyUsesReport, { uses: uses.map(({ hour, ...use }) => ({ ...use, hour: hour.toISOString() })) });
+  };
+}
+
+/** Rejects with AppError `unavailable` when no registry of this version answers. */
+export function keyReporter(bus: Bus): KeyReportPorts["report"] {
+  return async (keyHash, via, foundAt) => {
+    await bus.call(keyReport, { keyHash, via, foundAt });
   };
 }
 

@@ -1,4 +1,4 @@
-import type { KeyClient } from "@codex/contracts";
+import type { KeyClient, KeyReportVia } from "@codex/contracts";
 import type { AccountId, KeyEnvironment, KeyId, MicroTokens } from "@codex/kernel";
 
 /** Micro-tokens in a UTC day, a UTC month, and ever; null = no limit in this window. */
@@ -92,6 +92,15 @@ export interface KeyVault {
   rewrap(): Promise<number>;
 }
 
+/** Somebody showed that a key is known to others. */
+export interface KeyReport {
+  /** SHA-256 of the full key, lower-case hex. */
+  readonly hash: string;
+  readonly via: KeyReportVia;
+  /** Where it was found; null unless the reporter's signature vouches for it. */
+  readonly foundAt: string | null;
+}
+
 export interface KeyStore {
   /**
    * Stores the key and its `key.changed` event together. Undefined when the account has `keysMax` keys that are good,
@@ -118,6 +127,11 @@ export interface KeyStore {
   ): Promise<Rolled>;
   /** Undefined when the account has no such key, or it is revoked. */
   find(accountId: AccountId, keyId: KeyId): Promise<StoredKey | undefined>;
+  /**
+   * Revokes the key of a report, and says so in the log and by an event, all together. Undefined when there is no such key, or it
+   * is revoked already.
+   */
+  report(report: KeyReport): Promise<StoredKey | undefined>;
   /**
    * Writes that the owner saw the key, and answers it as it is kept; in one transaction, so that at most `timesMax` an account in
    * an hour are answered, whoever asks at once.

@@ -1,6 +1,6 @@
 import type { AccountId, KeyId } from "@codex/kernel";
 import type { KeyPorts } from "./manage-keys.ts";
-import type { StoredKey } from "./ports.ts";
+import type { KeyReport, StoredKey } from "./ports.ts";
 
 type RevokePorts = Pick<KeyPorts, "store" | "tombstones" | "onTombstoneFault">;
 
@@ -21,6 +21,12 @@ export async function revokeKeys(
 /** The rows are the truth and are committed; a bucket that does not answer delays the gateways by seconds at most. */
 export async function spreadRevocations(ports: RevokePorts, keys: readonly StoredKey[]): Promise<void> {
   await Promise.all(keys.map((key) => ports.tombstones.put(key).catch(ports.onTombstoneFault)));
+}
+
+/** Revokes a key that somebody reported. What became of it is told to nobody but the owner: an answer would say that it exists (SEC-39). */
+export async function reportKey(ports: RevokePorts, report: KeyReport): Promise<void> {
+  const revoked = await ports.store.report(report);
+  if (revoked) await spreadRevocations(ports, [revoked]);
 }
 
 const repairPage = 500;

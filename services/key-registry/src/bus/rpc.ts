@@ -1,11 +1,18 @@
 import { rpcHandler, type RpcHandler } from "@codex/bus";
-import { keyResolve, keyResolveV1, keyUsesReport } from "@codex/contracts";
+import { keyReport, keyResolve, keyResolveV1, keyUsesReport } from "@codex/contracts";
 import { ok, refuse } from "@codex/kernel";
-import type { KeyStore, StoredKey } from "../app/ports.ts";
+import type { KeyPorts } from "../app/manage-keys.ts";
+import { reportKey } from "../app/revoke-keys.ts";
+import type { StoredKey } from "../app/ports.ts";
 
 /** The answers of this service on the bus. */
-export function keyRpcs(store: KeyStore): readonly RpcHandler[] {
+export function keyRpcs(ports: Pick<KeyPorts, "store" | "tombstones" | "onTombstoneFault">): readonly RpcHandler[] {
+  const { store } = ports;
   return [
+    rpcHandler(keyReport, async ({ req: { keyHash: hash, via, foundAt } }) => {
+      await reportKey(ports, { hash, via, foundAt });
+      return ok({});
+    }),
     rpcHandler(keyResolve, async ({ req }) => {
       const key = await store.findByHash(req.keyHash);
       if (!key) return refuse("unknown_key", "no key has this hash");

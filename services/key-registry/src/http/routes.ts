@@ -1,5 +1,5 @@
 import { keyCreateBody, keyCreated, keyList } from "@codex/contracts";
-import { appError, defineRoute, type Route } from "@codex/http";
+import { appError, auditRoutes, defineRoute, type ReadActs, type Route } from "@codex/http";
 import { createKey, listedKeysMax, type KeyPorts } from "../app/manage-keys.ts";
 import { changeKeyRoute, keyBodyBytesMax } from "./change-key-route.ts";
 import { fromApiSettings, toApiKey } from "./convert.ts";
@@ -10,7 +10,7 @@ import { showKeyRoute } from "./show-key-route.ts";
 const shared = { auth: "session", owner: "account", logClass: "standard" } as const;
 
 /** The owner's API of keys, under /api/keys. */
-export function keyRoutes(ports: KeyPorts): readonly Route[] {
+export function keyRoutes(ports: KeyPorts, readActs: ReadActs): readonly Route[] {
   return [
     defineRoute({
       ...shared,
@@ -51,5 +51,6 @@ export function keyRoutes(ports: KeyPorts): readonly Route[] {
     rollKeyRoute(ports),
     showKeyRoute(ports),
     ...revokeRoutes(ports),
+    ...auditRoutes({ prefix: "/api/keys", about: "keys", name: "Key", readActs }),
   ];
 }

@@ -1,16 +1,17 @@
 import type { Bus } from "@codex/bus";
 import { keyChanged } from "@codex/contracts";
 import { insertOutbox, type Db } from "@codex/db";
-import { idToUuid, newId, type AccountId, type KeyId } from "@codex/kernel";
+import { idToUuid, newId, uuidToId, type AccountId, type KeyId } from "@codex/kernel";
 import { isDeepStrictEqual } from "node:util";
-import { sql, type Selectable, type Transaction, type UpdateObject } from "kysely";
+import { sql, type Selectable, type Transaction } from "kysely";
 import type { KeySettings, KeyStore, KeyUse, NewKey, Rolled, StoredKey } from "../app/ports.ts";
+import { byOwner, recordKeyActs, restrictionsForLog, settingsForLog } from "./key-acts.ts";
+import { revokedNow, update, type Announce } from "./key-rows.ts";
 import { lockAccount } from "./lock-account.ts";
 import { fromDbKey, toDbSettings } from "./mapping.ts";
+import { reportKey } from "./reports.ts";
 import { takeShowing } from "./showings.ts";
 import type { ApiKeyTable, KeyTables } from "./schema.ts";
-
-type Announce = (trx: Transaction<KeyTables>, key: StoredKey) => Promise<void>;
 
 /** `encode` is the bus's: the event that leaves with the row is made by the contract. */
 export function keyStore(db: Db<KeyTables>, encode: Bus["encode"]): KeyStore {
@@ -51,6 +52,7 @@ export function keyStore(db: Db<KeyTables>, encode: Bus["encode"]): KeyStore {
       db.transaction((trx) => rollKey(trx, announce, accountId, keyId, successor, until, keysMax)),
     change: (accountId, keyId, settings) =>
       db.transaction((trx) => changeKey(trx, announce, accountId, keyId, settings)),
+    report: (report) => db.transaction((trx) => reportKey(trx, announce, encode, report)),
     takeShowing: (accountId, keyId, timesMax) => db.transaction((trx) => takeShowing(trx, accountId, keyId, timesMax)),
     used: (uses) => rememberUses(db, uses),
     async findByHash(hash) {
@@ -104,7 +106,10 @@ async function insertKey(
     .where("status", "=", "active")
     .where("replaced_by", "is", null)
     .executeTakeFirstOrThrow();
-  return active >= BigInt(keysMax) ? undefined : addKey(trx, announce, key);
+  if (active >= BigInt(keysMax)) return undefined;
+  const stored = await addKey(trx, announce, key);
+  await recordKeyActs(trx, [byOwner("key_created", stored, restrictionsForLog(stored))]);
+  return stored;
 }
 
 async function addKey(trx: Transaction<KeyTables>, announce: Announce, key: NewKey): Promise<StoredKey> {
@@ -162,7 +167,9 @@ async function changeKey(
   const present = fromDbKey(row);
   const wanted = toDbSettings({ ...present, ...settings });
   if (isDeepStrictEqual(wanted, toDbSettings(present))) return present;
-  return update(trx, announce, row, wanted);
+  const changed = await update(trx, announce, row, wanted);
+  await recordKeyActs(trx, [byOwner("key_changed", changed, settingsForLog(settings))]);
+  return changed;
 }
 
 async function rollKey(
@@ -191,16 +198,10 @@ async function rollKey(
   const key = await addKey(trx, announce, { ...present, ...successor });
   const ending = until ? { expires_at: row.expires_at && row.expires_at < until ? row.expires_at : until } : revokedNow;
   const previous = await update(trx, announce, row, { ...ending, replaced_by: idToUuid(successor.keyId) });
+  const end = previous.status === "revoked" ? "at once" : (previous.expiresAt?.toISOString() ?? null);
+  await recordKeyActs(trx, [byOwner("key_rolled", previous, { successor: key.keyId, end })]);
   return { ok: true, key, previous };
 }
-
-/** In the same statement the sealed key goes; a trigger holds it for the version before too. */
-const revokedNow = {
-  status: "revoked",
-  revoked_at: sql<Date>`now()`,
-  sealed_secret: null,
-  data_key_id: null,
-} as const;
 
 async function revokeKeys(
   trx: Transaction<KeyTables>,
@@ -220,22 +221,10 @@ async function revokeKeys(
   const revoked: StoredKey[] = [];
   for (const row of rows)
     revoked.push(row.status === "revoked" ? fromDbKey(row) : await update(trx, announce, row, revokedNow));
+  const active = new Set(rows.filter(({ status }) => status === "active").map(({ id }) => uuidToId("key", id)));
+  await recordKeyActs(
+    trx,
+    revoked.filter(({ keyId }) => active.has(keyId)).map((key) => byOwner("key_revoked", key)),
+  );
   return revoked;
-}
-
-async function update(
-  trx: Transaction<KeyTables>,
-  announce: Announce,
-  row: Selectable<ApiKeyTable>,
-  change: UpdateObject<KeyTables, "api_key">,
-): Promise<StoredKey> {
-  const changed = await trx
-    .updateTable("api_key")
-    .set({ ...change, version: row.version + 1 })
-    .where("id", "=", row.id)
-    .returningAll()
-    .executeTakeFirstOrThrow();
-  const stored = fromDbKey(changed);
-  await announce(trx, stored);
-  return stored;
 }

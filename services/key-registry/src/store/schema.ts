@@ -1,6 +1,6 @@
 import type { Generated } from "kysely";
 import type { KeyClient } from "@codex/contracts";
-import type { OutboxTable } from "@codex/db";
+import type { AuditActTable, OutboxTable } from "@codex/db";
 import type { KeyEnvironment } from "@codex/kernel";
 
 /** Columns of `keys.api_key`. The key itself is nowhere: its hash finds it, its prefix lets the owner recognise it. */
@@ -48,7 +48,7 @@ export interface DataKeyTable {
   readonly created_at: Generated<Date>;
 }
 
-/** Columns of `keys.key_act`: the audit log, append only; never a key. */
+/** Columns of `keys.key_act`: by it the showings of an hour are counted. The audit log is `audit_act`. */
 export interface KeyActTable {
   readonly id: string;
   readonly account_id: string;
@@ -61,6 +61,7 @@ export interface KeyTables {
   api_key: ApiKeyTable;
   data_key: DataKeyTable;
   key_act: KeyActTable;
+  audit_act: AuditActTable;
   outbox: OutboxTable;
 }
 

@@ -2,6 +2,7 @@ import { idToUuid, type AccountId, type KeyId } from "@codex/kernel";
 import { sql, type Transaction } from "kysely";
 import { randomUUID } from "node:crypto";
 import type { Showing } from "../app/ports.ts";
+import { byOwner, recordKeyActs } from "./key-acts.ts";
 import { lockAccount } from "./lock-account.ts";
 import { fromDbKey } from "./mapping.ts";
 import type { KeyTables } from "./schema.ts";
@@ -44,5 +45,6 @@ export async function takeShowing(
     .insertInto("key_act")
     .values({ id: randomUUID(), account_id: idToUuid(accountId), key_id: idToUuid(keyId), act: "shown" })
     .execute();
+  await recordKeyActs(trx, [byOwner("key_shown", { keyId, accountId })]);
   return { ok: true, sealed };
 }

@@ -1,5 +1,6 @@
-import { outboxMigration, type Migration } from "@codex/db";
+import { inboxMigration, outboxMigration, type Migration } from "@codex/db";
 import { accountSecurity } from "./20261126T0300-account-security.ts";
+import { accountAuditLog } from "./20261127T0100-audit-log.ts";
 
 /** Every migration, oldest first. A file that has been merged is never edited; a mistake is corrected by the next one. */
 export const authMigrations: readonly Migration[] = [
@@ -26,4 +27,12 @@ export const authMigrations: readonly Migration[] = [
   },
   outboxMigration("20261123T1301_create_outbox"),
   { name: "20261126T0300_account_security", up: accountSecurity, additive: true },
+  accountAuditLog,
+  { ...inboxMigration("20261127T0101_create_inbox"), additive: true },
+  {
+    // When operators were last told of something, so that of many replicas one tells.
+    name: "20261127T0102_create_alarm",
+    up: "create table alarm (kind text primary key, raised_at timestamptz not null)",
+    additive: true,
+  },
 ];

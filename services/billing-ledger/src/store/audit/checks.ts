@@ -1,3 +1,4 @@
+import { actChecks } from "./act-checks.ts";
 import { balanceChecks } from "./balance-checks.ts";
 import type { AuditCheck } from "./check.ts";
 import { refundChecks } from "./refund-checks.ts";
@@ -12,4 +13,5 @@ export const auditChecks: readonly AuditCheck[] = [
   ...reservationChecks,
   ...transferChecks,
   ...refundChecks,
+  ...actChecks,
 ];

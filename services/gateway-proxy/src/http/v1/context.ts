@@ -12,12 +12,14 @@ import type { Spool } from "../../spool/spool.ts";
 import type { TokenCounter } from "../../tokens/token-counter.ts";
 import type { UpstreamClient } from "../../upstream/transport.ts";
 import type { BodyMemory } from "./body-memory.ts";
+import type { KeyReportDeps } from "./key-report.ts";
 import type { LimitGate } from "./limit-gate.ts";
 
 /** What the handlers of /v1 need; built once by service.ts. */
 export interface GatewayParts {
   readonly keys: KeyCache;
   readonly keyUses: KeyUses;
+  readonly keyReports: KeyReportDeps;
   readonly books: BookReader;
   readonly catalogue: Catalogue;
   readonly lender: Lender;

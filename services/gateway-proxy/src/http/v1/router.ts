@@ -21,6 +21,7 @@ import { answerUpgradeRequired, realtimePath } from "./upgrade.ts";
 import { readApiKey } from "./credentials.ts";
 import { renderError, sendError } from "./errors.ts";
 import { credits, generation, keyInfo } from "./account.ts";
+import { answerKeyReport, keyReportPath } from "./key-report.ts";
 import { LimitGate } from "./limit-gate.ts";
 import { listAnthropicModels, listModels, oneAnthropicModel, oneModel } from "./models.ts";
 
@@ -127,7 +128,9 @@ async function serve(parts: GatewayParts, req: IncomingMessage, res: ServerRespo
   const context = createContext(req, res);
   let accepted: KeyContext | undefined;
   try {
-    const route = findRoute(context);
+    const isReport = pathOf(req.url ?? "") === keyReportPath;
+    if (isReport) await answerKeyReport(parts.keyReports, context, clientAddressOf(parts, req));
+    const route = isReport ? undefined : findRoute(context);
     if (route) {
       accepted = await acceptKey(parts, context);
       await dispatch(parts, accepted, route);

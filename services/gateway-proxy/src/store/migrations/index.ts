@@ -1,5 +1,6 @@
 import { appendOnlySql, type Migration } from "@codex/db";
 import { channels } from "./20261126T0000-channels.ts";
+import { channelAuditLog } from "./20261127T0300-audit-log.ts";
 
 /** Every migration, oldest first. A file that has been merged is never edited; a mistake is corrected by the next one. */
 export const gatewayMigrations: readonly Migration[] = [
@@ -27,4 +28,5 @@ export const gatewayMigrations: readonly Migration[] = [
   },
   { name: "20261126T0000_channels", up: channels, additive: true },
   { name: "20261126T0010_channel_act_append_only", up: appendOnlySql("channel_act"), additive: true },
+  channelAuditLog,
 ];

@@ -1,4 +1,10 @@
-import { outboxMigration, type Migration } from "@codex/db";
+import { auditLogMigration, outboxMigration, type Migration } from "@codex/db";
+
+/** The showings that were written down before there was a chain become its first lines. */
+const showingsOfBefore = `
+insert into audit_act (id, actor_id, action, account_id, target, details, at)
+  select id, account_id, 'key_shown', account_id, null, jsonb_build_object('key', key_id), at from key_act order by at, id;
+`;
 
 /** Every migration, oldest first. A file that has been merged is never edited; a mistake is corrected by the next one. */
 export const keyMigrations: readonly Migration[] = [
@@ -97,4 +103,5 @@ export const keyMigrations: readonly Migration[] = [
       end $$;
     `,
   },
+  auditLogMigration("20261127T1700_create_audit_log", showingsOfBefore),
 ];

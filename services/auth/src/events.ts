@@ -1,0 +1,38 @@
+import type { Logger } from "@codex/runtime";
+import { createCounter } from "@codex/runtime";
+import type { Meter } from "@opentelemetry/api";
+
+/** Business telemetry of auth: one function an event. No address and no account is in it. */
+export interface AuthEvents {
+  /** A password, a second factor or a passkey was wrong, or the throttle did not let it be looked at. */
+  signInFailed(): void;
+  /** As many failed in the window as the setting says; told at most once a minute by a process. */
+  signInWave(failures: number, minutes: number): void;
+  /** The window is below the setting again. */
+  signInWaveOver(): void;
+  /** Operators were told by mail. */
+  operatorsTold(failures: number): void;
+  alarmFault(error: unknown): void;
+}
+
+export function authEvents(logger: Logger, meter: Meter): AuthEvents {
+  const failures = createCounter(meter, "auth_sign_in_failures", "Sign-ins that failed, of everybody");
+  let isWave = 0;
+  meter
+    .createObservableGauge("auth_sign_in_wave", {
+      description: "1: more sign-ins fail than AUTH_ALARM_FAILURES allows",
+    })
+    .addCallback((result) => result.observe(isWave));
+  return {
+    signInFailed: () => failures.add(),
+    signInWave(count, minutes) {
+      isWave = 1;
+      logger.error("many sign-ins fail", { count, durationMs: minutes * 60_000 });
+    },
+    signInWaveOver() {
+      isWave = 0;
+    },
+    operatorsTold: (count) => logger.warn("operators are told of failing sign-ins", { count }),
+    alarmFault: (error) => logger.warn("failing sign-ins could not be counted", { error }),
+  };
+}

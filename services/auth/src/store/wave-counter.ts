@@ -1,0 +1,44 @@
+import type { Clock } from "@codex/kernel";
+import type { Redis } from "ioredis";
+import { waveWindowMinutes, windowMinutes } from "../domain/failure-wave.ts";
+
+/** Failed sign-ins of everybody. Answers how many the window holds, this one included. */
+export interface WaveCounter {
+  failed(): Promise<number>;
+}
+
+const countScript = `
+redis.call('INCR', KEYS[1])
+redis.call('EXPIRE', KEYS[1], ARGV[1])
+local sum = 0
+for _, count in ipairs(redis.call('MGET', unpack(KEYS))) do sum = sum + tonumber(count or '0') end
+return sum`;
+
+/** Of all replicas together. The braces keep the minutes on one node of a cluster. */
+export function redisWaveCounter(redis: Redis, clock: Clock, keyPrefix = "auth:{wave}:"): WaveCounter {
+  return {
+    async failed() {
+      const keys = windowMinutes(clock.now().getTime()).map((minute) => `${keyPrefix}${String(minute)}`);
+      const seconds = String((waveWindowMinutes + 1) * 60);
+      return Number(await redis.eval(countScript, keys.length, ...keys, seconds));
+    },
+  };
+}
+
+/** This process alone: while Redis is away. */
+export function memoryWaveCounter(clock: Clock): WaveCounter {
+  let counts = new Map<number, number>();
+  return {
+    failed() {
+      const minutes = windowMinutes(clock.now().getTime());
+      const [present = 0] = minutes;
+      counts = new Map(minutes.map((minute) => [minute, (counts.get(minute) ?? 0) + (minute === present ? 1 : 0)]));
+      return Promise.resolve([...counts.values()].reduce((sum, count) => sum + count, 0));
+    },
+  };
+}
+
+/** The second takes over for each call that the first fails. */
+export function eitherWaveCounter(first: WaveCounter, second: WaveCounter): WaveCounter {
+  return { failed: () => first.failed().catch(() => second.failed()) };
+}
