@@ -4,6 +4,7 @@ import { grantCommand } from "@codex/contracts";
 import { gatewaySchema } from "@codex/gateway-proxy";
 import { newId } from "@codex/kernel";
 import { keysSchema } from "@codex/key-registry";
+import type { Boundary } from "@codex/setup";
 import { eventually, freePort, type TestDatabase } from "@codex/testkit";
 import { mkdirSync } from "node:fs";
 import path from "node:path";
@@ -111,7 +112,7 @@ class ServiceStarter {
 
   async start(
     folder: string,
-    schema: string,
+    schema: Boundary["name"],
     env: Readonly<Record<string, string>>,
     instance = folder,
   ): Promise<{ readonly child: Child; readonly url: string }> {
@@ -130,7 +131,7 @@ class ServiceStarter {
           SHUTDOWN_GRACE_MS: "0",
           PUBLIC_ORIGIN: "http://localhost:8080",
           DATABASE_URL: this.database.urlFor("app", schema),
-          NATS_URL: this.servers.nats.url,
+          NATS_URL: this.servers.users.as(schema, "nats", this.servers.nats.url),
           ...env,
         },
         logFile: path.join(this.place.dataDir, `logs/${instance}.log`),
@@ -157,7 +158,7 @@ class ServiceStarter {
           "gateway-proxy",
           gatewaySchema,
           {
-            REDIS_URL: this.servers.redis.url,
+            REDIS_URL: this.servers.users.as(gatewaySchema, "redis", this.servers.redis.url),
             GATEWAY_CHANNEL_KEY: shared.channelSecret,
             GATEWAY_SPOOL_DIR: spool,
             ...unlimited,

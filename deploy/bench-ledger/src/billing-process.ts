@@ -29,7 +29,7 @@ export async function startBilling(world: BenchWorld): Promise<BillingProcess> {
       HTTP_PORT: String(await freePort()),
       ADMIN_PORT: String(adminPort),
       DATABASE_URL: world.appUrl,
-      NATS_URL: world.servers.nats.url,
+      NATS_URL: world.servers.users.as("billing", "nats", world.servers.nats.url),
       PUBLIC_ORIGIN: "http://localhost:8080",
       BILLING_RECEIPT_KEY: randomBytes(36).toString("base64"),
     },

@@ -4,8 +4,8 @@ import { grantCommand, keyCreated } from "@codex/contracts";
 import { gatewaySchema } from "@codex/gateway-proxy";
 import { newId, type AccountId, type KeyId } from "@codex/kernel";
 import { keysSchema } from "@codex/key-registry";
-import { serverUsers } from "@codex/setup";
-import { eventually, freePort, urlAs, type TestDatabase } from "@codex/testkit";
+import type { Boundary } from "@codex/setup";
+import { eventually, freePort, type TestDatabase } from "@codex/testkit";
 import { mkdirSync } from "node:fs";
 import path from "node:path";
 import pg from "pg";
@@ -71,14 +71,8 @@ async function build(
   closers: (() => Promise<unknown>)[],
   stop: () => Promise<void>,
 ): Promise<System> {
-  const passwords = new Map<string, string>();
-  const password = (server: string, name: string): string => {
-    const key = `${server}.${name}`;
-    const known = passwords.get(key) ?? Buffer.from(runSecret()).toString("hex");
-    passwords.set(key, known);
-    return known;
-  };
-  const servers = await startServers(dataDir, watchdog, () => undefined, serverUsers(password));
+  const servers = await startServers(dataDir, watchdog, () => undefined);
+  const { users } = servers;
   closers.push(() => Promise.all(allServers(servers).map((server) => server.stop())));
   const bus = await connectBus({ servers: [servers.nats.url], name: "bench" }, { logger: quiet, source: "bench" });
   closers.push(() => bus.drain());
@@ -93,7 +87,7 @@ async function build(
   const auth = await startAuthStandIn(bus, origin);
   closers.push(() => auth.stop());
 
-  const { start, service } = starter({ dataDir, watchdog, servers, database, password }, closers);
+  const { start, service } = starter({ dataDir, watchdog, servers, database }, closers);
   const upstream = [path.join(root, "deploy/bench-gateway/src/upstream.ts"), String(upstreamPort)];
   await start("upstream", ["--no-warnings", ...upstream], {}, `http://127.0.0.1:${String(upstreamPort)}/count`);
   await service("billing-ledger", billingSchema, "billing", { BILLING_RECEIPT_KEY: runSecret() });
@@ -104,10 +98,10 @@ async function build(
     closers.push(() => nats.close());
     const spool = path.join(dataDir, `spool/${String(index)}`);
     mkdirSync(spool, { recursive: true, mode: 0o700 });
-    const direct = urlAs(servers.nats.url, { name: gatewaySchema, password: password("nats", gatewaySchema) });
+    const direct = users.as(gatewaySchema, "nats", servers.nats.url);
     const url = await service("gateway-proxy", gatewaySchema, `gateway-${String(index)}`, {
       NATS_URL: throughLink(direct, nats),
-      REDIS_URL: urlAs(servers.redis.url, { name: gatewaySchema, password: password("redis", gatewaySchema) }),
+      REDIS_URL: users.as(gatewaySchema, "redis", servers.redis.url),
       GATEWAY_CHANNEL_KEY: channelSecret,
       GATEWAY_SPOOL_DIR: spool,
       ...unlimited,
@@ -122,11 +116,10 @@ interface Place {
   readonly watchdog: Watchdog;
   readonly servers: Servers;
   readonly database: TestDatabase;
-  readonly password: (server: string, name: string) => string;
 }
 
 /** Starts programs, and services with the user of their schema; all are stopped together. */
-function starter({ dataDir, watchdog, servers, database, password }: Place, closers: (() => Promise<unknown>)[]) {
+function starter({ dataDir, watchdog, servers, database }: Place, closers: (() => Promise<unknown>)[]) {
   const children: Child[] = [];
   // Together: each waits some seconds for what it still has to tell.
   closers.push(() => Promise.all(children.map((child) => child.stop())));
@@ -143,7 +136,7 @@ function starter({ dataDir, watchdog, servers, database, password }: Place, clos
   };
   const service = async (
     folder: string,
-    schema: string,
+    schema: Boundary["name"],
     name: string,
     env: Record<string, string>,
   ): Promise<string> => {
@@ -157,7 +150,7 @@ function starter({ dataDir, watchdog, servers, database, password }: Place, clos
       SHUTDOWN_GRACE_MS: "0",
       PUBLIC_ORIGIN: origin,
       DATABASE_URL: database.urlFor("app", schema),
-      NATS_URL: urlAs(servers.nats.url, { name: schema, password: password("nats", schema) }),
+      NATS_URL: servers.users.as(schema, "nats", servers.nats.url),
       ...env,
     };
     const program = path.join(root, `services/${folder}/dist/main.js`);

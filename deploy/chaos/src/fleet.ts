@@ -1,6 +1,7 @@
 import { schema as billingSchema } from "@codex/billing-ledger";
 import { gatewaySchema } from "@codex/gateway-proxy";
 import { keysSchema } from "@codex/key-registry";
+import type { Boundary } from "@codex/setup";
 import { freePort, type TestDatabase } from "@codex/testkit";
 import { mkdirSync } from "node:fs";
 import path from "node:path";
@@ -122,11 +123,12 @@ interface GatewayDraft {
 async function gateway(options: FleetOptions, draft: GatewayDraft): Promise<Gateway> {
   const spoolDir = path.join(options.dataDir, "spool", draft.name);
   mkdirSync(spoolDir, { recursive: true, mode: 0o700 });
+  const { users } = options.servers;
   const redis = await Link.open(`${draft.name}→redis`, options.servers.redis.port);
   const port = await freePort();
   const built = await service(options, draft.name, "gateway-proxy", gatewaySchema, {
     HTTP_PORT: String(port),
-    REDIS_URL: throughLink(options.servers.redis.url, redis),
+    REDIS_URL: throughLink(users.as(gatewaySchema, "redis", options.servers.redis.url), redis),
     GATEWAY_CHANNEL_KEY: draft.channelSecret,
     GATEWAY_SPOOL_DIR: spoolDir,
     GATEWAY_SPOOL_MAX_BYTES: String(options.spoolBytesMax),
@@ -142,9 +144,11 @@ async function service(
   options: FleetOptions,
   name: string,
   folder: string,
-  schema: string,
+  schema: Boundary["name"],
   more: Readonly<Record<string, string>>,
 ): Promise<Service> {
+  const asUser = (url: string): string => options.servers.users.as(schema, "nats", url);
+  const natsUrls = options.natsUrls?.map(asUser);
   const nats = await Link.open(`${name}→nats`, options.servers.nats.port);
   const postgres = await Link.open(`${name}→postgres`, options.servers.postgres.port);
   const adminPort = String(await freePort());
@@ -163,7 +167,7 @@ async function service(
       SHUTDOWN_GRACE_MS: "0",
       PUBLIC_ORIGIN: "http://localhost:8080",
       DATABASE_URL: throughLink(options.database.urlFor("app", schema), postgres),
-      NATS_URL: options.natsUrls?.join(",") ?? throughLink(options.servers.nats.url, nats),
+      NATS_URL: natsUrls?.join(",") ?? throughLink(asUser(options.servers.nats.url), nats),
       ...(skewMs === 0 ? {} : { CHAOS_CLOCK_SKEW_MS: String(skewMs) }),
       ...more,
     },

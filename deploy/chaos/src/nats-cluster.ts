@@ -1,4 +1,4 @@
-import { freePort } from "@codex/testkit";
+import { freePort, type ServerUsers } from "@codex/testkit";
 import { randomBytes } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
@@ -6,6 +6,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { startChild } from "../../../libs/testkit/src/child-server.ts";
 import { natsAnswers, natsUrl } from "../../../libs/testkit/src/nats-server.ts";
 import { findNats } from "../../../libs/testkit/src/programs.ts";
+import { natsAuthorization } from "../../../libs/testkit/src/server-users.ts";
 import type { Watchdog } from "../../../libs/testkit/src/watchdog.ts";
 import { Kept } from "./servers.ts";
 
@@ -24,9 +25,11 @@ export async function startCluster(
   dataDir: string,
   watchdog: Watchdog,
   log: (line: string) => void,
+  users: ServerUsers,
 ): Promise<NatsCluster> {
   const program = await findNats({ log });
   const password = randomBytes(12).toString("hex");
+  const authorization = natsAuthorization("codex", password, users.nats);
   const ports: { readonly client: number; readonly route: number }[] = [];
   for (let index = 0; index < size; index += 1) ports.push({ client: await freePort(), route: await freePort() });
   const routes = ports.map(({ route }) => `nats://127.0.0.1:${String(route)}`);
@@ -35,7 +38,7 @@ export async function startCluster(
     const folder = path.join(dataDir, name);
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     const configFile = path.join(folder, "server.conf");
-    writeFileSync(configFile, nodeConfig({ name, folder, client, route, routes, password }), { mode: 0o600 });
+    writeFileSync(configFile, nodeConfig({ name, folder, client, route, routes, authorization }), { mode: 0o600 });
     return new Kept(name, natsUrl(client, password), client, () =>
       startChild(
         {
@@ -75,12 +78,12 @@ function nodeConfig(node: {
   readonly client: number;
   readonly route: number;
   readonly routes: readonly string[];
-  readonly password: string;
+  readonly authorization: string;
 }): string {
   return `listen: "127.0.0.1:${String(node.client)}"
 server_name: "${node.name}"
 jetstream { store_dir: ${JSON.stringify(node.folder)}, max_file_store: 2147483648, max_memory_store: 134217728 }
-authorization { user: "codex", password: "${node.password}" }
+${node.authorization}
 cluster {
   name: "chaos"
   listen: "127.0.0.1:${String(node.route)}"

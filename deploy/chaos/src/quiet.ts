@@ -33,14 +33,23 @@ async function unrest(world: World): Promise<string[]> {
   } catch (error) {
     found.push(`the database does not answer: ${String(error)}`);
   }
-  return found;
+  return [...found, ...earlierLives(world)];
+}
+
+/** A gateway that came up a moment ago still tells what an earlier life of it left: its own files are those of one epoch. */
+function earlierLives(world: World): string[] {
+  return world.fleet.gateways
+    .filter(({ spoolDir }) => new Set(spoolsIn(spoolDir).map((name) => name.split("-")[0])).size > 1)
+    .map(({ program }) => `${program.name} has not told everything of its earlier lives`);
+}
+
+function spoolsIn(folder: string): string[] {
+  return readdirSync(folder).filter((name) => name.endsWith(".spool"));
 }
 
 /** After the gateways were stopped in order: what is still in their spools was never confirmed. */
 export function leftInSpools(world: World): readonly string[] {
   return world.fleet.gateways.flatMap(({ program, spoolDir }) =>
-    readdirSync(spoolDir)
-      .filter((name) => name.endsWith(".spool"))
-      .map((name) => `${program.name} still has ${name}`),
+    spoolsIn(spoolDir).map((name) => `${program.name} still has ${name}`),
   );
 }

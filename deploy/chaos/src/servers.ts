@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { freePort, type ServerUsers } from "@codex/testkit";
+import { freePort } from "@codex/testkit";
 import type { ChildServer } from "../../../libs/testkit/src/child-server.ts";
 import { installSecrets, prepareDataFolder } from "../../../libs/testkit/src/data-folder.ts";
 import { natsUrl, startNatsServer } from "../../../libs/testkit/src/nats-server.ts";
@@ -9,6 +9,7 @@ import { postgresUrl, startPostgresServer } from "../../../libs/testkit/src/post
 import { findNats, findPostgres, findRedis } from "../../../libs/testkit/src/programs.ts";
 import { redisUrl, startRedisServer } from "../../../libs/testkit/src/redis-server.ts";
 import type { Watchdog } from "../../../libs/testkit/src/watchdog.ts";
+import { runUsers, type RunUsers } from "./run-users.ts";
 
 /** A server that is not ours: Postgres, NATS, Redis. It may be killed, stopped, continued and started again on its data. */
 export interface Server {
@@ -34,6 +35,8 @@ export interface Servers {
   readonly postgres: Server;
   readonly nats: Server;
   readonly redis: Server;
+  /** Of NATS and Redis, beside the administrators whose names the servers' addresses carry. */
+  readonly users: RunUsers;
 }
 
 export function allServers({ postgres, nats, redis }: Servers): readonly Server[] {
@@ -46,23 +49,20 @@ export function natsStoreDir(dataDir: string): string {
 }
 
 /**
- * One of each on free ports of 127.0.0.1, written through to the disk as in production, with these users beside the administrators.
+ * One of each on free ports of 127.0.0.1, written through to the disk as in production, with each service's own users.
  * `dataDir` must be reachable for everyone.
  */
-export async function startServers(
-  dataDir: string,
-  watchdog: Watchdog,
-  log: (line: string) => void,
-  users: ServerUsers = { nats: [], redis: [] },
-): Promise<Servers> {
+export async function startServers(dataDir: string, watchdog: Watchdog, log: (line: string) => void): Promise<Servers> {
   prepareDataFolder(dataDir);
   const secrets = installSecrets(dataDir);
+  const users = runUsers();
   const deps = { watchdog, log };
   const [postgres, nats, redis] = await Promise.all([findPostgres({ log }), findNats({ log }), findRedis({ log })]);
   const place = await placePostgres(postgres, dataDir, secrets.installId, log);
   const shared = { dataDir, durable: true };
   const ports = { postgres: await freePort(), nats: await freePort(), redis: await freePort() };
   const started = {
+    users,
     postgres: new Kept("postgres", postgresUrl(ports.postgres, secrets.postgres), ports.postgres, () =>
       startPostgresServer(
         { ...shared, program: postgres, place, port: ports.postgres, password: secrets.postgres },
@@ -70,11 +70,14 @@ export async function startServers(
       ),
     ),
     nats: new Kept("nats", natsUrl(ports.nats, secrets.nats), ports.nats, () =>
-      startNatsServer({ ...shared, program: nats, port: ports.nats, password: secrets.nats, users: users.nats }, deps),
+      startNatsServer(
+        { ...shared, program: nats, port: ports.nats, password: secrets.nats, users: users.server.nats },
+        deps,
+      ),
     ),
     redis: new Kept("redis", redisUrl(ports.redis, secrets.redis), ports.redis, () =>
       startRedisServer(
-        { ...shared, program: redis, port: ports.redis, password: secrets.redis, users: users.redis },
+        { ...shared, program: redis, port: ports.redis, password: secrets.redis, users: users.server.redis },
         deps,
       ),
     ),

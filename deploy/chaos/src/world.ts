@@ -98,7 +98,9 @@ async function build(options: WorldOptions, place: Place): Promise<World> {
   const servers = await startServers(dataDir, watchdog, options.log);
   closers.push(() => Promise.all(allServers(servers).map((server) => server.stop())));
   options.signal.throwIfAborted();
-  const cluster = options.cluster ? await startCluster(dataDir, watchdog, options.log) : undefined;
+  const cluster = options.cluster
+    ? await startCluster(dataDir, watchdog, options.log, servers.users.server)
+    : undefined;
   closers.push(async () => cluster?.stop());
   const natsUrls = cluster?.urls ?? [servers.nats.url];
   const bus = await connectBus(
