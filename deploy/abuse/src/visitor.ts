@@ -176,7 +176,7 @@ export class Visitor {
       async () => {
         const { mails } = await this.must(demoMailbox, "GET", `/api/auth/mailbox?to=${encodeURIComponent(to)}`);
         const tokens = mails.map(({ text }) => new RegExp(`${page}#([\\w-]{43})`).exec(text)?.[1]);
-        return tokens.find((token) => token !== undefined && token !== other);
+        return tokens.find((found) => found !== undefined && found !== other);
       },
       { timeoutMs: 60_000, what: `a mail to ${to} with a link to ${page}` },
     );
