@@ -173,7 +173,8 @@ export const mutation: fc.Arbitrary<Mutation> = fc.record({
 export function mutated(value: unknown, { how, at, value: hostile, field }: Mutation): string {
   const places = placesOf(value);
   const place = places[at % places.length] ?? [];
-  return JSON.stringify(changed(value, place, (inner) => changeOf(how, inner, hostile, field))) ?? "null";
+  const whole = changed(value, place, (inner) => changeOf(how, inner, hostile, field));
+  return JSON.stringify(whole === undefined ? null : whole);
 }
 
 function changeOf(how: Mutation["how"], inner: unknown, hostile: unknown, field: Mutation["field"]): unknown {

@@ -90,7 +90,12 @@ export async function makeObjects(world: World, owner: Visitor): Promise<Objects
     ["gateway-proxy keyId", channel.keys[0]?.keyId ?? ""],
     ["key-registry keyId", made.key.keyId],
   ]);
-  const missing = new Map([
+  return { real, missing: missingIds(), apiKey: made.secret };
+}
+
+/** Of the right form, and nobody's. */
+function missingIds(): ReadonlyMap<string, string> {
+  return new Map([
     ["auth accountId", newId("acc")],
     ["auth sessionId", newId("ses")],
     ["auth passkeyId", randomBytes(32).toString("base64url")],
@@ -106,7 +111,6 @@ export async function makeObjects(world: World, owner: Visitor): Promise<Objects
     ["gateway-proxy keyId", newId("upk")],
     ["key-registry keyId", newId("key")],
   ]);
-  return { real, missing, apiKey: made.secret };
 }
 
 /** The channel of the demo upstream; made once a world. */

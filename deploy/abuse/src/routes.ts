@@ -65,8 +65,8 @@ export function pathParameters({ parameters }: Target): readonly Parameter[] {
 
 /** A path of the right form whose objects nobody has. The same seed always gives the same. */
 export function anyPathOf(target: Target, seed: number): string {
-  const values = new Map(pathParameters(target).map(({ name, schema }) => [name, anyOf(schema, seed)]));
-  return pathWith(target.route.path, (name) => String(values.get(name) ?? "x"));
+  const values = new Map(pathParameters(target).map(({ name, schema }) => [name, String(anyOf(schema, seed))]));
+  return pathWith(target.route.path, (name) => values.get(name) ?? "x");
 }
 
 /** The least body that the document allows, as JSON; undefined for a route without one. */

@@ -40,8 +40,7 @@ export async function send(pool: Pool, ask: Ask): Promise<Answer> {
     else headers[name] = value;
   }
   const response = await pool.request({
-    // undici knows the ordinary verbs by type; others are sent all the same.
-    method: ask.method as "GET",
+    method: ask.method,
     path: ask.path,
     headers,
     body: ask.body ?? null,

@@ -96,7 +96,10 @@ async function build(
   mkdirSync(logs, { recursive: true, mode: 0o700 });
   const wiring = await wire(servers);
   const watchdog = startWatchdog([]);
-  closers.push(() => Promise.resolve(watchdog.release()));
+  closers.push(() => {
+    watchdog.release();
+    return Promise.resolve();
+  });
   const database = new pg.Pool({ connectionString: servers.adminPostgresUrl, max: 4 });
   database.on("error", () => undefined);
   closers.push(() => database.end());

@@ -18,12 +18,13 @@ const keysPerCase = 100;
 
 const good = (): string => generateApiKey("cx", "live");
 const letters = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+const oneLetter = fc.nat({ max: letters.length - 1 }).map((at) => letters.charAt(at));
 
 /** One letter, or more, is not what it was. */
 const garbled: fc.Arbitrary<string> = fc.oneof(
   fc.tuple(fc.constant(0), fc.nat(), fc.nat()).map(([, at, letter]) => replaced(good(), at, letter)),
   fc.nat({ max: 40 }).map((cut) => good().slice(0, -1 - cut)),
-  fc.string({ minLength: 1, maxLength: 8, unit: fc.constantFrom(...letters) }).map((tail) => good() + tail),
+  fc.string({ minLength: 1, maxLength: 8, unit: oneLetter }).map((tail) => good() + tail),
   fc.constantFrom(
     "' or 1=1 --",
     "'; drop table keys.api_key; --",
@@ -43,7 +44,7 @@ const garbled: fc.Arbitrary<string> = fc.oneof(
     maxLength: 200,
     unit: fc.integer({ min: 0x21, max: 0x7e }).map((code) => String.fromCharCode(code)),
   }),
-  fc.string({ minLength: 46, maxLength: 46, unit: fc.constantFrom(...letters) }).map((text) => `cx_live_${text}`),
+  fc.string({ minLength: 46, maxLength: 46, unit: oneLetter }).map((text) => `cx_live_${text}`),
 );
 
 function replaced(key: string, at: number, letter: number): string {
