@@ -58,7 +58,7 @@ async function main(): Promise<void> {
     for (const { name, description } of suites) say(`${name.padEnd(12)}${description}`);
     return;
   }
-  const options: SuiteOptions = { ...given, log: (line) => void process.stderr.write(`${line}\n`) };
+  const options: SuiteOptions = { ...given, whole: true, log: (line) => void process.stderr.write(`${line}\n`) };
   say(`seed ${String(options.seed)}`);
   const world = await startWorld();
   // Also by Ctrl-C: the servers are children of this process, and die with it.

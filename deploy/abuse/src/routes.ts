@@ -20,6 +20,8 @@ export interface Target {
   readonly name: string;
   readonly parameters: readonly Parameter[];
   readonly body: JsonSchema | undefined;
+  /** All that the document names. */
+  readonly statuses: ReadonlySet<number>;
 }
 
 const operation = z.looseObject({
@@ -27,6 +29,7 @@ const operation = z.looseObject({
   parameters: z.array(
     z.object({ name: z.string(), in: z.enum(["path", "query", "header"]), required: z.boolean(), schema: jsonSchema }),
   ),
+  responses: z.record(z.string(), z.unknown()),
   requestBody: z.looseObject({ content: z.record(z.string(), z.looseObject({ schema: jsonSchema })) }).optional(),
 });
 const document = z.looseObject({ paths: z.record(z.string(), z.record(z.string(), operation)) });
@@ -43,7 +46,8 @@ export const targets: readonly Target[] = Object.entries(registries).flatMap(([s
     const found = operations.get(route.operationId);
     if (!found) throw new Error(`${route.operationId} is in the registry of ${service} and not in its document`);
     const body = found.requestBody?.content["application/json"]?.schema;
-    return { service, route, name: `${route.method} ${route.path}`, parameters: found.parameters, body };
+    const statuses = new Set(Object.keys(found.responses).map(Number));
+    return { service, route, name: `${route.method} ${route.path}`, parameters: found.parameters, body, statuses };
   });
 });
 
@@ -61,8 +65,8 @@ export function pathParameters({ parameters }: Target): readonly Parameter[] {
 
 /** A path of the right form whose objects nobody has. The same seed always gives the same. */
 export function anyPathOf(target: Target, seed: number): string {
-  const values = new Map(pathParameters(target).map(({ name, schema }) => [name, anyOf(schema, seed)]));
-  return pathWith(target.route.path, (name) => String(values.get(name) ?? "x"));
+  const values = new Map(pathParameters(target).map(({ name, schema }) => [name, String(anyOf(schema, seed))]));
+  return pathWith(target.route.path, (name) => values.get(name) ?? "x");
 }
 
 /** The least body that the document allows, as JSON; undefined for a route without one. */

@@ -21,6 +21,8 @@ export interface SuiteOptions {
   readonly calls: number;
   /** Uses at once of what is good once. */
   readonly parallel: number;
+  /** Every combination of a matrix; false: a quarter of them, other ones with each route. */
+  readonly whole: boolean;
   readonly log: (line: string) => void;
 }
 

@@ -40,8 +40,7 @@ export async function send(pool: Pool, ask: Ask): Promise<Answer> {
     else headers[name] = value;
   }
   const response = await pool.request({
-    // undici knows the ordinary verbs by type; others are sent all the same.
-    method: ask.method as "GET",
+    method: ask.method,
     path: ask.path,
     headers,
     body: ask.body ?? null,
@@ -176,7 +175,7 @@ export class Visitor {
       async () => {
         const { mails } = await this.must(demoMailbox, "GET", `/api/auth/mailbox?to=${encodeURIComponent(to)}`);
         const tokens = mails.map(({ text }) => new RegExp(`${page}#([\\w-]{43})`).exec(text)?.[1]);
-        return tokens.find((token) => token !== undefined && token !== other);
+        return tokens.find((found) => found !== undefined && found !== other);
       },
       { timeoutMs: 60_000, what: `a mail to ${to} with a link to ${page}` },
     );

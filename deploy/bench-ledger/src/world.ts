@@ -47,6 +47,7 @@ export async function startWorld(log: (line: string) => void): Promise<BenchWorl
   const settings = new pg.Client({ connectionString: servers.postgres.url });
   await settings.connect();
   for (const [name, value] of Object.entries(postgresSettings))
+    // eslint-disable-next-line security/parameterised-sql -- settings of this program.
     await settings.query(`alter system set ${name} = '${value}'`);
   await settings.query(`create database ${database}`);
   await settings.end();

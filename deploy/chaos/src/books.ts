@@ -109,6 +109,7 @@ export async function readBooks(admin: pg.Pool): Promise<Books> {
 async function brokenInvariants(admin: pg.Pool): Promise<string[]> {
   const broken: string[] = [];
   for (const [name, text] of Object.entries(invariants)) {
+    // eslint-disable-next-line security/parameterised-sql -- the invariants are of our own list.
     const { rows } = await admin.query(`with found as (${text}) select * from found limit 3`);
     if (rows.length > 0) broken.push(`${name}: ${JSON.stringify(rows)}`);
   }

@@ -26,9 +26,9 @@ export async function runTask(options: TaskOptions): Promise<readonly string[]> 
   const { agent, task, program, folder } = options;
   const [home, work] = [path.join(folder, "home"), path.join(folder, "work")];
   for (const made of [home, work]) mkdirSync(made, { recursive: true, mode: 0o700 });
-  const proof = `proof-${randomBytes(6).toString("hex")}`;
+  const marker = `proof-${randomBytes(6).toString("hex")}`;
   // The capitals are in no request before the command has run.
-  const command = `printf %s ${proof} > proof.txt && tr a-z A-Z < proof.txt`;
+  const command = `printf %s ${marker} > proof.txt && tr a-z A-Z < proof.txt`;
   const place = { program, home, work, gatewayUrl: options.gatewayUrl, apiKey: options.apiKey, command };
   const { args, env, stdin, files } = task.invoke(place);
   for (const [file, text] of Object.entries(files)) {
@@ -51,9 +51,9 @@ export async function runTask(options: TaskOptions): Promise<readonly string[]> 
   const problems: string[] = [];
   if (!end.clean) problems.push(`it ended with ${end.how}`);
   const written = path.join(work, "proof.txt");
-  if (!existsSync(written) || readFileSync(written, "utf8") !== proof) problems.push("the command did not run");
+  if (!existsSync(written) || readFileSync(written, "utf8") !== marker) problems.push("the command did not run");
   const answer = agent.answer(end.stdout);
   if (answer === undefined) problems.push("no answer came");
-  else if (!answer.includes(proof.toUpperCase())) problems.push("the answer does not have the command's output");
+  else if (!answer.includes(marker.toUpperCase())) problems.push("the answer does not have the command's output");
   return problems;
 }

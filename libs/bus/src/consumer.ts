@@ -78,10 +78,8 @@ type Outcome =
 
 function matches(pattern: string, subject: string): boolean {
   const expected = wildcardOf(pattern).split(".");
-  const tokens = subject.split(".");
-  return (
-    expected.length === tokens.length && expected.every((token, index) => token === "*" || token === tokens[index])
-  );
+  const parts = subject.split(".");
+  return expected.length === parts.length && expected.every((part, index) => part === "*" || part === parts[index]);
 }
 
 export class EventConsumer {

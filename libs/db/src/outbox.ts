@@ -177,6 +177,7 @@ async function openListener<Tables>(db: Db<Tables>, onNotify: () => void): Promi
   client.on("notification", onNotify);
   try {
     await client.connect();
+    // eslint-disable-next-line security/parameterised-sql -- channelOf escapes it.
     await client.query(`listen ${channelOf(client, db.schema)}`);
     return listening;
   } catch (error) {

@@ -69,12 +69,14 @@ async function ensureRole(client: pg.Client, quoted: string, name: string, passw
     const found = await client.query("select 1 from pg_roles where rolname = $1", [name]);
     if (found.rowCount === 0) {
       await client.query(
+        // eslint-disable-next-line security/parameterised-sql -- quoted by the caller, as its name says.
         `create role ${quoted} login nosuperuser nocreatedb nocreaterole noreplication nobypassrls
          password ${client.escapeLiteral(scramVerifier(password))}`,
       );
       return;
     }
     if (await hasPassword(client, name, password)) return;
+    // eslint-disable-next-line security/parameterised-sql -- the same.
     await client.query(`alter role ${quoted} login password ${client.escapeLiteral(scramVerifier(password))}`);
   });
 }
@@ -111,6 +113,7 @@ async function ensureSchema(client: pg.Client, spec: ProvisionSpec): Promise<voi
   );
   const database = client.escapeIdentifier(rows[0]?.database ?? "");
   // Creating for, and granting in the name of, the owner needs membership; a superuser has it by nature.
+  // eslint-disable-next-line security/parameterised-sql -- quoteName has checked it.
   if (rows[0]?.superuser !== true) await client.query(`grant ${owner} to current_user`);
   const defaults = `alter default privileges for role ${owner}`;
   for (const statement of [

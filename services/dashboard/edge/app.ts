@@ -17,11 +17,12 @@ export function createEdgeApp(targets: EdgeConfig["targets"], pageDirectory: str
   app.use((_req, res) => {
     const requestId = newId("req");
     const rendered = renderProblem(appError("route_not_found", "There is no such route."), requestId);
+    // As bytes: to a text Express would add a charset, which the form of the services' refusals does not have.
     res
       .status(rendered.status)
       .set(rendered.headers)
       .set("x-request-id", requestId)
-      .send(JSON.stringify(rendered.body));
+      .send(Buffer.from(JSON.stringify(rendered.body)));
   });
   return app;
 }

@@ -145,7 +145,7 @@ describe("a service that is gone", () => {
     await edge.kill("keys");
     const answer = await ask("/api/keys");
     expect(answer.status).toBe(503);
-    expect(answer.headers.get("content-type")).toMatch(/^application\/problem\+json/);
+    expect(answer.headers.get("content-type")).toBe("application/problem+json");
     expect(Number(answer.headers.get("retry-after"))).toBeGreaterThan(0);
     const body = problem.parse(await answer.json());
     expect(body).toMatchObject({ status: 503, code: "service_unavailable" });

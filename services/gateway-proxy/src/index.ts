@@ -2,6 +2,7 @@ export { gatewayConfig, type GatewayConfig } from "./config.ts";
 export { start } from "./service.ts";
 export { gatewayMigrations } from "./store/migrations/index.ts";
 export { gatewaySchema } from "./store/schema.ts";
+export { v1Routes } from "./http/v1/router.ts";
 export { operatorRoutes } from "./http/operator/routes.ts";
 // The money half of a worker, which the deterministic simulation runs on a clock, a disk and a bus of its own (tests/simulation).
 export { Lender } from "./app/lender.ts";

@@ -216,3 +216,24 @@ test("given Redis counts, then all gateways of a key count together; given it is
   const { apiKey: paying } = world.customer(plenty);
   expect((await chat(world.gateway, paying)).status).toBe(200);
 }, 30_000);
+
+test("SEC-35 given Redis is killed, when a key is revoked, then it is refused as before, by a key that never met Redis too, and others are served", async () => {
+  const { apiKey: revoked } = world.customer(plenty);
+  const { apiKey: kept } = world.customer(plenty);
+  const { apiKey: unseen } = world.customer(plenty);
+  for (const key of [revoked, kept]) expect((await chat(world.gateway, key)).status).toBe(200);
+  await world.stopRedis();
+  expect((await chat(world.gateway, revoked)).status).toBe(200);
+  await world.keys.revoke(revoked);
+  await world.keys.revoke(unseen);
+  const refused = await eventually(
+    async () => {
+      const answer = await chat(world.gateway, revoked);
+      return answer.status === 401 ? answer : undefined;
+    },
+    { what: "the key to be refused" },
+  );
+  expect(refused.body["error"]).toMatchObject({ code: "key_revoked" });
+  expect((await chat(world.gateway, unseen)).body["error"]).toMatchObject({ code: "key_revoked" });
+  expect((await chat(world.gateway, kept)).status).toBe(200);
+}, 30_000);

@@ -36,14 +36,15 @@ async function run(world: World, options: SuiteOptions): Promise<readonly Outcom
   const customer = await world.customer();
   const guarded = new Tally("SEC-22 only our own page gets through, and only with JSON");
   const pages = pagesOf(world.origin);
-  for (const target of targets.filter((one) => isUnsafe(one))) {
+  for (const [index, target] of targets.filter((one) => isUnsafe(one)).entries()) {
     const who = target.route.auth === "operator" ? world.operator : customer;
     // A route that a page may not call by itself would be one that nothing guards.
     guarded.check(
       needsCsrf(target.route),
       () => `${target.name} changes something and asks nobody where it comes from`,
     );
-    await each(pages, 8, async (page) => {
+    const tried = pages.filter((_page, at) => options.whole || (at + index + Math.floor(at / 4)) % 4 === 0);
+    await each(tried, 8, async (page) => {
       const answer = await call(who, target, page, options.seed);
       const verdict = verdictOf(answer);
       const expected = isOurs(page, world.origin)

@@ -28,7 +28,7 @@ const newPassword = "another battery, another horse";
 
 /** Each changes what the session is worth. */
 const changes: readonly Change[] = [
-  { what: "a second factor is set up", make: async (_world, person) => void (await person.enrolTotp()) },
+  { what: "a second factor is set up", make: (_world, person) => person.enrolTotp().then(() => undefined) },
   {
     what: "the password is changed",
     make: (_world, person) =>

@@ -21,6 +21,7 @@ export async function createVersion(db: Db<Tables>, draft: NewPriceVersion): Pro
     const at = rows[0]?.at ?? new Date();
     if (rows[0]?.late === true) return { outcome: "too_late" };
     const before = await inForceAt(trx, at);
+    // eslint-disable-next-line security/constant-time -- of published prices.
     const same = before?.content_hash.equals(draft.contentHash) === true;
     const version = same ? uuidToId("prc", before.id) : draft.version;
     if (!same) await insertVersion(trx, draft, at);
@@ -52,6 +53,7 @@ async function replay(
     .where("key", "=", command.key)
     .executeTakeFirst();
   if (!known) return undefined;
+  // eslint-disable-next-line security/constant-time -- of what an operator sent, by his own key.
   if (!known.input_hash.equals(command.inputHash)) return { outcome: "key_reused" };
   const version = uuidToId("prc", known.price_version);
   return { outcome: "done", version, effectiveAt: known.effective_at, created: known.created, replayed: true };

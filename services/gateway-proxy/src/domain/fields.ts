@@ -40,6 +40,14 @@ export function invalid(param: string, message: string, code = "invalid_request"
   return new AppError({ kind: "invalid", code, publicMessage: message, param });
 }
 
+export function unknownField(name: string): AppError {
+  return invalid(
+    name,
+    `Unknown parameter: '${name.slice(0, 64)}'. Remove it, or check its spelling.`,
+    "unknown_parameter",
+  );
+}
+
 /** For a field that is known and that this gateway cannot serve; `why` ends the sentence. */
 export function unsupported(param: string, why: string): AppError {
   return invalid(param, `Unsupported parameter: '${param}'. ${why}`, "unsupported_parameter");
@@ -54,13 +62,7 @@ export function checkedFields(body: unknown, fields: Fields): Readonly<Record<st
 
 function checkField(fields: Fields, name: string, value: unknown): void {
   const check = Object.hasOwn(fields, name) ? fields[name] : undefined;
-  if (!check) {
-    throw invalid(
-      name,
-      `Unknown parameter: '${name.slice(0, 64)}'. Remove it, or check its spelling.`,
-      "unknown_parameter",
-    );
-  }
+  if (!check) throw unknownField(name);
   // SDKs send null for "not set"; a field that is required is checked on its own.
   const expected = value === null ? undefined : check(value);
   if (expected !== undefined) throw invalid(name, `Invalid type for '${name}': expected ${expected}.`);

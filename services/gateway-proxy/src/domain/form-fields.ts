@@ -1,5 +1,5 @@
 import type { RequestBody } from "./endpoint.ts";
-import { checkedFields, invalid, type Fields, type Json } from "./fields.ts";
+import { checkedFields, invalid, unknownField, type Fields, type Json } from "./fields.ts";
 import type { FormPart } from "./form.ts";
 
 /** A request that comes as JSON or as a form, read alike: fields by name, and files, which only a form has. */
@@ -29,6 +29,8 @@ export function fieldsAndFiles(body: RequestBody, fields: Fields, files: readonl
       const before = values[name];
       values[name] = [...(Array.isArray(before) ? (before as unknown[]) : []), part.content.toString("utf8")];
     } else {
+      // Before it is a name in an object of ours: `__proto__` is none of its own, and what it finds there is no check.
+      if (!Object.hasOwn(fields, name)) throw unknownField(name);
       if (Object.hasOwn(values, name)) throw twice(name);
       values[name] = valueOf(part.content.toString("utf8"), fields[name]?.("text") === undefined);
     }
