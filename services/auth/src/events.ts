@@ -13,6 +13,8 @@ export interface AuthEvents {
   /** Operators were told by mail. */
   operatorsTold(failures: number): void;
   alarmFault(error: unknown): void;
+  /** After a start with `AUTH_DATA_KEY_PREVIOUS`. */
+  factorsResealed(resealed: number, unreadable: number): void;
 }
 
 export function authEvents(logger: Logger, meter: Meter): AuthEvents {
@@ -33,6 +35,10 @@ export function authEvents(logger: Logger, meter: Meter): AuthEvents {
       isWave = 0;
     },
     operatorsTold: (count) => logger.warn("operators are told of failing sign-ins", { count }),
+    factorsResealed(resealed, unreadable) {
+      logger.info("secrets of authenticator apps are under the present data key", { count: resealed });
+      if (unreadable > 0) logger.error("secrets of authenticator apps that no data key opens", { count: unreadable });
+    },
     alarmFault: (error) => logger.warn("failing sign-ins could not be counted", { error }),
   };
 }

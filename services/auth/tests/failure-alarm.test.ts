@@ -61,6 +61,7 @@ describe.each(counters)("failures of everybody counted %s", (_where, makeCounter
           signInWaveOver: note("over"),
           operatorsTold: note("told"),
           alarmFault: note("fault"),
+          factorsResealed: () => undefined,
         },
       }),
     );
@@ -85,7 +86,7 @@ test("given Redis is away, when sign-ins fail, then this process counts, and wha
   expect([await counter.failed(), await counter.failed()]).toEqual([1, 2]);
   const faults: unknown[] = [];
   const nothing = (): void => undefined;
-  const events = { signInFailed: nothing, signInWave: nothing, signInWaveOver: nothing, operatorsTold: nothing };
+  const events = { factorsResealed: nothing, signInFailed: nothing, signInWave: nothing, signInWaveOver: nothing, operatorsTold: nothing };
   await failureAlarm({
     counter: away,
     clock,
