@@ -33,6 +33,7 @@ import { memoryCounters, redisCounters, withFallback } from "./store/failure-cou
 import { linkStore } from "./store/link-store.ts";
 import { mailStore } from "./store/mail-store.ts";
 import { authMigrations } from "./store/migrations/index.ts";
+import { noticeStore } from "./store/notice-store.ts";
 import { registrationStore } from "./store/registration-store.ts";
 import { authSchema, type AuthTables } from "./store/schema.ts";
 import { sessionStore } from "./store/session-store.ts";
@@ -69,7 +70,7 @@ export async function start(context: Context): Promise<RunningService> {
   const notices = await bus.consume({
     stream: "EVENTS",
     durable: noticesDurable,
-    events: noticeHandlers(db, systemClock, wakeMails),
+    events: noticeHandlers(noticeStore(db, systemClock, wakeMails)),
   });
   scope.defer("notices", () => notices.stop());
   const relay = await startOutboxRelay({ source: outboxSource(db), bus, logger });
@@ -199,8 +200,12 @@ function transportOf({ mail }: AuthConfig, db: Db<AuthTables>): MailTransport {
   }
 }
 
-function buildSealer({ dataKey, previousDataKey }: AuthConfig): Sealer {
-  return sealerOf([dataKey.reveal(), ...(previousDataKey === undefined ? [] : [previousDataKey.reveal()])]);
+function buildSealer({ dataKey, previousDataKey, nextDataKey }: AuthConfig): Sealer {
+  return sealerOf({
+    current: dataKey.reveal(),
+    previous: previousDataKey?.reveal(),
+    next: nextDataKey?.reveal(),
+  });
 }
 
 function buildSigner(config: AuthConfig): Promise<TokenSigner> {

@@ -3,8 +3,8 @@ import { eventually, testInfra } from "@codex/testkit";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { Redis } from "ioredis";
 import { randomBytes } from "node:crypto";
-import { failureAlarm } from "../src/app/failure-alarm.ts";
-import { eitherWaveCounter, memoryWaveCounter, redisWaveCounter, type WaveCounter } from "../src/store/wave-counter.ts";
+import { failureAlarm, type WaveCounter } from "../src/app/failure-alarm.ts";
+import { eitherWaveCounter, memoryWaveCounter, redisWaveCounter } from "../src/store/wave-counter.ts";
 import type { Harness } from "./_harness.ts";
 import { freshEmail, mailsTo, mailTo, register, signIn, startAuth } from "./_util.ts";
 
@@ -61,7 +61,6 @@ describe.each(counters)("failures of everybody counted %s", (_where, makeCounter
           signInWaveOver: note("over"),
           operatorsTold: note("told"),
           alarmFault: note("fault"),
-          factorsResealed: () => undefined,
         },
       }),
     );
@@ -86,7 +85,7 @@ test("given Redis is away, when sign-ins fail, then this process counts, and wha
   expect([await counter.failed(), await counter.failed()]).toEqual([1, 2]);
   const faults: unknown[] = [];
   const nothing = (): void => undefined;
-  const events = { factorsResealed: nothing, signInFailed: nothing, signInWave: nothing, signInWaveOver: nothing, operatorsTold: nothing };
+  const events = { signInFailed: nothing, signInWave: nothing, signInWaveOver: nothing, operatorsTold: nothing };
   await failureAlarm({
     counter: away,
     clock,
