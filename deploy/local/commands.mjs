@@ -80,6 +80,15 @@ export const commands = {
     needs: "packages",
     steps: [["node", "--conditions=codex:source", "deploy/setup/permissions/main.ts"]],
   },
+  abuse: {
+    description:
+      "attack the running services: other people's objects, forged tokens, races, hostile input (--suite, --seed, --cases, --list)",
+    needs: "packages",
+    steps: [
+      [...launcher, "build", "--quiet"],
+      ["node", "--conditions=codex:source", "deploy/abuse/src/main.ts"],
+    ],
+  },
   "audit:ledger": {
     description: "is every invariant of the books true? exit 0 yes, 1 no, 2 could not look (--seals, --against FILE)",
     needs: "packages",

@@ -7,6 +7,8 @@ import type { BenchWorld } from "./world.ts";
 const envelopeRecords = 100;
 export const pollMs = 5;
 const tickMs = 10;
+/** As long as a gateway's spool waits for more of a partition (`USAGE_LINGER_MS` of the gateway). */
+const lingerMs = 20;
 /** A server that was killed is back long before; then the bench ends with what NATS says. */
 const publishTimeoutMs = 60_000;
 
@@ -15,6 +17,9 @@ export class BenchSender {
   private readonly world: BenchWorld;
   private readonly traffic: Traffic;
   readonly numbers: Numbers;
+  private readonly waiting: SpoolRecord[][] = Array.from({ length: usagePartitions }, () => []);
+  /** When the first of them was made. */
+  private waitingSince: number | undefined;
   private open: { partition: number; last: number; madeAt: number }[] = [];
   /** Milliseconds from making to commit, an envelope each; whoever reads them may empty the list. */
   readonly lags: number[] = [];
@@ -26,18 +31,25 @@ export class BenchSender {
     this.traffic = new Traffic(world.accounts);
   }
 
-  async send(count: number): Promise<void> {
-    const lists: SpoolRecord[][] = Array.from({ length: usagePartitions }, () => []);
+  /** Records that wait for {@link flush}. */
+  make(count: number): void {
     for (let index = 0; index < count; index += 1) {
       const account = this.traffic.next();
-      lists[account.partition]?.push(
+      this.waiting[account.partition]?.push(
         makeRecord(account, this.numbers.take(account.partition), this.world.priceVersion),
       );
     }
     this.sent += count;
-    const madeAt = performance.now();
+    this.waitingSince ??= performance.now();
+  }
+
+  /** Sends what waits; resolves when the stream has it. */
+  async flush(): Promise<void> {
+    const madeAt = this.waitingSince ?? performance.now();
+    this.waitingSince = undefined;
     const sent: Promise<unknown>[] = [];
-    for (const [partition, records] of lists.entries()) {
+    for (const [partition, records] of this.waiting.entries()) {
+      this.waiting[partition] = [];
       for (let from = 0; from < records.length; from += envelopeRecords) {
         const part = records.slice(from, from + envelopeRecords);
         this.open.push({ partition, last: part.at(-1)?.seq ?? 0, madeAt });
@@ -45,6 +57,11 @@ export class BenchSender {
       }
     }
     await Promise.all(sent);
+  }
+
+  async send(count: number): Promise<void> {
+    this.make(count);
+    await this.flush();
   }
 
   /** Again and again under the same id, as the spool does: the stream drops copies. */
@@ -98,14 +115,20 @@ export class BenchSender {
   }
 }
 
-/** Sends at a steady rate until `seconds` are over. */
+/** Makes records at a steady rate until `seconds` are over, and sends them as a gateway does. */
 export async function sendSteadily(sender: BenchSender, perSecond: number, seconds: number): Promise<void> {
   const from = performance.now();
   let sent = 0;
+  let flushedAt = from;
   while (performance.now() - from < seconds * 1_000) {
     const due = Math.floor(((performance.now() - from) / 1_000) * perSecond);
-    if (due > sent) await sender.send(due - sent);
+    if (due > sent) sender.make(due - sent);
     sent = Math.max(sent, due);
+    if (performance.now() - flushedAt >= lingerMs) {
+      flushedAt = performance.now();
+      await sender.flush();
+    }
     await delay(tickMs);
   }
+  await sender.flush();
 }

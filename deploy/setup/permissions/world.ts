@@ -22,8 +22,12 @@ export interface World {
   postgresUrl(schema: Schema, role: "owner" | "app"): string;
   readonly natsUrl: (user: string) => string;
   readonly redisUrl: (user: string) => string;
+  /** As the servers' own administrator, who sees everything. */
+  readonly admin: { readonly nats: string; readonly redis: string };
   /** Without any credentials. */
   readonly anonymous: { readonly nats: string; readonly redis: string };
+  /** Where the servers keep their data and logs; gone after `stop`. */
+  readonly dataDir: string;
   stop(): Promise<void>;
 }
 
@@ -59,14 +63,19 @@ export async function startWorld(): Promise<World> {
     rmSync(dataDir, { recursive: true, force: true });
   };
   try {
-    return await setUpOn(infra, password, stop);
+    return await setUpOn(infra, dataDir, password, stop);
   } catch (error) {
     await stop();
     throw error;
   }
 }
 
-async function setUpOn(infra: Infra, password: (name: string) => string, stop: () => Promise<void>): Promise<World> {
+async function setUpOn(
+  infra: Infra,
+  dataDir: string,
+  password: (name: string) => string,
+  stop: () => Promise<void>,
+): Promise<World> {
   const postgresUrl = (schema: Schema, role: "owner" | "app"): string =>
     urlAs(infra.postgresUrl, { name: `${schema}_${role}`, password: password(`${schema}_${role}`) });
   const settings = Object.fromEntries(
@@ -96,6 +105,8 @@ async function setUpOn(infra: Infra, password: (name: string) => string, stop: (
     postgresUrl,
     natsUrl: (name) => urlAs(infra.natsUrl, { name, password: password(`nats.${name}`) }),
     redisUrl: (name) => urlAs(infra.redisUrl, { name, password: password(`redis.${name}`) }),
+    admin: { nats: infra.natsUrl, redis: infra.redisUrl },
+    dataDir,
     anonymous: { nats: bare(infra.natsUrl), redis: bare(infra.redisUrl) },
     stop,
   };

@@ -36,6 +36,8 @@ export {
   type OutboxSource,
   type OutboxTable,
 } from "./outbox.ts";
+export { BinaryArray, type BinaryElement } from "./binary-array.ts";
+export { prepared } from "./prepared.ts";
 export { openDb, type Db } from "./pool.ts";
 export { verifyActsCommand, type VerifyActsCommandOptions } from "./verify-acts-command.ts";
 export { watchActs, type ActWatch } from "./watch-acts.ts";

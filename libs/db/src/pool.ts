@@ -2,6 +2,7 @@ import { Kysely, PostgresDialect, sql, type PostgresPool, type PostgresPoolClien
 import pg from "pg";
 import { clientConfig, type PoolConfig } from "./connection.ts";
 import { asUnavailable, databaseError } from "./errors.ts";
+import { preparedName } from "./prepared.ts";
 import { runTransaction, type TransactionOptions } from "./transaction.ts";
 
 /** One service's database: its schema is the whole search path. */
@@ -66,7 +67,8 @@ function discardingBroken(pool: pg.Pool): PostgresPool {
     const query = async (text: string, values: readonly unknown[]): Promise<pg.QueryResult> => {
       if (broken) throw asUnavailable(new Error("the database connection is broken"));
       try {
-        return await client.query(text, [...values]);
+        const name = preparedName(text);
+        return await client.query({ text, values: [...values], ...(name === undefined ? {} : { name }) });
       } catch (error) {
         broken = databaseError(error) === undefined;
         throw asUnavailable(error);

@@ -1,6 +1,6 @@
 import { expect, test } from "@jest/globals";
 import fc from "fast-check";
-import { idToUuid, newId, parseId, uuidToId } from "./ids.ts";
+import { idTimeMs, idToUuid, newId, parseId, uuidToId, writeIdBytes } from "./ids.ts";
 
 test("an id is a UUIDv7 of variant 10 behind its prefix", () => {
   const id = newId("req", 1_700_000_000_000);
@@ -26,6 +26,24 @@ test("ids never go backwards when the clock does", () => {
 
 test("uuid and id convert both ways for any 128 bits", () => {
   fc.assert(fc.property(fc.uuid(), (uuid) => idToUuid(uuidToId("acc", uuid)) === uuid));
+});
+
+test("the bytes of an id are those of its uuid, and its time the first six of them", () => {
+  fc.assert(
+    fc.property(fc.uuid(), (uuid) => {
+      const id = uuidToId("acc", uuid);
+      const bytes = Buffer.alloc(18, 0xff);
+      writeIdBytes(id, bytes, 1);
+      expect(bytes.toString("hex")).toBe(`ff${uuid.replaceAll("-", "")}ff`);
+      expect(idTimeMs(id)).toBe(bytes.readUIntBE(1, 6));
+    }),
+  );
+});
+
+test("a malformed id has no bytes", () => {
+  for (const text of ["", "acc_", `acc_8${"0".repeat(25)}`, `acc_${"u".repeat(26)}`, `acc_${"0".repeat(27)}`]) {
+    expect(() => writeIdBytes(text, Buffer.alloc(16), 0)).toThrow("malformed id");
+  }
 });
 
 test("text that is not an id of the prefix parses to undefined", () => {

@@ -135,12 +135,36 @@ export function idToUuid(id: string): string {
   return uuid;
 }
 
+/** The 16 bytes of an id's uuid, as Postgres takes a `uuid` in binary. Throws on a malformed id (a defect of the caller). */
+export function writeIdBytes(id: string, target: Uint8Array, offset: number): void {
+  const start = id.indexOf("_") + 1;
+  if (id.length - start !== 26) throw new Error("malformed id");
+  let bits = 0;
+  let held = -2;
+  let at = offset;
+  for (let index = start; index < id.length; index += 1) {
+    const value = letterValues[id.charCodeAt(index)] ?? 255;
+    if (value === 255 || (index === start && value > 7)) throw new Error("malformed id");
+    bits = ((bits & 0xff) << 5) | value;
+    held += 5;
+    if (held >= 8) {
+      held -= 8;
+      target[at] = (bits >> held) & 0xff;
+      at += 1;
+    }
+  }
+}
+
 /** The inverse of {@link idToUuid}. */
 export function uuidToId<P extends IdPrefix>(prefix: P, uuid: string): Id<P> {
   return `${prefix}_${encodeBase32(BigInt(`0x${uuid.replaceAll("-", "")}`))}` as Id<P>;
 }
 
-/** When a UUIDv7 was made, in milliseconds since 1970: its first 48 bits (RFC 9562 §5.7). */
-export function uuidTimeMs(uuid: string): number {
-  return Number.parseInt(uuid.slice(0, 8) + uuid.slice(9, 13), 16);
+/** When an id was made, in milliseconds since 1970: the first 48 bits of its UUIDv7 (RFC 9562 §5.7). */
+export function idTimeMs(id: string): number {
+  const start = id.indexOf("_") + 1;
+  // Ten letters are 50 bits, of which the two that pad the first letter are zero.
+  let ms = 0;
+  for (let index = start; index < start + 10; index += 1) ms = ms * 32 + (letterValues[id.charCodeAt(index)] ?? 0);
+  return ms;
 }

@@ -117,6 +117,9 @@ interface Forgery {
   readonly audience?: string;
   readonly sid?: unknown;
   readonly life?: string | null;
+  /** RFC 7519 NumericDate. */
+  readonly issuedAt?: number;
+  readonly notBefore?: number;
 }
 
 /** As auth signs, but for what is changed. */
@@ -128,10 +131,13 @@ async function forge(sessionId: SessionId, change: Forgery = {}): Promise<string
     .setProtectedHeader({ alg: change.alg ?? "EdDSA", typ: change.typ ?? "session+jwt", kid })
     .setIssuer(change.issuer ?? origin)
     .setAudience(change.audience ?? "dashboard")
-    .setIssuedAt();
+    .setIssuedAt(change.issuedAt);
+  if (change.notBefore !== undefined) token.setNotBefore(change.notBefore);
   if (change.life !== null) token.setExpirationTime(change.life ?? "10m");
   return token.sign(change.key ?? privateKey);
 }
+
+const inTenMinutes = (): number => Math.floor(Date.now() / 1_000) + 600;
 
 describe("forged tokens", () => {
   const table: readonly (readonly [string, (sessionId: SessionId) => Promise<string>])[] = [
@@ -155,6 +161,8 @@ describe("forged tokens", () => {
     ["for another audience", (sid) => forge(sid, { audience: "gateway" })],
     ["of another type", (sid) => forge(sid, { typ: "receipt+jwt" })],
     ["without an end", (sid) => forge(sid, { life: null })],
+    ["of the future", (sid) => forge(sid, { issuedAt: inTenMinutes(), life: "20m" })],
+    ["that is not good yet", (sid) => forge(sid, { notBefore: inTenMinutes() })],
     ["without a session", (sid) => forge(sid, { sid: 7 })],
     ["of a session that never was", () => forge(newId("ses"))],
     [

@@ -34,6 +34,8 @@ export interface TokenSigner {
 
 const audience = "dashboard";
 const tokenType = "session+jwt";
+/** What the clocks of two replicas may be apart. */
+const skewSeconds = 5;
 /** PKCS #8 frame of a raw Ed25519 seed (RFC 8410 §7). */
 const pkcs8Prefix = Buffer.from("302e020100300506032b657004220420", "hex");
 
@@ -95,7 +97,10 @@ export async function createTokenSigner(
         });
         const sessionId = typeof payload["sid"] === "string" ? parseId("ses", payload["sid"]) : undefined;
         if (!sessionId || payload.iat === undefined) return undefined;
-        return { sessionId, ageSeconds: Math.floor(clock.now().getTime() / 1_000) - payload.iat };
+        const nowSeconds = Math.floor(clock.now().getTime() / 1_000);
+        // The tolerance above is for the end alone; the library grants it to the beginning as well.
+        if (Math.max(payload.iat, payload.nbf ?? 0) > nowSeconds + skewSeconds) return undefined;
+        return { sessionId, ageSeconds: nowSeconds - payload.iat };
       } catch {
         return undefined;
       }

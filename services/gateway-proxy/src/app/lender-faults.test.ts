@@ -27,6 +27,21 @@ describe("a grant that goes wrong", () => {
     expect(asks.slice(0, 3).map(({ requestNo }) => requestNo)).toEqual([1, 1, 2]);
   });
 
+  test("given billing does not answer and a hundred wait in line, then all hear it of one ask, and who comes later asks again", async () => {
+    const silence = Promise.withResolvers<never>();
+    const { admit, asks } = setUp(({ want }, askNo) => (askNo <= 2 ? silence.promise : granted(want)));
+    const first = errorOf(admit(10n));
+    await aMoment();
+    // The first ask is on its way already: theirs is the one after it.
+    const waiting = Array.from({ length: 100 }, () => errorOf(admit(10n)));
+    await aMoment();
+    silence.reject(unavailable);
+    expect(new Set([await first, ...(await Promise.all(waiting))])).toEqual(new Set([unavailable]));
+    expect(asks).toHaveLength(2);
+    await admit(10n);
+    expect(asks).toHaveLength(3);
+  });
+
   test("given an ask, then it is in the journal before it is sent, and its refusal is too", async () => {
     const { admit, log } = setUp(() => refused(0n));
     await errorOf(admit(10n));

@@ -1,4 +1,4 @@
-import type { AccountId, MicroTokens } from "@codex/kernel";
+import { AppError, type AccountId, type MicroTokens } from "@codex/kernel";
 import { Burn } from "../domain/burn.ts";
 import type { Hold } from "../domain/hold.ts";
 import { free, isFinished, LeaseBook, type Lease, type Purse, type Return, type Ticket } from "../domain/lease-book.ts";
@@ -42,6 +42,8 @@ interface Line {
   /** Asks begun so far, and the last refusal with the number of its ask: it answers all who waited when it was asked. */
   asks: number;
   refused: { readonly ask: number; readonly refusal: Refusal } | undefined;
+  /** The same of the last ask that billing did not answer: who waits for it must not wait for one of his own after it, and so on. */
+  unanswered: { readonly ask: number; readonly error: AppError } | undefined;
   recalls: number;
   renewing: boolean;
   renewNotBeforeMs: number;
@@ -169,6 +171,7 @@ export class Lender {
       waiting: 0n,
       asks: 0,
       refused: undefined,
+      unanswered: undefined,
       recalls: 0,
       renewing: false,
       renewNotBeforeMs: 0,
@@ -213,6 +216,7 @@ export class Lender {
   ): Promise<Admission> {
     const ticket = this.book.admit(line.purse, hold.amount, this.ports.clock.monotonicMs());
     if (ticket) return { ticket, hold };
+    if (line.unanswered && line.unanswered.ask > asksBefore) throw line.unanswered.error;
     let refusal = this.answeredWhileWaiting(line, hold.amount, asksBefore);
     if (!refusal) {
       const first = await this.borrow(line, hold.amount, this.wanted(line, hold.amount));
@@ -262,7 +266,11 @@ export class Lender {
   ): Promise<Borrowed | undefined> {
     line.asks += 1;
     const ask = line.asks;
-    const asked = await this.asks.ask(line.purse, line.payer, minimum, want);
+    const asked = await this.asks.ask(line.purse, line.payer, minimum, want).catch((error: unknown) => {
+      if (error instanceof AppError && error.kind === "unavailable") line.unanswered = { ask, error };
+      throw error;
+    });
+    line.unanswered = undefined;
     if (asked.kind === "frozen") throw frozen();
     if (asked.kind === "refused") {
       line.refused = { ask, refusal: asked.refusal };

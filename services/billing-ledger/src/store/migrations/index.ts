@@ -32,6 +32,7 @@ import { voucherFourEyes } from "./20261126T1020-voucher-four-eyes.ts";
 import { disputeReplies } from "./20261126T1010-dispute-replies.ts";
 import { commandVerdicts } from "./20261126T1000-command-verdicts.ts";
 import { accountBlocks } from "./20261126T1030-account-blocks.ts";
+import { applyBatchAlone } from "./20261126T1100-apply-batch-alone.ts";
 import { moneyAuditLog } from "./20261127T0200-audit-log.ts";
 
 /** Every migration, oldest first. A file that has been merged is never edited; a mistake is corrected by the next one. */
@@ -70,5 +71,6 @@ export const migrations: readonly Migration[] = [
   { name: "20261126T1010_dispute_replies", up: disputeReplies, additive: true },
   { name: "20261126T1020_voucher_four_eyes", up: voucherFourEyes, additive: true },
   { name: "20261126T1030_account_blocks", up: accountBlocks, additive: true },
+  { name: "20261126T1100_apply_batch_alone", up: applyBatchAlone, additive: true },
   moneyAuditLog,
 ];

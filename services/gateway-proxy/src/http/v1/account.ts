@@ -1,5 +1,5 @@
 import type { UsageLine } from "@codex/contracts";
-import { AppError, formatAmount, idToUuid, parseId, uuidTimeMs, type MicroTokens, type RequestId } from "@codex/kernel";
+import { AppError, formatAmount, idTimeMs, parseId, type MicroTokens, type RequestId } from "@codex/kernel";
 import type { BookReader } from "../../app/book-reader.ts";
 import type { KeyCaps } from "../../app/lease-ports.ts";
 import { invalid } from "../../domain/fields.ts";
@@ -129,7 +129,7 @@ function generationObject(line: UsageLine, priceVersion: string, postedAt: strin
 
 /** The same for what is somebody else's and for what never was; a young one may come yet. */
 function notBooked(parts: GatewayParts, id: RequestId): AppError {
-  const ageMs = parts.clock.now().getTime() - uuidTimeMs(idToUuid(id));
+  const ageMs = parts.clock.now().getTime() - idTimeMs(id);
   return new AppError({
     kind: "not_found",
     code: "generation_not_found",
