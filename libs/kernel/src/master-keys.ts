@@ -13,6 +13,8 @@ export interface MasterKeySettings {
   readonly current: { readonly version: number; readonly secret: string };
   /** The one before, as long as something may be wrapped by it. */
   readonly previous?: string | undefined;
+  /** The one after, while processes are restarted one by one: what those that have it already wrap is opened too. */
+  readonly next?: string | undefined;
 }
 
 export interface WrappedKey {
@@ -25,11 +27,13 @@ export class MasterKeys {
   readonly version: number;
   private readonly current: Buffer;
   private readonly previous: Buffer | undefined;
+  private readonly next: Buffer | undefined;
 
-  constructor({ current, previous }: MasterKeySettings) {
+  constructor({ current, previous, next }: MasterKeySettings) {
     this.version = current.version;
     this.current = derive(current.secret);
     this.previous = previous === undefined ? undefined : derive(previous);
+    this.next = next === undefined ? undefined : derive(next);
   }
 
   /** `context` names what the data key belongs to; wrapped for one place, it does not open at another. */
@@ -40,14 +44,27 @@ export class MasterKeys {
 
   /** Throws when it was altered, belongs to another place, or its master key is not here. */
   unwrap({ wrapped, version }: WrappedKey, context: string): Buffer {
-    const master = version === this.version ? this.current : version === this.version - 1 ? this.previous : undefined;
+    const master = this.masterOf(version);
     if (!master) throw new Error(`no master key of version ${String(version)}`);
     return Buffer.from(unsealSecret(wrapped, master, versioned(context, version)), "base64");
   }
 
-  /** The same data key under the present master key; undefined when it is already. Throws like `unwrap`. */
+  private masterOf(version: number): Buffer | undefined {
+    switch (version) {
+      case this.version:
+        return this.current;
+      case this.version - 1:
+        return this.previous;
+      case this.version + 1:
+        return this.next;
+      default:
+        return undefined;
+    }
+  }
+
+  /** The same data key under the present master key; undefined when it is already, or under the one after. Throws like `unwrap`. */
   rewrap(key: WrappedKey, context: string): WrappedKey | undefined {
-    return key.version === this.version ? undefined : this.wrap(this.unwrap(key, context), context);
+    return key.version >= this.version ? undefined : this.wrap(this.unwrap(key, context), context);
   }
 
   /** What a master key has sealed itself, without a data key; nothing tells which one. Throws when it was neither. */

@@ -21,6 +21,7 @@ const optionalNames = [
   "AUTH_SIGNING_SECRET_NEXT",
   "AUTH_PASSWORD_PEPPER_PREVIOUS",
   "AUTH_DATA_KEY_PREVIOUS",
+  "AUTH_DATA_KEY_NEXT",
 ];
 
 describe("settings of auth (SEC-08, SEC-13)", () => {

@@ -16,6 +16,7 @@ export interface AuthConfig {
   readonly throttleKey: Secret;
   readonly dataKey: Secret;
   readonly previousDataKey: Secret | undefined;
+  readonly nextDataKey: Secret | undefined;
   readonly bcryptCost: number;
   readonly hashThreads: number;
   readonly mail: MailConfig;
@@ -78,7 +79,10 @@ export const authConfig = defineConfig({
       .describe("Seals the secrets of authenticator apps; losing it loses them"),
     AUTH_DATA_KEY_PREVIOUS: env
       .optional(env.secret({ bytesMin: 32 }))
-      .describe("The data key before the last change; keep it as long as secrets are sealed with it"),
+      .describe("The data key before the last change; a start with it brings everything under the present one"),
+    AUTH_DATA_KEY_NEXT: env
+      .optional(env.secret({ bytesMin: 32 }))
+      .describe("The data key after the next change, so that processes may be changed one by one"),
     AUTH_BCRYPT_COST: env.integer({ min: 12, max: 16, default: 12 }).describe("log2 of bcrypt's rounds for new hashes"),
     AUTH_HASH_THREADS: env
       .integer({ min: 1, max: 64, default: 2 })
@@ -153,6 +157,7 @@ export const authConfig = defineConfig({
     throttleKey: values.AUTH_THROTTLE_KEY,
     dataKey: values.AUTH_DATA_KEY,
     previousDataKey: values.AUTH_DATA_KEY_PREVIOUS,
+    nextDataKey: values.AUTH_DATA_KEY_NEXT,
     bcryptCost: values.AUTH_BCRYPT_COST,
     hashThreads: values.AUTH_HASH_THREADS,
     mail:

@@ -13,12 +13,13 @@ import { BcryptPool } from "./crypto/bcrypt-pool.ts";
 import { noBreachList, openBreachList, type BreachList } from "./crypto/breach-list.ts";
 import { passkeyCeremonies } from "./crypto/passkeys.ts";
 import { passwordHasher, pepperOf } from "./crypto/password-hasher.ts";
-import { sealerOf } from "./crypto/sealer.ts";
+import { sealerOf, type Sealer } from "./crypto/sealer.ts";
 import { createTokenSigner, type TokenSigner } from "./crypto/token-signer.ts";
 import { totpCodes } from "./crypto/totp.ts";
-import { authEvents } from "./events.ts";
+import { authEvents, type AuthEvents } from "./events.ts";
 import { ownSessions } from "./http/own-sessions.ts";
 import { authRoutes } from "./http/routes.ts";
+import { isDisposable } from "./mail/disposable.ts";
 import { MailSender } from "./mail/mail-sender.ts";
 import { prepareMail } from "./mail/prepare-mail.ts";
 import { demoTransport, noTransport, readDemoMails, smtpTransport, type MailTransport } from "./mail/transport.ts";
@@ -27,11 +28,12 @@ import { accountStore } from "./store/account-store.ts";
 import { alarmStore } from "./store/alarm-store.ts";
 import { challengeStore } from "./store/challenge-store.ts";
 import { redisDeviceNames } from "./store/device-names.ts";
-import { factorStore } from "./store/factor-store.ts";
+import { factorStore, resealTotp } from "./store/factor-store.ts";
 import { memoryCounters, redisCounters, withFallback } from "./store/failure-counters.ts";
 import { linkStore } from "./store/link-store.ts";
 import { mailStore } from "./store/mail-store.ts";
 import { authMigrations } from "./store/migrations/index.ts";
+import { noticeStore } from "./store/notice-store.ts";
 import { registrationStore } from "./store/registration-store.ts";
 import { authSchema, type AuthTables } from "./store/schema.ts";
 import { sessionStore } from "./store/session-store.ts";
@@ -57,12 +59,18 @@ export async function start(context: Context): Promise<RunningService> {
   health.addCheck("nats", () => bus.ping());
 
   const breached = await openBreached(context);
-  const { ports, wakeMails } = buildPorts(context, db, redis, bus, breached);
+  const events = authEvents(logger, telemetry.meter);
+  const sealer = buildSealer(config);
+  if (config.previousDataKey) {
+    const { resealed, unreadable } = await resealTotp(db, sealer);
+    events.factorsResealed(resealed, unreadable);
+  }
+  const { ports, wakeMails } = buildPorts(context, { db, redis, bus, breached, events, sealer });
   const signer = await buildSigner(config);
   const notices = await bus.consume({
     stream: "EVENTS",
     durable: noticesDurable,
-    events: noticeHandlers(db, systemClock, wakeMails),
+    events: noticeHandlers(noticeStore(db, systemClock, wakeMails)),
   });
   scope.defer("notices", () => notices.stop());
   const relay = await startOutboxRelay({ source: outboxSource(db), bus, logger });
@@ -93,24 +101,29 @@ export async function start(context: Context): Promise<RunningService> {
   return { httpPort: server.port, httpUrl: `http://${config.common.httpHost}:${server.port}` };
 }
 
+interface Acquired {
+  readonly db: Db<AuthTables>;
+  readonly redis: Redis;
+  readonly bus: Bus;
+  readonly breached: BreachList;
+  readonly events: AuthEvents;
+  readonly sealer: Sealer;
+}
+
 function buildPorts(
   context: Context,
-  db: Db<AuthTables>,
-  redis: Redis,
-  bus: Bus,
-  breached: BreachList,
+  { db, redis, bus, breached, events, sealer }: Acquired,
 ): { ports: AuthPorts; wakeMails: () => void } {
   const { config, scope } = context;
   const pool = new BcryptPool(config.hashThreads);
   scope.defer("hashing threads", () => pool.close());
-  const { previousPepper, previousDataKey } = config;
+  const { previousPepper } = config;
   const throttleKey = config.throttleKey.reveal();
-  const dataKeys = [config.dataKey.reveal(), ...(previousDataKey === undefined ? [] : [previousDataKey.reveal()])];
   const counters = withFallback(redisCounters(redis, systemClock), memoryCounters(systemClock));
   const encode = bus.encode.bind(bus);
   const mails = mailStore(db, () => sender.wake());
   const ports: AuthPorts = {
-    accounts: accountStore(db, encode),
+    accounts: accountStore(db, encode, isDisposable),
     sessions: sessionStore(db),
     registrations: registrationStore(db, () => sender.wake()),
     links: linkStore(db),
@@ -129,7 +142,7 @@ function buildPorts(
       keySecret: throttleKey,
       mailsPerNetworkPerHour: config.mailsPerNetworkPerHour,
     }),
-    factors: factorStore(db, sealerOf(dataKeys as [string, ...string[]])),
+    factors: factorStore(db, sealer),
     challenges: challengeStore(db),
     passkeys: passkeyCeremonies(config.publicOrigin),
     totp: totpCodes,
@@ -137,7 +150,7 @@ function buildPorts(
     alarm: failureAlarm({
       counter: eitherWaveCounter(redisWaveCounter(redis, systemClock), memoryWaveCounter(systemClock)),
       alarms: alarmStore(db, () => sender.wake()),
-      events: authEvents(context.logger, context.telemetry.meter),
+      events,
       clock: systemClock,
       failuresMax: config.alarmFailures,
     }),
@@ -185,6 +198,14 @@ function transportOf({ mail }: AuthConfig, db: Db<AuthTables>): MailTransport {
     case "off":
       return noTransport;
   }
+}
+
+function buildSealer({ dataKey, previousDataKey, nextDataKey }: AuthConfig): Sealer {
+  return sealerOf({
+    current: dataKey.reveal(),
+    previous: previousDataKey?.reveal(),
+    next: nextDataKey?.reveal(),
+  });
 }
 
 function buildSigner(config: AuthConfig): Promise<TokenSigner> {

@@ -1,4 +1,5 @@
 import { verifyActsCommand } from "@codex/db";
+import { processEnvironment } from "@codex/runtime";
 import { authSchema } from "./store/schema.ts";
 
-await verifyActsCommand({ service: "auth", schema: authSchema, url: process.env["DATABASE_URL"] });
+await verifyActsCommand({ service: "auth", schema: authSchema, url: processEnvironment()["DATABASE_URL"] });

@@ -3,8 +3,8 @@ import { eventually, testInfra } from "@codex/testkit";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { Redis } from "ioredis";
 import { randomBytes } from "node:crypto";
-import { failureAlarm } from "../src/app/failure-alarm.ts";
-import { eitherWaveCounter, memoryWaveCounter, redisWaveCounter, type WaveCounter } from "../src/store/wave-counter.ts";
+import { failureAlarm, type WaveCounter } from "../src/app/failure-alarm.ts";
+import { eitherWaveCounter, memoryWaveCounter, redisWaveCounter } from "../src/store/wave-counter.ts";
 import type { Harness } from "./_harness.ts";
 import { freshEmail, mailsTo, mailTo, register, signIn, startAuth } from "./_util.ts";
 

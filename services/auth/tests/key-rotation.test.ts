@@ -1,7 +1,8 @@
-import { createBusSessionVerifier } from "@codex/http";
+import { jwksGet } from "@codex/contracts";
+import { createBusSessionVerifier, type RpcCaller } from "@codex/http";
 import { ManualClock } from "@codex/kernel";
-
 import type { InProcessService } from "@codex/runtime";
+import { eventually } from "@codex/testkit";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { decodeJwt, decodeProtectedHeader } from "jose";
 import { origin, type Harness } from "./_harness.ts";
@@ -16,6 +17,39 @@ afterAll(() => world.stop());
 
 const secretOf = (letter: string): string => `${letter}7k2-Kq7_Zr4mT2wVb8nY5sLd3hGf6jPc0e`;
 const tokenOf = (cookie: string): string => cookie.slice("__Host-cx=".length);
+
+test("SEC-18 given a signing key that is known to others, when auth is started without it, then its tokens are refused there at once and elsewhere within a minute, with one question about keys", async () => {
+  const email = freshEmail();
+  const stolen = await world.startReplica({ AUTH_SIGNING_SECRET: secretOf("r") });
+  await register(world, email);
+  const old = cookieOf(await signIn(world, email, undefined, { to: stolen }));
+  const clock = new ManualClock(new Date());
+  let asked = 0;
+  const counting: RpcCaller = {
+    call: (rpc, req) => {
+      if (rpc.subject === jwksGet.subject) asked += 1;
+      return world.bus.call(rpc, req);
+    },
+  };
+  const elsewhere = createBusSessionVerifier(counting, origin, clock);
+  // Several replicas answer for keys: until it is one that knows this key.
+  await eventually(
+    async () => {
+      clock.advance(31_000);
+      return (await elsewhere.verify(tokenOf(old))) !== null;
+    },
+    { what: "the key to be known elsewhere" },
+  );
+  const fresh = await world.startReplica({ AUTH_SIGNING_SECRET: secretOf("s") });
+  await stolen.stop();
+  expect((await world.send("GET", "/api/auth/me", { cookie: old, to: fresh })).status).toBe(401);
+  const before = asked;
+  clock.advance(59_000);
+  const shown = Array.from({ length: 50 }, () => elsewhere.verify(tokenOf(old)));
+  expect((await Promise.all(shown)).filter(Boolean)).toEqual([]);
+  expect(asked - before).toBe(1);
+  await fresh.stop();
+}, 60_000);
 
 /**
  * SEC-18: the next key is published before it signs, the last one as long as its tokens live. A change is a rolling restart,

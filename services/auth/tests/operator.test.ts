@@ -251,7 +251,10 @@ describe("the audit log", () => {
         )
       ).body,
     );
-    expect(rest).toMatchObject({ lines: [{ action: "sessions_ended" }], nextCursor: null });
+    expect(rest).toMatchObject({
+      lines: [{ action: "sessions_ended" }, { action: "account_registered", actorId: accountId }],
+      nextCursor: null,
+    });
     expect((await verify()).stdout).toContain("the chain holds");
   }, 60_000);
 

@@ -1,4 +1,5 @@
 import { verifyActsCommand } from "@codex/db";
+import { processEnvironment } from "@codex/runtime";
 import { schema } from "./store/schema.ts";
 
-await verifyActsCommand({ service: "billing-ledger", schema, url: process.env["DATABASE_URL"] });
+await verifyActsCommand({ service: "billing-ledger", schema, url: processEnvironment()["DATABASE_URL"] });

@@ -1,4 +1,5 @@
 import { verifyActsCommand } from "@codex/db";
+import { processEnvironment } from "@codex/runtime";
 import { gatewaySchema } from "./store/schema.ts";
 
-await verifyActsCommand({ service: "gateway-proxy", schema: gatewaySchema, url: process.env["DATABASE_URL"] });
+await verifyActsCommand({ service: "gateway-proxy", schema: gatewaySchema, url: processEnvironment()["DATABASE_URL"] });

@@ -21,7 +21,7 @@ let signed: InProcessService;
 
 beforeAll(async () => {
   const file = join(folder, "signers.json");
-  const key = publicKey.export({ type: "spki", format: "pem" }).toString();
+  const key = publicKey.export({ type: "spki", format: "pem" });
   writeFileSync(file, JSON.stringify({ public_keys: [{ key_identifier: "known", key, is_current: true }] }));
   world = await startWorld({ GATEWAY_KEY_REPORTS_PER_MINUTE: "5", TRUSTED_PROXY_COUNT: "1" });
   signed = await world.startGateway({ GATEWAY_KEY_REPORT_SIGNERS_FILE: file });

@@ -10,7 +10,13 @@ export interface KeyRegistryConfig {
   readonly repairIntervalMs: number;
   /** Undefined: repeat display is off. */
   readonly display:
-    { readonly key: Secret; readonly version: number; readonly previous: Secret | undefined } | undefined;
+    | {
+        readonly key: Secret;
+        readonly version: number;
+        readonly previous: Secret | undefined;
+        readonly next: Secret | undefined;
+      }
+    | undefined;
 }
 
 export const keyRegistryConfig = defineConfig({
@@ -40,6 +46,9 @@ export const keyRegistryConfig = defineConfig({
     KEY_DISPLAY_KEY_PREVIOUS: env
       .optional(env.secret({ bytesMin: 32 }))
       .describe("The master key before, until a start has re-wrapped everything"),
+    KEY_DISPLAY_KEY_NEXT: env
+      .optional(env.secret({ bytesMin: 32 }))
+      .describe("The master key after the next change, so that processes may be changed one by one"),
   },
   build: (values): KeyRegistryConfig => ({
     common: commonConfig(values),
@@ -53,6 +62,7 @@ export const keyRegistryConfig = defineConfig({
       key: values.KEY_DISPLAY_KEY,
       version: values.KEY_DISPLAY_KEY_VERSION,
       previous: values.KEY_DISPLAY_KEY_PREVIOUS,
+      next: values.KEY_DISPLAY_KEY_NEXT,
     },
   }),
 });

@@ -81,10 +81,14 @@ async function openVault(
     events.sealedForgotten(await forgetSealed(db));
     return undefined;
   }
-  const { key, version, previous } = display;
+  const { key, version, previous, next } = display;
   const vault = keyVault(
     db,
-    new MasterKeys({ current: { version, secret: key.reveal() }, previous: previous?.reveal() }),
+    new MasterKeys({
+      current: { version, secret: key.reveal() },
+      previous: previous?.reveal(),
+      next: next?.reveal(),
+    }),
   );
   if (previous) events.dataKeysRewrapped(await vault.rewrap());
   return vault;

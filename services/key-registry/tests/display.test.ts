@@ -1,6 +1,7 @@
 import { keyCreated, keyList, keyShown } from "@codex/contracts";
-import { idToUuid, newId, type AccountId } from "@codex/kernel";
+import { idToUuid, newId, type AccountId, type KeyId } from "@codex/kernel";
 import type { InProcessService } from "@codex/runtime";
+import { eventually } from "@codex/testkit";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { comparable, recordTraffic, type Answer, type Harness } from "../../auth/tests/_harness.ts";
 import { startKeyRegistry } from "./_util.ts";
@@ -195,4 +196,78 @@ describe("SEC-43 another master key", () => {
     expect((await show(key.keyId, cookie, showing)).status).toBe(500);
     await alone.stop();
   });
+
+  test("given a change of the master key while keys are made, shown and revoked, then nothing fails, every data key ends under the new one, and every key shows what it was", async () => {
+    const third = "Qx2w-Lm3_Xc7vB1nR5tY9uI2oP4aS6dF0gH";
+    const generation = { KEY_DISPLAY_KEY: second, KEY_DISPLAY_KEY_VERSION: "2", KEY_DISPLAY_KEY_NEXT: third };
+    const [now, slow] = [await world.startReplica(generation), await world.startReplica(generation)];
+    const people = await Promise.all(Array.from({ length: 12 }, () => freshly(newId("acc"))));
+    const made: { readonly cookie: string; readonly keyId: KeyId; readonly secret: string }[] = [];
+    const load = { isOver: false, failed: [] as string[] };
+    // Owners who were there before and go on, each at a process of either generation.
+    const processes = [now, slow];
+    const work = async (cookie: string): Promise<void> => {
+      for (let turn = 0; !load.isOver && turn < 100; turn += 1) {
+        const to = processes[turn % processes.length] ?? now;
+        const created = await world.send("POST", "/api/keys", { cookie, body: { name: "kept" }, to });
+        if (created.status !== 201) {
+          load.failed.push(created.text);
+          continue;
+        }
+        const { key, secret } = keyCreated.parse(created.body);
+        made.push({ cookie, keyId: key.keyId, secret });
+      }
+    };
+    const working = Promise.all(people.map(work));
+    const both = { KEY_DISPLAY_KEY: third, KEY_DISPLAY_KEY_VERSION: "3", KEY_DISPLAY_KEY_PREVIOUS: second };
+    const next = await world.startReplica(both);
+    const before = made.length;
+    processes[0] = next;
+    await eventually(() => made.length >= before + 24, { what: "keys of the next generation", timeoutMs: 30_000 });
+    // What the old generation made last is re-wrapped by the next start, as the README says.
+    load.isOver = true;
+    await working;
+    await Promise.all([now.stop(), slow.stop()]);
+    const last = await world.startReplica(both);
+    expect(load.failed).toEqual([]);
+    expect(
+      await world.query(
+        "select distinct master_version from data_key where created_at > now() - interval '1 hour' and master_version >= 2",
+      ),
+    ).toEqual([{ master_version: 3 }]);
+    await next.stop();
+    await last.stop();
+    const alone = await world.startReplica({ KEY_DISPLAY_KEY: third, KEY_DISPLAY_KEY_VERSION: "3" });
+    const one = people.map((cookie) => made.find((key) => key.cookie === cookie));
+    for (const key of one) {
+      if (key) expect(secretOf(await show(key.keyId, key.cookie, alone))).toBe(key.secret);
+    }
+    expect(one.filter(Boolean)).toHaveLength(people.length);
+    await alone.stop();
+  }, 60_000);
+
+  test("given a backup of before the change, when it is restored beside the new master key alone, then it shows nothing, and what came after is not concerned", async () => {
+    const fourth = "Wx2w-Lm3_Xc7vB1nR5tY9uI2oP4aS6dF0gH";
+    const before = await world.startReplica({ KEY_DISPLAY_KEY: second, KEY_DISPLAY_KEY_VERSION: "2" });
+    const [mine, late] = [await freshly(newId("acc")), await freshly(newId("acc"))];
+    const old = await create(mine, before);
+    const backup = await world.query<{ row: string }>("select row_to_json(data_key)::text as row from data_key");
+    await before.stop();
+    const both = { KEY_DISPLAY_KEY: fourth, KEY_DISPLAY_KEY_VERSION: "3", KEY_DISPLAY_KEY_PREVIOUS: second };
+    await (await world.startReplica(both)).stop();
+    const alone = await world.startReplica({ KEY_DISPLAY_KEY: fourth, KEY_DISPLAY_KEY_VERSION: "3" });
+    expect(secretOf(await show(old.key.keyId, mine, alone))).toBe(old.secret);
+    const after = await create(late, alone);
+    // The rows of the backup come back over those of now.
+    await world.query(
+      `update data_key set wrapped_key = kept.wrapped_key, master_version = kept.master_version
+       from json_populate_recordset(null::data_key, $1::json) as kept where kept.id = data_key.id`,
+      [`[${backup.map(({ row }) => row).join()}]`],
+    );
+    const restored = await show(old.key.keyId, mine, alone);
+    expect(restored).toMatchObject({ status: 500, body: { code: "internal_error" } });
+    expect(restored.text).not.toContain(old.secret.slice(0, 12));
+    expect(secretOf(await show(after.key.keyId, late, alone))).toBe(after.secret);
+    await alone.stop();
+  }, 60_000);
 });

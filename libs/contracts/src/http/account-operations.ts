@@ -14,6 +14,8 @@ export const operatedAccount = z.strictObject({
   blockedAt: instant.nullable(),
   secondFactor: z.boolean(),
   liveSessions: z.number().int(),
+  /** Signs that it may be one of many of the same person: a throw-away address, a mailbox of another account (SEC-28). */
+  mailSignals: z.array(z.enum(["disposable", "shared_mailbox"])),
 });
 export type OperatedAccount = z.infer<typeof operatedAccount>;
 export const operatedAccountResponse = z.strictObject({ account: operatedAccount });
@@ -45,3 +47,17 @@ export const accountAction = z.enum([
   "first_operator_made",
 ]);
 export type AccountAction = z.infer<typeof accountAction>;
+
+/** What owners do with what protects their accounts, in the same log. */
+export const credentialAction = z.enum([
+  "account_registered",
+  "password_changed",
+  "email_changed",
+  "totp_added",
+  "totp_removed",
+  "passkey_added",
+  "passkey_removed",
+  "recovery_codes_renewed",
+  "recovery_code_used",
+]);
+export type CredentialAction = z.infer<typeof credentialAction>;

@@ -1,5 +1,6 @@
 import type { AccountAction, PasskeyAssertion, PasskeyAttestation } from "@codex/contracts";
 import type { AccountId, Id } from "@codex/kernel";
+import type { MailSignal } from "../domain/account.ts";
 import type { MailIntent } from "../domain/mail.ts";
 import type { SessionRole } from "../domain/session-rules.ts";
 
@@ -105,6 +106,7 @@ export interface OperatedAccount {
   readonly secondFactor: boolean;
   readonly liveSessions: number;
   readonly language: "ru" | "en";
+  readonly mailSignals: readonly MailSignal[];
 }
 
 export interface AccountActs {

@@ -1,6 +1,6 @@
 import type { AccountId, Clock, SessionId } from "@codex/kernel";
 import type { Consent } from "../domain/account.ts";
-import type { MailIntent, MailLanguage } from "../domain/mail.ts";
+import type { MailIntent, MailKind, MailLanguage } from "../domain/mail.ts";
 import type { SessionFactor, SessionRole } from "../domain/session-rules.ts";
 import type { FailureAlarm } from "./failure-alarm.ts";
 import type { AccountActs, ChallengeStore, FactorStore, PasskeyCeremonies, TotpCodes } from "./factor-ports.ts";
@@ -158,6 +158,16 @@ export interface LinkStore {
 export interface MailQueue {
   /** Never waits for a mail server. */
   enqueue(mail: MailIntent): Promise<void>;
+}
+
+export interface NoticeStore {
+  /** Has the owner mailed, once for each event however often it comes; nobody when the account is gone. */
+  tell(
+    eventId: string,
+    accountId: AccountId,
+    kind: Extract<MailKind, "key_reported">,
+    data: Readonly<Record<string, string>>,
+  ): Promise<void>;
 }
 
 /** "Firefox, Linux", for the list of sessions. Forgotten after 30 days; a failure loses the name and nothing else. */

@@ -3,6 +3,23 @@ export function canonicalEmail(text: string): string {
   return text.trim().toLowerCase();
 }
 
+/** Providers that ignore dots in the part before the @. */
+const dotlessDomains: ReadonlySet<string> = new Set(["gmail.com", "googlemail.com"]);
+
+/**
+ * The mailbox that an address most likely leads to: without a plus tag, and without the dots that Gmail ignores. Only a hint for abuse
+ * (SEC-28): it decides neither who an account is nor whether it may sign in. Of the canonical form; the migration does the same in SQL.
+ */
+export function mailboxOf(email: string): string {
+  const at = email.lastIndexOf("@");
+  const domain = email.slice(at + 1);
+  const untagged = email.slice(0, at).replace(/(?<=.)\+.*$/, "");
+  return dotlessDomains.has(domain) ? `${untagged.replaceAll(".", "")}@gmail.com` : `${untagged}@${domain}`;
+}
+
+/** `disposable`: of a provider of throw-away addresses. `shared_mailbox`: another account's mail goes to the same mailbox. */
+export type MailSignal = "disposable" | "shared_mailbox";
+
 export interface Consent {
   readonly document: string;
   readonly version: string;

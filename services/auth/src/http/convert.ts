@@ -33,5 +33,6 @@ export function toApiOperatedAccount(account: OperatedAccount): ApiOperatedAccou
     blockedAt: account.blockedAt?.toISOString() ?? null,
     secondFactor,
     liveSessions,
+    mailSignals: [...account.mailSignals],
   };
 }

@@ -128,7 +128,7 @@ function operated(db: Db<AuthTables>, now: Date) {
   const born = new Date(now.getTime() - 31 * 86_400_000);
   return db.kysely
     .selectFrom("account")
-    .select(["id", "email", "name", "role", "created_at", "blocked_at", "language"])
+    .select(["id", "email", "name", "role", "created_at", "blocked_at", "language", "mail_signals"])
     .select((eb) => [
       eb
         .selectFrom("session")
@@ -155,6 +155,7 @@ function fromDb(row: Row): OperatedAccount {
     secondFactor: row.second_factor,
     liveSessions: Number(row.live_sessions ?? 0n),
     language: row.language,
+    mailSignals: row.mail_signals,
   };
 }
 

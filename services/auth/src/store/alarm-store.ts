@@ -1,17 +1,10 @@
 import type { Db } from "@codex/db";
 import { sql } from "kysely";
+import type { AlarmStore } from "../app/failure-alarm.ts";
 import { insertMails } from "./mail-store.ts";
 import type { AuthTables } from "./schema.ts";
 
 const operatorsMax = 100;
-
-export interface AlarmStore {
-  /**
-   * Tells every operator by mail, unless they were told in the last `quietMs`: of all replicas at once one does. Answers whether it
-   * was this one.
-   */
-  raiseWave(failures: number, minutes: number, quietMs: number, now: Date): Promise<boolean>;
-}
 
 export function alarmStore(db: Db<AuthTables>, wake: () => void): AlarmStore {
   return {

@@ -1,14 +1,18 @@
 import type { Db } from "@codex/db";
 import { idToUuid, uuidToId } from "@codex/kernel";
-import type { Challenge, ChallengeStore } from "../app/factor-ports.ts";
+import type { Selectable } from "kysely";
+import type { Challenge, ChallengePurpose, ChallengeStore } from "../app/factor-ports.ts";
 import { hashOfToken, newToken } from "../crypto/token.ts";
+import { oneTimeRows } from "./one-time-rows.ts";
 import type { AuthTables } from "./schema.ts";
 
 const lifeMs = 5 * 60_000;
-const failuresMax = 5;
+
+type Row = Selectable<AuthTables["challenge"]>;
 
 export function challengeStore(db: Db<AuthTables>): ChallengeStore {
-  const fromDb = (row: { account_id: string | null; value: string } | undefined): Challenge | undefined =>
+  const rows = oneTimeRows<Row, ChallengePurpose>(db, "challenge", "id_hash");
+  const fromDb = (row: Row | undefined): Challenge | undefined =>
     row && { accountId: row.account_id === null ? undefined : uuidToId("acc", row.account_id), value: row.value };
   return {
     async put(purpose, { accountId, value }, now) {
@@ -26,34 +30,8 @@ export function challengeStore(db: Db<AuthTables>): ChallengeStore {
         .execute();
       return id;
     },
-    async find(id, purpose, now) {
-      const row = await db.kysely
-        .selectFrom("challenge")
-        .select(["account_id", "value"])
-        .where("id_hash", "=", hashOfToken(id))
-        .where("purpose", "=", purpose)
-        .where("expires_at", ">", now)
-        .where("failures", "<", failuresMax)
-        .executeTakeFirst();
-      return fromDb(row);
-    },
-    async take(id, purpose, now) {
-      const row = await db.kysely
-        .deleteFrom("challenge")
-        .where("id_hash", "=", hashOfToken(id))
-        .where("purpose", "=", purpose)
-        .where("expires_at", ">", now)
-        .where("failures", "<", failuresMax)
-        .returning(["account_id", "value"])
-        .executeTakeFirst();
-      return fromDb(row);
-    },
-    async failed(id) {
-      await db.kysely
-        .updateTable("challenge")
-        .set(({ eb }) => ({ failures: eb("failures", "+", 1) }))
-        .where("id_hash", "=", hashOfToken(id))
-        .execute();
-    },
+    find: async (id, purpose, now) => fromDb(await rows.find(id, purpose, now)),
+    take: async (id, purpose, now) => fromDb(await rows.take(id, purpose, now)),
+    failed: (id) => rows.failed(id),
   };
 }

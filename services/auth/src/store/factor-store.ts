@@ -4,6 +4,7 @@ import { sql, type Selectable } from "kysely";
 import type { FactorStore, StoredPasskey } from "../app/factor-ports.ts";
 import type { Sealer } from "../crypto/sealer.ts";
 import { hashOfToken } from "../crypto/token.ts";
+import { recordOwn } from "./act-log.ts";
 import type { AuthTables, PasskeyTable } from "./schema.ts";
 
 export const passkeysMax = 20;
@@ -14,8 +15,58 @@ export function factorStore(db: Db<AuthTables>, sealer: Sealer): FactorStore {
 
 type Totp = Pick<FactorStore, "totp" | "putTotp" | "takeTotpStep" | "removeTotp">;
 
+const contextOf = (accountId: AccountId): string => `totp:${accountId}`;
+
+const resealPage = 500;
+
+/**
+ * Brings the secrets of authenticator apps under the present data key, so that the one before can be taken away (SEC-43). By what was
+ * read, so that several replicas do no harm. Answers how many were changed; those that no key opens are counted apart and left.
+ */
+export async function resealTotp(
+  db: Db<AuthTables>,
+  sealer: Sealer,
+): Promise<{ readonly resealed: number; readonly unreadable: number }> {
+  let [resealed, unreadable] = [0, 0];
+  for (let after = "00000000-0000-0000-0000-000000000000"; ; ) {
+    const rows = await db.kysely
+      .selectFrom("totp")
+      .select(["account_id", "sealed_secret"])
+      .where("account_id", ">", after)
+      .orderBy("account_id")
+      .limit(resealPage)
+      .execute();
+    for (const { account_id: account, sealed_secret: sealed } of rows) {
+      after = account;
+      const fresh = resealedOrNot(sealer, sealed, contextOf(uuidToId("acc", account)));
+      if (fresh === "unreadable") unreadable += 1;
+      if (fresh === "unreadable" || fresh === "present") continue;
+      await db.kysely
+        .updateTable("totp")
+        .set({ sealed_secret: fresh.sealed })
+        .where("account_id", "=", account)
+        .where("sealed_secret", "=", sealed)
+        .execute();
+      resealed += 1;
+    }
+    if (rows.length < resealPage) return { resealed, unreadable };
+  }
+}
+
+function resealedOrNot(
+  sealer: Sealer,
+  sealed: string,
+  context: string,
+): { readonly sealed: string } | "present" | "unreadable" {
+  try {
+    const fresh = sealer.reseal(sealed, context);
+    return fresh === undefined ? "present" : { sealed: fresh };
+  } catch {
+    return "unreadable";
+  }
+}
+
 function totpPart(db: Db<AuthTables>, sealer: Sealer): Totp {
-  const contextOf = (accountId: AccountId): string => `totp:${accountId}`;
   return {
     async totp(accountId) {
       const row = await db.kysely
@@ -43,24 +94,30 @@ function totpPart(db: Db<AuthTables>, sealer: Sealer): Totp {
         .executeTakeFirst();
       return (put.numInsertedOrUpdatedRows ?? 0n) > 0n;
     },
-    async takeTotpStep(accountId, step, confirm, now) {
-      const taken = await db.kysely
-        .updateTable("totp")
-        .set({ last_step: BigInt(step), ...(confirm ? { confirmed_at: now } : {}) })
-        .where("account_id", "=", idToUuid(accountId))
-        .where("last_step", "<", BigInt(step))
-        .where("confirmed_at", confirm ? "is" : "is not", null)
-        .executeTakeFirst();
-      return taken.numUpdatedRows > 0n;
-    },
-    async removeTotp(accountId) {
-      const removed = await db.kysely
-        .deleteFrom("totp")
-        .where("account_id", "=", idToUuid(accountId))
-        .where("confirmed_at", "is not", null)
-        .executeTakeFirst();
-      return removed.numDeletedRows > 0n;
-    },
+    takeTotpStep: (accountId, step, confirm, now) =>
+      db.transaction(async (trx) => {
+        const taken = await trx
+          .updateTable("totp")
+          .set({ last_step: BigInt(step), ...(confirm ? { confirmed_at: now } : {}) })
+          .where("account_id", "=", idToUuid(accountId))
+          .where("last_step", "<", BigInt(step))
+          .where("confirmed_at", confirm ? "is" : "is not", null)
+          .executeTakeFirst();
+        const isTaken = taken.numUpdatedRows > 0n;
+        if (isTaken && confirm) await recordOwn(trx, accountId, "totp_added", now);
+        return isTaken;
+      }),
+    removeTotp: (accountId) =>
+      db.transaction(async (trx) => {
+        const removed = await trx
+          .deleteFrom("totp")
+          .where("account_id", "=", idToUuid(accountId))
+          .where("confirmed_at", "is not", null)
+          .executeTakeFirst();
+        const isRemoved = removed.numDeletedRows > 0n;
+        if (isRemoved) await recordOwn(trx, accountId, "totp_removed");
+        return isRemoved;
+      }),
   };
 }
 
@@ -81,16 +138,22 @@ function recoveryPart(db: Db<AuthTables>): Recovery {
         const account_id = idToUuid(accountId);
         await trx.deleteFrom("recovery_code").where("account_id", "=", account_id).execute();
         const rows = codes.map((code) => ({ account_id, code_hash: hashOfToken(code) }));
-        if (rows.length > 0) await trx.insertInto("recovery_code").values(rows).execute();
+        // None: they went with the last factor, which has a line of its own.
+        if (rows.length === 0) return;
+        await trx.insertInto("recovery_code").values(rows).execute();
+        await recordOwn(trx, accountId, "recovery_codes_renewed");
       }),
-    async takeRecoveryCode(accountId, code) {
-      const taken = await db.kysely
-        .deleteFrom("recovery_code")
-        .where("account_id", "=", idToUuid(accountId))
-        .where("code_hash", "=", hashOfToken(code))
-        .executeTakeFirst();
-      return taken.numDeletedRows > 0n;
-    },
+    takeRecoveryCode: (accountId, code) =>
+      db.transaction(async (trx) => {
+        const taken = await trx
+          .deleteFrom("recovery_code")
+          .where("account_id", "=", idToUuid(accountId))
+          .where("code_hash", "=", hashOfToken(code))
+          .executeTakeFirst();
+        const isTaken = taken.numDeletedRows > 0n;
+        if (isTaken) await recordOwn(trx, accountId, "recovery_code_used");
+        return isTaken;
+      }),
   };
 }
 
@@ -129,6 +192,7 @@ function passkeyPart(db: Db<AuthTables>): Passkeys {
             .executeTakeFirstOrThrow();
           if (Number(known) >= passkeysMax) return false;
           await trx.insertInto("passkey").values(toDbPasskey(passkey)).execute();
+          await recordOwn(trx, passkey.accountId, "passkey_added", passkey.createdAt);
           return true;
         });
       } catch (error) {
@@ -143,14 +207,17 @@ function passkeyPart(db: Db<AuthTables>): Passkeys {
         .where("credential_id", "=", credentialId)
         .execute();
     },
-    async removePasskey(accountId, credentialId) {
-      const removed = await db.kysely
-        .deleteFrom("passkey")
-        .where("account_id", "=", idToUuid(accountId))
-        .where("credential_id", "=", credentialId)
-        .executeTakeFirst();
-      return removed.numDeletedRows > 0n;
-    },
+    removePasskey: (accountId, credentialId) =>
+      db.transaction(async (trx) => {
+        const removed = await trx
+          .deleteFrom("passkey")
+          .where("account_id", "=", idToUuid(accountId))
+          .where("credential_id", "=", credentialId)
+          .executeTakeFirst();
+        const isRemoved = removed.numDeletedRows > 0n;
+        if (isRemoved) await recordOwn(trx, accountId, "passkey_removed");
+        return isRemoved;
+      }),
   };
 }
 

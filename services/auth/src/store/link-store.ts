@@ -1,14 +1,16 @@
 import type { Db } from "@codex/db";
 import { idToUuid, uuidToId } from "@codex/kernel";
-import type { LinkStore } from "../app/ports.ts";
+import type { Selectable } from "kysely";
+import type { Link, LinkPurpose, LinkStore } from "../app/ports.ts";
 import { hashOfToken, newToken } from "../crypto/token.ts";
 import { linkLifeMs } from "../domain/mail.ts";
-import type { AuthTables } from "./schema.ts";
-
-/** Wrong passwords beside one token; then it is dead. */
-export const linkFailuresMax = 5;
+import { oneTimeRows } from "./one-time-rows.ts";
+import type { AuthTables, LinkTable } from "./schema.ts";
 
 export function linkStore(db: Db<AuthTables>): LinkStore {
+  const rows = oneTimeRows<Selectable<LinkTable>, LinkPurpose>(db, "link", "token_hash");
+  const fromDb = (row: Selectable<LinkTable> | undefined): Link | undefined =>
+    row && { accountId: uuidToId("acc", row.account_id), email: row.email };
   return {
     async issue(accountId, purpose, email, now) {
       const token = newToken();
@@ -28,33 +30,8 @@ export function linkStore(db: Db<AuthTables>): LinkStore {
         .execute();
       return token;
     },
-    async find(token, purpose, now) {
-      const row = await db.kysely
-        .selectFrom("link")
-        .select(["account_id", "email"])
-        .where("token_hash", "=", hashOfToken(token))
-        .where("purpose", "=", purpose)
-        .where("expires_at", ">", now)
-        .where("failures", "<", linkFailuresMax)
-        .executeTakeFirst();
-      return row && { accountId: uuidToId("acc", row.account_id), email: row.email };
-    },
-    async take(token, purpose, now) {
-      const row = await db.kysely
-        .deleteFrom("link")
-        .where("token_hash", "=", hashOfToken(token))
-        .where("purpose", "=", purpose)
-        .where("expires_at", ">", now)
-        .returning(["account_id", "email"])
-        .executeTakeFirst();
-      return row && { accountId: uuidToId("acc", row.account_id), email: row.email };
-    },
-    async failed(token) {
-      await db.kysely
-        .updateTable("link")
-        .set(({ eb }) => ({ failures: eb("failures", "+", 1) }))
-        .where("token_hash", "=", hashOfToken(token))
-        .execute();
-    },
+    find: async (token, purpose, now) => fromDb(await rows.find(token, purpose, now)),
+    take: async (token, purpose, now) => fromDb(await rows.take(token, purpose, now)),
+    failed: (token) => rows.failed(token),
   };
 }

@@ -3,7 +3,7 @@ import { idToUuid, newId } from "@codex/kernel";
 import type { Registration, RegistrationStore } from "../app/ports.ts";
 import { hashOfToken, newToken } from "../crypto/token.ts";
 import { linkLifeMs } from "../domain/mail.ts";
-import { linkFailuresMax } from "./link-store.ts";
+import { tokenFailuresMax } from "./one-time-rows.ts";
 import { insertMails } from "./mail-store.ts";
 import type { AuthTables } from "./schema.ts";
 
@@ -21,7 +21,7 @@ function pending(db: Db<AuthTables>, wake: () => void): Omit<RegistrationStore, 
         .selectAll()
         .where("token_hash", "=", hashOfToken(token))
         .where("expires_at", ">", now)
-        .where("failures", "<", linkFailuresMax)
+        .where("failures", "<", tokenFailuresMax)
         .executeTakeFirst();
       if (!row) return undefined;
       const { email, name, password_hash: passwordHash, language, consents } = row;

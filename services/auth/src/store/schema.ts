@@ -1,6 +1,6 @@
 import type { AuditActTable, InboxTable, OutboxTable } from "@codex/db";
-import type { GeneratedAlways, JSONColumnType } from "kysely";
-import type { Consent } from "../domain/account.ts";
+import type { Generated, GeneratedAlways, JSONColumnType } from "kysely";
+import type { Consent, MailSignal } from "../domain/account.ts";
 import type { SessionFactor, SessionRole } from "../domain/session-rules.ts";
 import type { MailKind } from "../domain/mail.ts";
 
@@ -15,6 +15,9 @@ export interface AccountTable {
   readonly created_at: Date;
   readonly language: "ru" | "en";
   readonly blocked_at: Date | null;
+  /** Null: made by a replica of the version before. */
+  readonly mailbox: string | null;
+  readonly mail_signals: Generated<readonly MailSignal[]>;
 }
 
 export interface SessionTable {

@@ -1,11 +1,7 @@
 import type { Clock } from "@codex/kernel";
 import type { Redis } from "ioredis";
+import type { WaveCounter } from "../app/failure-alarm.ts";
 import { waveWindowMinutes, windowMinutes } from "../domain/failure-wave.ts";
-
-/** Failed sign-ins of everybody. Answers how many the window holds, this one included. */
-export interface WaveCounter {
-  failed(): Promise<number>;
-}
 
 const countScript = `
 redis.call('INCR', KEYS[1])

@@ -1,6 +1,7 @@
 import { inboxMigration, outboxMigration, type Migration } from "@codex/db";
 import { accountSecurity } from "./20261126T0300-account-security.ts";
 import { accountAuditLog } from "./20261127T0100-audit-log.ts";
+import { mailSignals } from "./20261127T0103-mail-signals.ts";
 
 /** Every migration, oldest first. A file that has been merged is never edited; a mistake is corrected by the next one. */
 export const authMigrations: readonly Migration[] = [
@@ -35,4 +36,5 @@ export const authMigrations: readonly Migration[] = [
     up: "create table alarm (kind text primary key, raised_at timestamptz not null)",
     additive: true,
   },
+  { name: "20261127T0103_add_mail_signals", up: mailSignals, additive: true },
 ];
