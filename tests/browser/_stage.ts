@@ -1,6 +1,7 @@
 import { grantCommand } from "@codex/contracts";
 import { newId, type AccountId } from "@codex/kernel";
 import { eventually, findChromium } from "@codex/testkit";
+import pg from "pg";
 import {
   chromium,
   type Browser as Chromium,
@@ -9,7 +10,7 @@ import {
   type Page,
 } from "playwright-core";
 import { Browser, password } from "../e2e/_browser.ts";
-import { startWorld, type World } from "../e2e/_world.ts";
+import { startWorld, type World, type WorldOptions } from "../e2e/_world.ts";
 
 /**
  * The whole platform and a real Chromium before it. A visitor is a browser profile of its own that writes down everything
@@ -21,6 +22,10 @@ export type Language = "ru" | "en";
 export interface Stage {
   readonly world: World;
   visitor(options?: VisitorOptions): Promise<Visitor>;
+  /** As the owner of the database, for what only time or an accident would bring about. */
+  sql(text: string, values?: readonly unknown[]): Promise<readonly Record<string, unknown>[]>;
+  /** As if everybody had proved who it is six minutes ago. */
+  ageProofs(): Promise<void>;
   /** Money by the bus, as other services send it. */
   grant(accountId: AccountId, amountMicroTokens: bigint): Promise<void>;
   stop(): Promise<void>;
@@ -33,9 +38,9 @@ export interface VisitorOptions extends BrowserContextOptions {
 /** Chromium's own line for an answer of 4xx or 5xx; whoever is not signed in is told so with a 401. */
 const signedOut = /status of 401 .*\/api\/auth\/me$/;
 
-export async function startStage(): Promise<Stage> {
+export async function startStage(options: WorldOptions = {}): Promise<Stage> {
   const executablePath = await findChromium((line) => void process.stderr.write(`${line}\n`));
-  const world = await startWorld();
+  const world = await startWorld(options);
   const asRoot = process.getuid?.() === 0;
   const browser = await chromium.launch({
     executablePath,
@@ -50,9 +55,22 @@ export async function startStage(): Promise<Stage> {
       "--disable-sync",
     ],
   });
+  const sql: Stage["sql"] = async (text, values = []) => {
+    const client = new pg.Client({ connectionString: world.database.adminUrl });
+    await client.connect();
+    try {
+      return (await client.query<Record<string, unknown>>(text, [...values])).rows;
+    } finally {
+      await client.end();
+    }
+  };
   return {
     world,
-    visitor: (options) => newVisitor(browser, world.origin, options),
+    visitor: (visitorOptions) => newVisitor(browser, world.origin, visitorOptions),
+    sql,
+    async ageProofs() {
+      await sql("update auth.session set authenticated_at = now() - interval '6 minutes'");
+    },
     async grant(accountId, amountMicroTokens) {
       const idempotencyKey = newId("evt");
       const data = {
@@ -111,7 +129,7 @@ async function newVisitor(browser: Chromium, origin: string, options: VisitorOpt
     );
   }
   const page = await context.newPage();
-  page.setDefaultTimeout(10_000);
+  page.setDefaultTimeout(30_000);
   const text = async (selector = "body"): Promise<string> =>
     (await page.locator(selector).first().innerText()).replace(/\s+/g, " ");
   const submit = async (email: string, secret: string): Promise<void> => {
@@ -147,7 +165,7 @@ async function newVisitor(browser: Chromium, origin: string, options: VisitorOpt
     signIn: (email, secret = password) => submit(email, secret),
     status: (path) => page.evaluate<number>(`fetch(${JSON.stringify(path)}).then((answer) => answer.status)`),
     text,
-    async sees(what, timeoutMs = 5_000) {
+    async sees(what, timeoutMs = 30_000) {
       const seen = async (): Promise<boolean> => {
         const now = await text().catch(() => "");
         return typeof what === "string" ? now.includes(what) : what.test(now);

@@ -2,6 +2,9 @@ import { eventually } from "@codex/testkit";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import axe from "axe-core";
 import OpenAI from "openai";
+import { Secret, TOTP } from "otpauth";
+import { Browser, password } from "../e2e/_browser.ts";
+import { scanQrCode } from "./_qr-code.ts";
 import { startStage, type Language, type Stage, type Visitor } from "./_stage.ts";
 
 // Every page and dialog, in both languages and colour schemes, on a desk and on a phone: axe finds nothing (WCAG 2.2 AA and
@@ -14,8 +17,20 @@ const variants = (["light", "dark"] as const).flatMap((colorScheme) =>
 );
 
 const words = {
-  ru: { copy: "Я сохранил ключ", menu: "Меню" },
-  en: { copy: "I have saved the key", menu: "Menu" },
+  ru: {
+    copy: "Я сохранил ключ",
+    menu: "Меню",
+    more: "Ограничения и метки",
+    many: "Отозвать несколько",
+    totp: "Подключить приложение",
+  },
+  en: {
+    copy: "I have saved the key",
+    menu: "Menu",
+    more: "Restrictions and tags",
+    many: "Revoke several",
+    totp: "Set up an app",
+  },
 } satisfies Record<Language, object>;
 
 let stage: Stage;
@@ -23,7 +38,7 @@ let stage: Stage;
 const email = "customer1@example.org";
 
 beforeAll(async () => {
-  stage = await startStage();
+  stage = await startStage({ keySettings: { KEY_DISPLAY_KEY: "h1x9-Kq7_Zr4mT2wVb8nY5sLd3hGf6jPc0e" } });
   // A long amount and a request of every outcome, so that the pages are full.
   const customer = await stage.world.customer(123_456_789_123_456n);
   const client = new OpenAI({
@@ -39,7 +54,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await stage.stop();
-}, 60_000);
+}, 240_000);
 
 describe.each(variants)("$colorScheme, $width px, $language", ({ colorScheme, width, language }) => {
   const visitorWith = (): Promise<Visitor> =>
@@ -83,7 +98,7 @@ describe.each(variants)("$colorScheme, $width px, $language", ({ colorScheme, wi
     }
     await visitor.close();
     expect(visitor.faults).toEqual([]);
-  }, 60_000);
+  }, 240_000);
 
   test("signed in, with every dialog", async () => {
     const visitor = await visitorWith();
@@ -98,22 +113,61 @@ describe.each(variants)("$colorScheme, $width px, $language", ({ colorScheme, wi
       await look(visitor, "menu");
     }
     await visitor.open("/keys");
-    await page.locator("main form input").fill("Рабочий ноутбук, который стоит дома у окна");
+    await page.locator("main form input").first().fill("Рабочий ноутбук, который стоит дома у окна");
+    await page.getByRole("button", { name: words[language].more }).click();
+    await page.locator("main textarea").last().fill("300.1.1.1");
+    await page.locator("main form button[type=submit]").click();
+    await page.locator("main textarea[aria-invalid=true]").waitFor();
+    await look(visitor, "restrictions of a new key, one of them wrong");
+    await page.locator("main textarea").last().fill("10.0.0.0/8\n2001:db8:1234:5678:9abc:def0:1234:5678");
+    await page.locator("main textarea").first().fill("demo-small\nanother-model-with-a-rather-long-name");
+    await page.locator("main input[inputmode=decimal]").first().fill("123456,789");
+    await page.locator("main form input[autocomplete=off]").nth(1).fill("ci, ночная сборка");
     await page.locator("main form button[type=submit]").click();
     await page.getByTestId("secret").waitFor();
     await look(visitor, "secret dialog");
     await page.getByRole("button", { name: words[language].copy }).click();
     await page.getByRole("dialog").waitFor({ state: "detached" });
     await look(visitor, "keys");
-    await page.locator("[role=region] button").first().click();
-    await page.getByRole("dialog").waitFor();
-    await look(visitor, "revoke dialog");
-    await page.getByRole("dialog").getByRole("button").last().click();
-    await page.getByRole("dialog").waitFor({ state: "detached" });
+    const buttons = page.getByTestId("key").first().getByRole("button");
+    for (const [index, name] of ["change", "roll", "show", "revoke"].entries()) {
+      await buttons.nth(index).click();
+      await page.getByRole("dialog").waitFor();
+      await look(visitor, `${name} dialog`);
+      if (name === "show") {
+        await stage.ageProofs();
+        visitor.allow(/status of 401 .*\/show$/);
+        await page.getByRole("dialog").getByRole("button").last().click();
+        await page.locator("input[autocomplete=current-password]").waitFor();
+        await look(visitor, "step-up dialog above another");
+        await page.locator("input[autocomplete=current-password]").fill(password);
+        await page.keyboard.press("Enter");
+        await page.getByTestId("secret").waitFor();
+        await look(visitor, "a key shown again");
+      }
+      if (name === "revoke") await page.getByRole("dialog").getByRole("button").last().click();
+      else await page.keyboard.press("Escape");
+      await page.getByRole("dialog").waitFor({ state: "detached" });
+    }
     await look(visitor, "keys with a revoked one");
+    await page.locator("main form input").first().fill("Ещё один");
+    await page.locator("main form button[type=submit]").click();
+    await page.getByRole("button", { name: words[language].copy }).click();
+    await page.getByRole("dialog").waitFor({ state: "detached" });
+    await page.getByRole("button", { name: words[language].many }).click();
+    await page.getByRole("dialog").waitFor();
+    await look(visitor, "revoke several");
+    await page.keyboard.press("Escape");
+    await page.getByRole("dialog").waitFor({ state: "detached" });
+    await visitor.open("/account");
+    await page.getByTestId("consent").first().waitFor();
+    await page.waitForLoadState("networkidle");
+    await look(visitor, "account");
     await visitor.open("/security");
     await page.getByTestId("session").first().waitFor();
-    await look(visitor, "security");
+    await page.getByRole("button", { name: words[language].totp }).click();
+    await page.getByTestId("qr-code").waitFor();
+    await look(visitor, "security with a QR code");
     await visitor.open("/usage");
     await page.getByTestId("usage-line").first().waitFor();
     await look(visitor, "usage");
@@ -122,7 +176,46 @@ describe.each(variants)("$colorScheme, $width px, $language", ({ colorScheme, wi
     await look(visitor, "receipt");
     await visitor.close();
     expect(visitor.faults).toEqual([]);
-  }, 60_000);
+  }, 240_000);
+
+  test("of an operator: before the second factor, and every page and dialog after it", async () => {
+    const visitor = await visitorWith();
+    const { page } = visitor;
+    const operator = `ops-${colorScheme}-${String(width)}-${language}@example.org`;
+    await new Browser(stage.world.origin).register(operator);
+    await stage.world.grantRole(operator, "admin");
+    await visitor.open("/sign-in");
+    await visitor.signIn(operator);
+    await page.getByRole("button", { name: words[language].totp }).click();
+    const secret = new URL(await scanQrCode(page)).searchParams.get("secret") ?? "";
+    await look(visitor, "second factor due");
+    const code = new TOTP({ secret: Secret.fromBase32(secret) }).generate();
+    await page.locator("input[autocomplete=one-time-code]").fill(code);
+    await page.locator("input[autocomplete=one-time-code]").press("Enter");
+    await page.getByTestId("recovery-codes").waitFor();
+    await look(visitor, "second factor done");
+    await visitor.open("/operator/accounts");
+    await page.getByTestId("account").first().waitFor();
+    await look(visitor, "accounts");
+    await page.getByTestId("account").filter({ hasText: email }).getByRole("link").click();
+    await page.locator("dl").waitFor();
+    await look(visitor, "one account");
+    for (const index of [0, 2]) {
+      await page.locator("main section button").nth(index).click();
+      await page.getByRole("dialog").waitFor();
+      await look(visitor, `dialog ${String(index)} of one account`);
+      await page.keyboard.press("Escape");
+      await page.getByRole("dialog").waitFor({ state: "detached" });
+    }
+    await visitor.open("/operator/invitations");
+    await page.getByTestId("registration-mode").waitFor();
+    await look(visitor, "invitations");
+    await visitor.open("/operator/acts");
+    await page.getByTestId("audit-line").first().waitFor();
+    await look(visitor, "audit log");
+    await visitor.close();
+    expect(visitor.faults).toEqual([]);
+  }, 240_000);
 });
 
 /** What is wrong goes to the visitor's faults, so that one run names everything. */

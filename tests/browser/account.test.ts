@@ -1,8 +1,8 @@
 import { eventually } from "@codex/testkit";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "@jest/globals";
 import { Secret, TOTP } from "otpauth";
-import pg from "pg";
 import { Browser, password } from "../e2e/_browser.ts";
+import { scanQrCode } from "./_qr-code.ts";
 import { startStage, type Stage, type Visitor } from "./_stage.ts";
 
 // What people do about their accounts, in a real browser: reset, second factors, passkeys, sessions, a first operator.
@@ -31,13 +31,6 @@ const codeOf = (secret: string, ahead = 0): string =>
   new TOTP({ secret: Secret.fromBase32(secret) }).generate({ timestamp: Date.now() + ahead * 30_000 });
 const mailed = (email: string, page: string): Promise<string> =>
   new Browser(stage.world.origin).mailedToken(email, page);
-/** As if everybody had proved who it is six minutes ago. */
-async function ageProofs(): Promise<void> {
-  const client = new pg.Client({ connectionString: stage.world.database.adminUrl });
-  await client.connect();
-  await client.query("update auth.session set authenticated_at = now() - interval '6 minutes'");
-  await client.end();
-}
 const next = "another battery, another horse";
 
 async function signOut(): Promise<void> {
@@ -87,7 +80,7 @@ test("a forgotten password: the mail, the link, a weak one refused, the new one 
   await visitor.sees("E-mail или пароль не подходят.");
   await visitor.signIn(email, next);
   await visitor.sees("Доступно");
-}, 60_000);
+}, 240_000);
 
 test("an authenticator app: set up, asked for at sign-in, a recovery code instead, and removed", async () => {
   const { page } = visitor;
@@ -97,6 +90,9 @@ test("an authenticator app: set up, asked for at sign-in, a recovery code instea
   await page.getByRole("link", { name: "Безопасность" }).click();
   await page.getByRole("button", { name: "Подключить приложение" }).click();
   const secret = await page.getByTestId("totp-secret").innerText();
+  const scanned = new URL(await scanQrCode(page));
+  expect(`${scanned.protocol}//${scanned.host}`).toBe("otpauth://totp");
+  expect(scanned.searchParams.get("secret")).toBe(secret);
   await page.locator("input[autocomplete=one-time-code]").fill(codeOf(secret, -1));
   await page.getByRole("button", { name: "Включить" }).click();
   const codes = page.getByTestId("recovery-codes").locator("code");
@@ -126,7 +122,7 @@ test("an authenticator app: set up, asked for at sign-in, a recovery code instea
   await visitor.sees("Осталось неиспользованных: 9.");
   await page.getByRole("button", { name: "Отключить приложение" }).click();
   await visitor.sees("Не подключено.");
-}, 60_000);
+}, 240_000);
 
 describe("a passkey", () => {
   /** An authenticator of this browser that says yes by itself (CDP, WebAuthn domain). */
@@ -169,7 +165,7 @@ describe("a passkey", () => {
     await page.getByRole("button", { name: "Удалить: Ноутбук" }).click();
     await page.getByTestId("passkey").waitFor({ state: "detached" });
     expect(await page.getByTestId("session").count()).toBe(1);
-  }, 60_000);
+  }, 240_000);
 });
 
 test("sessions: another browser is listed and ended from here, and is out at its next step", async () => {
@@ -192,7 +188,7 @@ test("sessions: another browser is listed and ended from here, and is out at its
   } finally {
     await other.close();
   }
-}, 60_000);
+}, 240_000);
 
 test("a new address and another password: the link confirms, and the session goes on under another id", async () => {
   const { page } = visitor;
@@ -204,6 +200,7 @@ test("a new address and another password: the link confirms, and the session goe
   await page.getByRole("button", { name: "Сменить пароль" }).click();
   await visitor.sees("Пароль изменён, остальные сеансы завершены.");
   expect((await visitor.context.cookies()).find(({ name }) => name === "__Host-cx")?.value).not.toBe(before);
+  await page.getByRole("link", { name: "Аккаунт", exact: true }).click();
   await page.getByLabel("Новый e-mail").fill(address);
   await page.getByRole("button", { name: "Сменить e-mail" }).click();
   await visitor.sees("На новый адрес отправлено письмо");
@@ -212,25 +209,119 @@ test("a new address and another password: the link confirms, and the session goe
   await visitor.sees("Адрес изменён.");
   await visitor.open("/");
   await visitor.sees(address);
-}, 60_000);
+}, 240_000);
 
-test("a proof that is old: the page asks for it, and then changes go through", async () => {
+describe("a proof that is old", () => {
+  const dialog = () => visitor.page.getByRole("dialog", { name: "Подтвердите, что это вы" });
+
+  test("the page asks for it, a wrong one is told, and with the right one it goes on with what was asked", async () => {
+    const { page } = visitor;
+    visitor.allow(/status of 401 .*\/api\/auth\/(totp|reauthenticate)$/);
+    await visitor.signUp(newEmail());
+    await page.getByRole("link", { name: "Безопасность" }).click();
+    await page.getByRole("button", { name: "Подключить приложение" }).waitFor();
+    await stage.ageProofs();
+    await page.getByRole("button", { name: "Подключить приложение" }).click();
+    const field = dialog().locator("input[autocomplete=current-password]");
+    await field.fill("not the password at all");
+    await dialog().getByRole("button", { name: "Продолжить" }).click();
+    await visitor.sees("E-mail или пароль не подходят.");
+    await field.fill(password);
+    await page.keyboard.press("Enter");
+    // Nothing else was clicked.
+    await page.getByTestId("totp-secret").waitFor();
+    expect(await dialog().count()).toBe(0);
+  }, 240_000);
+
+  test("given by a code of the app, and declined it leaves the refusal where it was asked, with nothing lost", async () => {
+    const { page } = visitor;
+    visitor.allow(/status of 401 .*\/api\/auth\/(password|recovery-codes)$/);
+    await visitor.signUp(newEmail());
+    await page.getByRole("link", { name: "Безопасность" }).click();
+    await page.getByRole("button", { name: "Подключить приложение" }).click();
+    const secret = await page.getByTestId("totp-secret").innerText();
+    await page.locator("input[autocomplete=one-time-code]").fill(codeOf(secret, -1));
+    await page.getByRole("button", { name: "Включить" }).click();
+    await page.getByTestId("recovery-codes").waitFor();
+    await stage.ageProofs();
+
+    await page.locator("input[autocomplete=new-password]").fill(next);
+    await page.getByRole("button", { name: "Сменить пароль" }).click();
+    await dialog().waitFor();
+    await page.keyboard.press("Escape");
+    await visitor.sees("Подтвердите, что это вы, и повторите.");
+    expect(await page.locator("input[autocomplete=new-password]").inputValue()).toBe(next);
+
+    await page.getByRole("button", { name: "Создать новые коды" }).click();
+    await dialog().getByText("Код", { exact: true }).click();
+    await dialog().locator("input[autocomplete=one-time-code]").fill(codeOf(secret));
+    await dialog().getByRole("button", { name: "Продолжить" }).click();
+    await dialog().waitFor({ state: "detached" });
+    await visitor.sees("Осталось неиспользованных: 10.");
+  }, 240_000);
+});
+
+test("the account: name and language of mails, what was agreed to with version and time, and what was done to it", async () => {
   const { page } = visitor;
   const email = newEmail();
   const accountId = await visitor.signUp(email);
-  await ageProofs();
-  await page.getByRole("link", { name: "Безопасность" }).click();
-  await visitor.sees("Подтвердите, что это вы");
-  visitor.allow(/status of 401 .*\/api\/auth\/totp$/);
-  await page.getByRole("button", { name: "Подключить приложение" }).click();
-  await visitor.sees("Подтвердите, что это вы, и повторите.");
-  await page.locator("input[autocomplete=current-password]").fill(password);
-  await page.getByRole("button", { name: "Продолжить" }).click();
-  await page.getByRole("heading", { name: "Подтвердите, что это вы" }).waitFor({ state: "detached" });
-  await page.getByRole("button", { name: "Подключить приложение" }).click();
-  await page.getByTestId("totp-secret").waitFor();
-  expect(accountId).toMatch(/^acc_/);
-}, 60_000);
+  await page.getByRole("link", { name: "Аккаунт", exact: true }).click();
+  await visitor.sees(accountId);
+  const consents = page.getByTestId("consent");
+  await consents.first().waitFor();
+  const agreed = (await consents.allInnerTexts()).map((text) => text.replace(/\s+/g, " "));
+  expect(agreed).toHaveLength(2);
+  expect(agreed.join("; ")).toMatch(/Условия использования 1 \d\d\.\d\d\.\d{4}, \d\d:\d\d/);
+  expect(agreed.join("; ")).toMatch(/Обработка персональных данных 1 \d\d\.\d\d\.\d{4}, \d\d:\d\d/);
+  await visitor.sees("Записей пока нет.");
+
+  await page.getByLabel("Имя (необязательно)").fill("Анна");
+  await page.getByLabel("Язык писем").selectOption("en");
+  await page.getByRole("button", { name: "Сохранить", exact: true }).click();
+  await visitor.sees("Сохранено.");
+  await page.reload();
+  await visitor.sees(accountId);
+  expect(await page.getByLabel("Имя (необязательно)").inputValue()).toBe("Анна");
+  expect(await page.getByLabel("Язык писем").inputValue()).toBe("en");
+
+  const seen = await stage.world.operator.get(`/api/auth/operator/accounts/${accountId}`);
+  expect(seen.status).toBe(200);
+  await page.reload();
+  await page.getByTestId("act").filter({ hasText: "аккаунт просмотрен" }).filter({ hasText: "оператор" }).waitFor();
+  // What the owner does about keys is in it as well, in one list with the rest, newest first.
+  await page.evaluate(
+    `fetch("/api/keys", { method: "POST", headers: { "content-type": "application/json", "x-cx-csrf": "1" }, body: '{"name":"Ключ"}' })`,
+  );
+  await page.reload();
+  const acts = page.getByTestId("act");
+  await acts.filter({ hasText: "ключ создан" }).waitFor();
+  const lines = (await acts.allInnerTexts()).map((text) => text.replace(/\s+/g, " "));
+  expect(lines[0]).toMatch(/ключ создан вы — key_/);
+  expect(lines[1]).toMatch(/аккаунт просмотрен оператор/);
+}, 240_000);
+
+test("fields of secrets (SEC-11): hidden, named for password managers, and a password can be pasted", async () => {
+  const { page, context } = visitor;
+  await context.grantPermissions(["clipboard-read", "clipboard-write"]);
+  await visitor.open("/sign-up");
+  await page.locator("input[type=email]").waitFor();
+  const field = page.locator("input[autocomplete=new-password]");
+  expect(await field.getAttribute("type")).toBe("password");
+  expect(await page.locator("input[type=email]").getAttribute("autocomplete")).toBe("username");
+  await page.evaluate(`navigator.clipboard.writeText(${JSON.stringify(next)})`);
+  await field.focus();
+  await page.keyboard.press("Control+V");
+  expect(await field.inputValue()).toBe(next);
+  await page.getByRole("button", { name: "Показать или скрыть пароль" }).click();
+  expect(await field.getAttribute("type")).toBe("text");
+  await visitor.open("/sign-in");
+  const current = page.locator("input[autocomplete=current-password]");
+  await current.waitFor();
+  expect(await current.getAttribute("type")).toBe("password");
+  await current.focus();
+  await page.keyboard.press("Control+V");
+  expect(await current.inputValue()).toBe(next);
+}, 240_000);
 
 test("a page of somebody else: whatever it sends to us, the session lives and nobody is signed in by it", async () => {
   const { page, context } = visitor;
@@ -256,4 +347,4 @@ test("a page of somebody else: whatever it sends to us, the session lives and no
   await visitor.open("/");
   await visitor.sees("Доступно");
   expect((await context.cookies()).find(({ name }) => name === "__Host-cx")?.value).toBe(before);
-}, 60_000);
+}, 240_000);

@@ -51,6 +51,8 @@ export interface World {
   readonly upstream: RunningDemoUpstream;
   readonly gateway: GatewayHandle;
   readonly operator: Browser;
+  /** By the machine's own command; the account's sessions end. */
+  grantRole(email: string, role: "support" | "finance" | "admin"): Promise<void>;
   /** A new user with a balance (in micro-tokens, may be 0) and an API key. */
   customer(balanceMicroTokens: bigint): Promise<Customer>;
   restartGateway(): Promise<void>;
@@ -70,6 +72,8 @@ export interface WorldOptions {
   readonly gatewayAsProcess?: boolean;
   /** More settings of every gateway. */
   readonly gatewaySettings?: Readonly<Record<string, string>>;
+  readonly authSettings?: Readonly<Record<string, string>>;
+  readonly keySettings?: Readonly<Record<string, string>>;
 }
 
 export interface Customer {
@@ -149,6 +153,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
         AUTH_DATA_KEY: secret("f"),
         AUTH_MAIL: "mailbox",
         AUTH_MAILS_PER_NETWORK_PER_HOUR: "100000",
+        ...options.authSettings,
       }),
     ),
     start: auth.start,
@@ -156,7 +161,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const keyService = await startInProcess({
     name: "key-registry",
     logger: testLogger("key-registry"),
-    config: loadConfig(keys.keyRegistryConfig, settings(keys.keysSchema)),
+    config: loadConfig(keys.keyRegistryConfig, settings(keys.keysSchema, options.keySettings)),
     start: keys.start,
   });
   const billingService = await startInProcess({
@@ -222,21 +227,14 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
 
   const operator = new Browser(origin);
   await operator.register("ops@example.org");
-  await run(
-    process.execPath,
-    [
-      "--conditions=codex:source",
-      join(root, "services/auth/src/grant-role.ts"),
-      "--email",
-      "ops@example.org",
-      "--role",
-      "admin",
-    ],
-    {
+  const grantRole: World["grantRole"] = async (email, role) => {
+    const program = join(root, "services/auth/src/grant-role.ts");
+    await run(process.execPath, ["--conditions=codex:source", program, "--email", email, "--role", role], {
       env: { DATABASE_URL: database.urlFor("app", auth.authSchema) },
       timeout: 30_000,
-    },
-  );
+    });
+  };
+  await grantRole("ops@example.org", "admin");
   await operator.signIn("ops@example.org");
   await operator.enrolTotp();
   const models = [
@@ -270,6 +268,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       return gatewayService;
     },
     operator,
+    grantRole,
     async customer(balanceMicroTokens) {
       customers += 1;
       const browser = new Browser(origin);

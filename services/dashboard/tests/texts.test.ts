@@ -1,8 +1,11 @@
-import { accountAction, keyStatus, tokenClasses, usageStatus } from "@codex/contracts";
+import { ownAuditLine, registrationRules, role, tokenClasses, usageStatus } from "@codex/contracts";
 import { errorCatalogue } from "@codex/http";
 import { describe, expect, test } from "@jest/globals";
 import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { keyStates } from "../src/features/keys/key-state.ts";
+import { auditServices } from "../src/features/operators/audit-services.ts";
+import { actKey, knownActions } from "../src/shared/act-text.ts";
 import { en } from "../src/shared/texts-en.ts";
 import { ru } from "../src/shared/texts-ru.ts";
 
@@ -17,10 +20,18 @@ const template = new RegExp(`\`((?:${namespaces})(?:\\.\\w+)*)\\.\\$\\{`, "g");
 
 /** Whose keys come from elsewhere, and from where. */
 const closedSets: Readonly<Record<string, readonly string[]>> = {
-  act: accountAction.options,
+  act: knownActions.map(actKey),
+  by: ownAuditLine.shape.by.options,
   // The documents of the default settings, and what stands for any other.
   consent: ["terms", "personal_data", "other"],
-  "keys.state": keyStatus.options,
+  document: ["terms", "personal_data"],
+  "keys.state": keyStates,
+  operatorAct: ["block", "unblock", "end_sessions", "role"],
+  operatorActText: ["block", "unblock", "end_sessions", "role"],
+  overlap: ["0", "900", "3600", "21600", "43200", "86400"],
+  registration: registrationRules.shape.registration.options,
+  role: role.options,
+  service: auditServices,
   "usage.status": usageStatus.options,
   "usage.tokenClass": [...tokenClasses, "image", "audio", "request"],
 };

@@ -115,7 +115,7 @@ export function FirstOperatorPage(): ReactNode {
   const navigate = useNavigate();
   return (
     <Outside>
-      <FirstOperatorForm onDone={() => void navigate({ to: "/security" })} />
+      <FirstOperatorForm onDone={() => void navigate({ to: "/second-factor" })} />
     </Outside>
   );
 }

@@ -1,13 +1,16 @@
-import { Alert, Anchor, AppShell, Box, Burger, Button, Group, NavLink, Text } from "@mantine/core";
+import { isPermitted, type Account } from "@codex/contracts";
+import { AppShell, Box, Burger, Button, Group, NavLink, Text } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import { useQuery } from "@tanstack/react-query";
 import { Link, Outlet, useLocation, useNavigate } from "@tanstack/react-router";
 import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
-import { sessionQuery, useSignOut } from "../features/session/api/session.ts";
+import { useSignOut } from "../features/session/api/session.ts";
+import { StepUpDialog } from "../features/session/components/step-up-dialog.tsx";
 import { ErrorBlock } from "../shared/error-block.tsx";
+import { sessionQuery } from "../shared/session.ts";
 import { LanguageSwitch } from "./language-switch.tsx";
-import { pages } from "./pages.ts";
+import { operatorPages, pages, type PagePath } from "./pages.ts";
 
 /** Header, navigation and the place of the page. Closed on a phone, the navigation is out of the keyboard's reach too. */
 export function SignedInShell(): ReactNode {
@@ -54,52 +57,69 @@ export function SignedInShell(): ReactNode {
         </Group>
       </AppShell.Header>
       <AppShell.Navbar p="sm" {...(opened ? {} : { visibleFrom: "sm" })}>
-        <Navigation email={account?.email} onGo={close} />
+        {account && <Navigation account={account} onGo={close} />}
       </AppShell.Navbar>
       <AppShell.Main id="content" tabIndex={-1}>
         <Box maw={1200}>
           {signOut.error && <ErrorBlock error={signOut.error} />}
-          {account?.secondFactorDue === true && (
-            <Alert color="yellow" variant="light" role="status" mb="md">
-              <Anchor component={Link} to="/security" underline="always">
-                {t("nav.secondFactorDue")}
-              </Anchor>
-            </Alert>
-          )}
           <Outlet />
         </Box>
       </AppShell.Main>
+      <StepUpDialog />
     </AppShell>
   );
 }
 
 interface NavigationProps {
-  readonly email: string | undefined;
+  readonly account: Account;
   readonly onGo: () => void;
 }
 
 /** The pages, and on a phone, where the header has no room for it, who is signed in. */
-function Navigation({ email, onGo }: NavigationProps): ReactNode {
+function Navigation({ account, onGo }: NavigationProps): ReactNode {
   const { t } = useTranslation();
-  const { pathname } = useLocation();
+  // An operator without a second factor has one page, and is on it (SEC-25).
+  const own = account.secondFactorDue ? [] : pages;
+  const operators = operatorPages.filter(({ permission }) => isPermitted(account.role, permission));
   return (
     <>
       <Text size="sm" px="sm" pb="sm" hiddenFrom="sm" className="wrap">
-        {email}
+        {account.email}
       </Text>
-      {pages.map(({ path, text }) => (
-        <NavLink
-          key={path}
-          component={Link}
-          to={path}
-          activeOptions={{ exact: true }}
-          label={t(text)}
-          active={pathname === path}
-          onClick={onGo}
-          bdrs="md"
-          mb={4}
-        />
+      {own.map((page) => (
+        <PageLink key={page.path} {...page} onGo={onGo} />
+      ))}
+      {operators.length > 0 && (
+        <Text size="sm" fw={600} px="sm" pt="md" pb={4} c="dimmed">
+          {t("nav.operator")}
+        </Text>
+      )}
+      {operators.map((page) => (
+        <PageLink key={page.path} {...page} onGo={onGo} />
       ))}
     </>
+  );
+}
+
+interface PageLinkProps {
+  readonly path: PagePath;
+  readonly text: string;
+  readonly onGo: () => void;
+}
+
+function PageLink({ path, text, onGo }: PageLinkProps): ReactNode {
+  const { t } = useTranslation();
+  const { pathname } = useLocation();
+  return (
+    <NavLink
+      component={Link}
+      to={path}
+      activeOptions={{ exact: true }}
+      label={t(text)}
+      active={pathname === path || (path !== "/" && pathname.startsWith(`${path}/`))}
+      onClick={onGo}
+      bdrs="md"
+      mb={4}
+    />
   );
 }

@@ -8,15 +8,24 @@ import { createRoot } from "react-dom/client";
 import { forgetSession } from "../features/session/api/session.ts";
 import { ApiError } from "../shared/api-client.ts";
 import { startI18n } from "../shared/i18n.ts";
+import { sessionQuery } from "../shared/session.ts";
 import { nonce } from "./policy.ts";
 import { createAppRouter } from "./router.tsx";
 import { theme } from "./theme.ts";
 
-/** The session ended elsewhere, or was closed: what it showed goes, and the guard of the routes leads to the sign-in page. */
+/**
+ * The session ended elsewhere, or was closed: what it showed goes, and the guard of the routes leads to the sign-in page. Or it
+ * has become an operator's that has shown no second factor: the guard leads to the enrolment.
+ */
 function onError(error: unknown): void {
-  if (!(error instanceof ApiError) || error.code !== "session_required") return;
-  forgetSession(queryClient);
-  void router.invalidate();
+  if (!(error instanceof ApiError)) return;
+  if (error.code === "session_required") {
+    forgetSession(queryClient);
+    void router.invalidate();
+  }
+  if (error.code === "second_factor_due") {
+    void queryClient.query({ ...sessionQuery, staleTime: 0 }).then(() => router.invalidate());
+  }
 }
 
 const queryClient = new QueryClient({

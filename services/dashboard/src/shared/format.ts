@@ -45,3 +45,11 @@ export function countText(value: number, language: string): string {
 export function timeText(instant: string | number, language: string): string {
   return new Intl.DateTimeFormat(language, { dateStyle: "short", timeStyle: "medium" }).format(new Date(instant));
 }
+
+/** An hour by its beginning: "26.11.2026, 14:00–15:00". */
+export function hourText(start: string, language: string): string {
+  const hourMs = 3_600_000;
+  const begin = new Date(start);
+  const format = new Intl.DateTimeFormat(language, { dateStyle: "short", timeStyle: "short" });
+  return format.formatRange(begin, new Date(begin.getTime() + hourMs));
+}

@@ -1,129 +1,150 @@
 import type { ApiKey } from "@codex/contracts";
-import { Button, Group, Paper, Stack, Table, Text, VisuallyHidden } from "@mantine/core";
+import { Button, Group, NativeSelect, Stack, Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useRef, useState, type ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import { ErrorBlock } from "../../../shared/error-block.tsx";
-import { timeText } from "../../../shared/format.ts";
 import { Empty, Loading, StaleNote } from "../../../shared/query-states.tsx";
-import { Status } from "../../../shared/status.tsx";
-import { useNarrow } from "../../../shared/use-narrow.ts";
+import { Rows, type Column } from "../../../shared/rows.tsx";
 import { keysQuery } from "../api/keys.ts";
-import { RevokeDialog } from "./revoke-dialog.tsx";
+import { keyState, tagsOf } from "../key-state.ts";
+import { ChangeDialog } from "./change-dialog.tsx";
+import { KeyName, KeyRestrictions, KeyStateCell, KeyUse } from "./key-cells.tsx";
+import { RevokeDialog, RevokeManyDialog } from "./revoke-dialog.tsx";
+import { RollDialog } from "./roll-dialog.tsx";
+import { ShowDialog } from "./show-dialog.tsx";
 
-/** The account's keys, with a way to revoke each. */
+type Act = "change" | "roll" | "show" | "revoke";
+type Opened = { readonly act: Act; readonly key: ApiKey } | "revoke-many";
+
+/** The account's keys, with what can be done about each and about many. */
 export function KeyList(): ReactNode {
   const { t } = useTranslation();
-  const narrow = useNarrow();
-  const { data, error, refetch, dataUpdatedAt } = useQuery(keysQuery);
-  const [revoking, setRevoking] = useState<ApiKey>();
+  const { data, error, refetch, dataUpdatedAt: now } = useQuery(keysQuery);
+  const [tag, setTag] = useState("");
+  const [opened, setOpened] = useState<Opened>();
   const opener = useRef<HTMLElement>(null);
   const region = useRef<HTMLDivElement>(null);
   if (error && !data) return <ErrorBlock error={error} onRetry={() => void refetch()} />;
   if (!data) return <Loading height={120} />;
   if (data.length === 0) return <Empty text={t("keys.empty")} />;
-  const onRevoke = (key: ApiKey): void => {
+  const open = (what: Opened): void => {
     opener.current = document.activeElement instanceof HTMLElement ? document.activeElement : null;
-    setRevoking(key);
+    setOpened(what);
   };
-  const focusBack = (): void => (opener.current?.isConnected === true ? opener.current : region.current)?.focus();
-  const list = { keys: data, onRevoke };
+  const dialog = (act: Act) => ({
+    apiKey: typeof opened === "object" && opened.act === act ? opened.key : undefined,
+    onClose: () => setOpened(undefined),
+    // The button that opened it may be gone.
+    onClosed: () => (opener.current?.isConnected === true ? opener.current : region.current)?.focus(),
+  });
+  const { apiKey: revoking, ...revokeDialog } = dialog("revoke");
+  const revocable = data.filter(({ status }) => status === "active");
   return (
-    <>
-      {error && <StaleNote since={dataUpdatedAt} />}
+    <Stack>
+      {error && <StaleNote since={now} />}
+      <ListTools
+        keys={data}
+        tag={tag}
+        onTag={setTag}
+        revocable={revocable.length}
+        onRevoke={() => open("revoke-many")}
+      />
       <div ref={region} tabIndex={-1} role="region" aria-label={t("keys.table")}>
-        {narrow ? <KeyCards {...list} /> : <KeyTable {...list} />}
+        <KeyRows
+          keys={tag === "" ? data : data.filter(({ tags }) => tags.includes(tag))}
+          now={now}
+          onAct={(act, key) => open({ act, key })}
+        />
       </div>
-      <RevokeDialog revoking={revoking} onClose={() => setRevoking(undefined)} onClosed={focusBack} />
-    </>
-  );
-}
-
-interface ListProps {
-  readonly keys: readonly ApiKey[];
-  readonly onRevoke: (key: ApiKey) => void;
-}
-
-function KeyTable({ keys, onRevoke }: ListProps): ReactNode {
-  const { t, i18n } = useTranslation();
-  return (
-    <Table verticalSpacing="sm">
-      <Table.Thead>
-        <Table.Tr>
-          <Table.Th>{t("keys.name")}</Table.Th>
-          <Table.Th>{t("keys.prefix")}</Table.Th>
-          <Table.Th>{t("keys.status")}</Table.Th>
-          <Table.Th>{t("keys.created")}</Table.Th>
-          <Table.Th>
-            <VisuallyHidden>{t("keys.actions")}</VisuallyHidden>
-          </Table.Th>
-        </Table.Tr>
-      </Table.Thead>
-      <Table.Tbody>
-        {keys.map((key) => (
-          <Table.Tr key={key.keyId}>
-            <Table.Td className="wrap">{key.name}</Table.Td>
-            <Table.Td ff="monospace">{key.prefix}…</Table.Td>
-            <Table.Td>
-              <State status={key.status} />
-            </Table.Td>
-            <Table.Td className="nowrap">{timeText(key.createdAt, i18n.language)}</Table.Td>
-            <Table.Td ta="right">
-              <RevokeButton apiKey={key} onRevoke={onRevoke} />
-            </Table.Td>
-          </Table.Tr>
-        ))}
-      </Table.Tbody>
-    </Table>
-  );
-}
-
-function KeyCards({ keys, onRevoke }: ListProps): ReactNode {
-  const { i18n } = useTranslation();
-  return (
-    <Stack gap="sm">
-      {keys.map((key) => (
-        <Paper withBorder p="md" key={key.keyId}>
-          <Group justify="space-between" wrap="nowrap">
-            <Text fw={600} className="wrap">
-              {key.name}
-            </Text>
-            <State status={key.status} />
-          </Group>
-          <Text ff="monospace" size="sm">
-            {key.prefix}…
-          </Text>
-          <Group justify="space-between" mt="xs" mih={30}>
-            <Text size="sm">{timeText(key.createdAt, i18n.language)}</Text>
-            <RevokeButton apiKey={key} onRevoke={onRevoke} />
-          </Group>
-        </Paper>
-      ))}
+      <ChangeDialog {...dialog("change")} />
+      <RollDialog {...dialog("roll")} />
+      <ShowDialog {...dialog("show")} />
+      <RevokeDialog revoking={revoking} {...revokeDialog} />
+      <RevokeManyDialog opened={opened === "revoke-many"} keys={revocable} {...revokeDialog} />
     </Stack>
   );
 }
 
-function State({ status }: { readonly status: ApiKey["status"] }): ReactNode {
-  const { t } = useTranslation();
-  return <Status good={status === "active"} text={t(`keys.state.${status}`)} />;
+interface ToolsProps {
+  readonly keys: readonly ApiKey[];
+  readonly tag: string;
+  readonly onTag: (tag: string) => void;
+  readonly revocable: number;
+  readonly onRevoke: () => void;
 }
 
-interface RevokeProps {
-  readonly apiKey: ApiKey;
-  readonly onRevoke: (key: ApiKey) => void;
-}
-
-function RevokeButton({ apiKey, onRevoke }: RevokeProps): ReactNode {
+function ListTools({ keys, tag, onTag, revocable, onRevoke }: ToolsProps): ReactNode {
   const { t } = useTranslation();
-  if (apiKey.status !== "active") return null;
+  const tags = tagsOf(keys);
+  if (tags.length === 0 && revocable < 2) return null;
   return (
-    <Button
-      size="xs"
-      variant="default"
-      aria-label={t("keys.revokeOf", { name: apiKey.name })}
-      onClick={() => onRevoke(apiKey)}
-    >
-      {t("keys.revoke")}
-    </Button>
+    <Group align="end" justify="space-between">
+      {tags.length > 0 ? (
+        <NativeSelect
+          label={t("keys.filter")}
+          value={tag}
+          data={[{ value: "", label: t("keys.allKeys") }, ...tags.map((value) => ({ value, label: value }))]}
+          onChange={(event) => onTag(event.currentTarget.value)}
+        />
+      ) : (
+        <span />
+      )}
+      {revocable > 1 && (
+        <Button variant="default" onClick={onRevoke}>
+          {t("keys.revokeSeveral")}
+        </Button>
+      )}
+    </Group>
+  );
+}
+
+interface RowsProps {
+  readonly keys: readonly ApiKey[];
+  readonly now: number;
+  readonly onAct: (act: Act, key: ApiKey) => void;
+}
+
+function KeyRows({ keys, now, onAct }: RowsProps): ReactNode {
+  const { t } = useTranslation();
+  if (keys.length === 0) return <Text>{t("keys.noneWithTag")}</Text>;
+  const columns: readonly Column<ApiKey>[] = [
+    { title: t("keys.key"), cell: (key) => <KeyName apiKey={key} /> },
+    { title: t("keys.restrictions"), cell: (key) => <KeyRestrictions apiKey={key} /> },
+    { title: t("keys.lastUse"), cell: (key) => <KeyUse apiKey={key} /> },
+    { title: t("keys.status"), cell: (key) => <KeyStateCell apiKey={key} now={now} /> },
+    { title: t("keys.actions"), cell: (key) => <KeyButtons apiKey={key} now={now} onAct={onAct} /> },
+  ];
+  return <Rows label={t("keys.table")} rows={keys} columns={columns} keyOf={({ keyId }) => keyId} testId="key" />;
+}
+
+interface ButtonsProps {
+  readonly apiKey: ApiKey;
+  readonly now: number;
+  readonly onAct: RowsProps["onAct"];
+}
+
+/** What makes sense for a key in its state; each button says of which key, for who does not see the row. */
+function KeyButtons({ apiKey, now, onAct }: ButtonsProps): ReactNode {
+  const { t } = useTranslation();
+  const { name } = apiKey;
+  const state = keyState(apiKey, now);
+  const works = state === "active" || state === "replaced";
+  const buttons: readonly (readonly [Act, boolean, string, string])[] = [
+    ["change", state === "active" || state === "expired", t("keys.change"), t("keys.changeOf", { name })],
+    ["roll", state === "active", t("keys.roll"), t("keys.rollOf", { name })],
+    ["show", works && apiKey.canBeShown, t("keys.show"), t("keys.showOf", { name })],
+    ["revoke", works || state === "expired", t("keys.revoke"), t("keys.revokeOf", { name })],
+  ];
+  return (
+    <Group gap="xs">
+      {buttons.map(([act, may, text, label]) =>
+        may ? (
+          <Button key={act} size="xs" variant="default" aria-label={label} onClick={() => onAct(act, apiKey)}>
+            {text}
+          </Button>
+        ) : null,
+      )}
+    </Group>
   );
 }

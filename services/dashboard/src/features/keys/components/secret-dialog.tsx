@@ -5,13 +5,15 @@ import { Copy } from "../../../shared/copy.tsx";
 
 interface Props {
   readonly secret: string | undefined;
+  /** Something more to know about it. */
+  readonly note?: string | undefined;
   readonly onClose: () => void;
   /** The dialog is gone, and the focus may move on. */
   readonly onClosed: () => void;
 }
 
 /** Shows a new key, once. It does not close by Escape or a click beside it: who closes it says that the key is saved. */
-export function SecretDialog({ secret, onClose, onClosed }: Props): ReactNode {
+export function SecretDialog({ secret, note, onClose, onClosed }: Props): ReactNode {
   const { t } = useTranslation();
   return (
     <Modal
@@ -26,9 +28,8 @@ export function SecretDialog({ secret, onClose, onClosed }: Props): ReactNode {
       size="lg"
     >
       <Text mb="sm">{t("keys.secretText")}</Text>
-      <Code block className="secret" data-testid="secret" tabIndex={0} role="region" aria-label={t("keys.secretTitle")}>
-        {secret ?? ""}
-      </Code>
+      {note !== undefined && <Text mb="sm">{note}</Text>}
+      <SecretText secret={secret ?? ""} label={t("keys.secretTitle")} />
       <Text size="sm" mt="sm">
         {t("keys.baseUrl")}: <Code className="wrap">{`${window.location.origin}/v1`}</Code>
       </Text>
@@ -37,5 +38,13 @@ export function SecretDialog({ secret, onClose, onClosed }: Props): ReactNode {
         <Button onClick={onClose}>{t("keys.saved")}</Button>
       </Group>
     </Modal>
+  );
+}
+
+export function SecretText({ secret, label }: { readonly secret: string; readonly label: string }): ReactNode {
+  return (
+    <Code block className="secret" data-testid="secret" tabIndex={0} role="region" aria-label={label}>
+      {secret}
+    </Code>
   );
 }

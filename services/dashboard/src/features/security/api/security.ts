@@ -1,17 +1,14 @@
 import {
-  accountActList,
   accountResponse,
-  mailSent,
   ownSessions,
   passkeyResponse,
   recoveryCodes,
   securityOverview,
   totpEnrolment,
-  type ReauthenticationProof,
 } from "@codex/contracts";
 import { queryOptions, useMutation, useQueryClient, type UseMutationResult } from "@tanstack/react-query";
-import { ApiError, request } from "../../../shared/api-client.ts";
-import { askPasskey, makePasskey } from "../../../shared/passkeys.ts";
+import { request } from "../../../shared/api-client.ts";
+import { makePasskey } from "../../../shared/passkeys.ts";
 
 /** What protects the own account, and what is done about it. */
 
@@ -23,57 +20,19 @@ export const sessionsQuery = queryOptions({
   queryKey: ["sessions"],
   queryFn: async () => (await request({ method: "GET", path: "/api/auth/sessions", response: ownSessions })).sessions,
 });
-export const actsQuery = queryOptions({
-  queryKey: ["acts"],
-  queryFn: async () => (await request({ method: "GET", path: "/api/auth/acts", response: accountActList })).acts,
-});
 
-/** Whatever is done here may change all of it, and a proof that has run out shows itself by its refusal. */
+/** Whatever is done here may change all of it. */
 function useSecurityChange<Ask, Answer>(send: (ask: Ask) => Promise<Answer>): UseMutationResult<Answer, Error, Ask> {
   const client = useQueryClient();
   const renew = (): void => {
     for (const key of ["security", "sessions", "session"]) void client.invalidateQueries({ queryKey: [key] });
   };
-  return useMutation({
-    mutationFn: send,
-    onSuccess: renew,
-    onError: (error) => {
-      if (error instanceof ApiError && error.code === "reauth_required") renew();
-    },
-  });
-}
-
-const post = (path: string, body?: unknown): Promise<unknown> =>
-  request({ method: "POST", path: `/api/auth/${path}`, ...(body === undefined ? {} : { body }) });
-
-export type Proof = Exclude<ReauthenticationProof, { passkey: unknown }> | "passkey";
-
-export function useProve(): UseMutationResult<unknown, Error, Proof> {
-  return useSecurityChange(async (proof) =>
-    post("reauthenticate", proof === "passkey" ? await askPasskey(false) : proof),
-  );
+  return useMutation({ mutationFn: send, onSuccess: renew });
 }
 
 export function useChangePassword(): UseMutationResult<unknown, Error, string> {
   return useSecurityChange((password: string) =>
     request({ method: "POST", path: "/api/auth/password", body: { password }, response: accountResponse }),
-  );
-}
-
-export function useChangeName(): UseMutationResult<unknown, Error, string> {
-  return useSecurityChange((name: string) =>
-    request({
-      method: "PATCH",
-      path: "/api/auth/profile",
-      body: { name: name === "" ? null : name },
-      response: accountResponse,
-    }),
-  );
-}
-
-export function useAskForEmail(): UseMutationResult<unknown, Error, string> {
-  return useSecurityChange((email: string) =>
-    request({ method: "POST", path: "/api/auth/email", body: { email }, response: mailSent }),
   );
 }
 
@@ -116,5 +75,5 @@ export function useEndSession(): UseMutationResult<unknown, Error, string> {
 }
 
 export function useEndOthers(): UseMutationResult<unknown, Error, undefined> {
-  return useSecurityChange(() => post("sessions/end-others"));
+  return useSecurityChange(() => request({ method: "POST", path: "/api/auth/sessions/end-others" }));
 }

@@ -5,14 +5,16 @@ import { useTranslation } from "react-i18next";
 import { Copy } from "../../../shared/copy.tsx";
 import { ErrorBlock } from "../../../shared/error-block.tsx";
 import { timeText } from "../../../shared/format.ts";
+import { FieldForm, Section } from "../../../shared/section.tsx";
 import { useAddPasskey, useBeginTotp, useConfirmTotp, useRemoveFactor, useRenewCodes } from "../api/security.ts";
-import { CodeList, FieldForm, Section } from "./section.tsx";
+import { CodeList } from "./code-list.tsx";
+import { QrCode } from "./qr-code.tsx";
 
 interface Props {
   readonly overview: SecurityOverview;
 }
 
-/** The authenticator app: a secret to type or to open in the app, then its first code. */
+/** The authenticator app: a secret to scan or to type, then its first code. */
 export function TotpSection({ overview }: Props): ReactNode {
   const { t } = useTranslation();
   const begin = useBeginTotp();
@@ -38,6 +40,7 @@ export function TotpSection({ overview }: Props): ReactNode {
       {!overview.totp && begin.data && (
         <Stack gap="sm">
           <Text>{t("security.totpSecret")}</Text>
+          <QrCode text={begin.data.uri} label={t("security.totpQr")} />
           <Group gap="sm">
             <Code className="wrap" data-testid="totp-secret">
               {begin.data.secret}
@@ -50,7 +53,7 @@ export function TotpSection({ overview }: Props): ReactNode {
             submit={t("security.totpConfirm")}
             pending={confirm.isPending}
             error={confirm.error}
-            onSubmit={(code) => confirm.mutate(code.replaceAll(/\s/g, ""))}
+            onSubmit={(code, taken) => confirm.mutate(code.replaceAll(/\s/g, ""), { onSettled: taken })}
           />
         </Stack>
       )}
@@ -87,7 +90,7 @@ export function PasskeySection({ overview }: Props): ReactNode {
         submit={t("security.passkeyAdd")}
         pending={add.isPending}
         error={add.error}
-        onSubmit={(name) => add.mutate(name.trim())}
+        onSubmit={(name, taken) => add.mutate(name.trim(), { onSuccess: taken })}
       />
       {add.data && add.data.length > 0 && <CodeList codes={add.data} />}
       {remove.error && <ErrorBlock error={remove.error} />}

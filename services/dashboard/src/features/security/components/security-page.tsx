@@ -1,16 +1,16 @@
-import { Alert, Button, Group, Stack, Text } from "@mantine/core";
+import { Button, Group, Stack, Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import { ErrorBlock } from "../../../shared/error-block.tsx";
 import { PageTitle } from "../../../shared/page-title.tsx";
 import { Loading } from "../../../shared/query-states.tsx";
-import { securityQuery, useAskForEmail, useChangeName, useChangePassword, useProve } from "../api/security.ts";
+import { Done, FieldForm, Section } from "../../../shared/section.tsx";
+import { securityQuery, useChangePassword } from "../api/security.ts";
 import { PasskeySection, RecoverySection, TotpSection } from "./factors.tsx";
-import { FieldForm, Section } from "./section.tsx";
-import { ActsSection, SessionsSection } from "./sessions.tsx";
+import { SessionsSection } from "./sessions.tsx";
 
-/** Password, factors, sessions, and what operators did. Changes need a proof of the last five minutes. */
+/** Password, factors and sessions. A change needs a proof of the last five minutes, for which the page asks by itself. */
 export function SecurityPage(): ReactNode {
   const { t } = useTranslation();
   const { data, error, refetch } = useQuery(securityQuery);
@@ -21,87 +21,62 @@ export function SecurityPage(): ReactNode {
       {!data && !error && <Loading height={400} />}
       {data && (
         <>
-          {data.reauthenticatedUntil === null && <ProofSection totp={data.totp} passkeys={data.passkeys.length > 0} />}
           <TotpSection overview={data} />
           <PasskeySection overview={data} />
           <RecoverySection overview={data} />
-          <ProfileSection />
+          <PasswordSection />
           <SessionsSection />
-          <ActsSection />
         </>
       )}
     </Stack>
   );
 }
 
-/** The sign-in is some time ago: is it still the same person? */
-function ProofSection({ totp, passkeys }: { readonly totp: boolean; readonly passkeys: boolean }): ReactNode {
-  const { t } = useTranslation();
-  const prove = useProve();
-  return (
-    <Section title={t("security.proof")}>
-      <Text>{t("security.proofText")}</Text>
-      <FieldForm
-        type="current-password"
-        label={totp ? t("security.passwordOrCode") : t("signIn.password")}
-        submit={t("security.proofSubmit")}
-        pending={prove.isPending}
-        error={prove.error}
-        onSubmit={(value) => prove.mutate(totp && /^\d{6}$/.test(value) ? { totp: value } : { password: value })}
-      />
-      {passkeys && (
-        <Group>
-          <Button variant="default" onClick={() => prove.mutate("passkey")}>
-            {t("signIn.passkey")}
-          </Button>
-        </Group>
-      )}
-    </Section>
-  );
-}
-
-function ProfileSection(): ReactNode {
+function PasswordSection(): ReactNode {
   const { t } = useTranslation();
   const password = useChangePassword();
-  const email = useAskForEmail();
-  const name = useChangeName();
   return (
-    <Section title={t("security.account")}>
+    <Section title={t("signIn.password")}>
       <FieldForm
         type="new-password"
         label={t("signIn.newPassword")}
         submit={t("security.change")}
         pending={password.isPending}
         error={password.error}
-        onSubmit={(value) => password.mutate(value)}
+        onSubmit={(value, taken) => password.mutate(value, { onSuccess: taken })}
       />
       {password.isSuccess && <Done text={t("security.passwordChanged")} />}
-      <FieldForm
-        type="email"
-        label={t("security.newEmail")}
-        submit={t("security.emailChange")}
-        pending={email.isPending}
-        error={email.error}
-        onSubmit={(value) => email.mutate(value)}
-      />
-      {email.isSuccess && <Done text={t("security.emailAsked")} />}
-      <FieldForm
-        label={t("signUp.name")}
-        required={false}
-        submit={t("security.nameSave")}
-        pending={name.isPending}
-        error={name.error}
-        onSubmit={(value) => name.mutate(value.trim())}
-      />
-      {name.isSuccess && <Done text={t("security.saved")} />}
     </Section>
   );
 }
 
-function Done({ text }: { readonly text: string }): ReactNode {
+interface DueProps {
+  /** This session has shown a factor by now. */
+  readonly enrolled: boolean;
+  readonly onGoOn: () => void;
+}
+
+/** All that an operator without a second factor can reach (SEC-25). It stays until the recovery codes were seen. */
+export function SecondFactorDuePage({ enrolled, onGoOn }: DueProps): ReactNode {
+  const { t } = useTranslation();
+  const { data, error, refetch } = useQuery(securityQuery);
   return (
-    <Alert color="green" variant="light" role="status">
-      <Text size="sm">{text}</Text>
-    </Alert>
+    <Stack gap="lg">
+      <PageTitle text={t("secondFactorDue.title")} />
+      <Text>{enrolled ? t("secondFactorDue.done") : t("secondFactorDue.text")}</Text>
+      {error && !data && <ErrorBlock error={error} onRetry={() => void refetch()} />}
+      {!data && !error && <Loading height={400} />}
+      {data && (
+        <>
+          <TotpSection overview={data} />
+          <PasskeySection overview={data} />
+        </>
+      )}
+      {enrolled && (
+        <Group>
+          <Button onClick={onGoOn}>{t("secondFactorDue.goOn")}</Button>
+        </Group>
+      )}
+    </Stack>
   );
 }

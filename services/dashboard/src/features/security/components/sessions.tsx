@@ -5,8 +5,8 @@ import { useTranslation } from "react-i18next";
 import { ErrorBlock } from "../../../shared/error-block.tsx";
 import { timeText } from "../../../shared/format.ts";
 import { Loading } from "../../../shared/query-states.tsx";
-import { actsQuery, sessionsQuery, useEndOthers, useEndSession } from "../api/security.ts";
-import { Section } from "./section.tsx";
+import { Section } from "../../../shared/section.tsx";
+import { sessionsQuery, useEndOthers, useEndSession } from "../api/security.ts";
 
 /** Where the account is signed in. */
 export function SessionsSection(): ReactNode {
@@ -45,24 +45,6 @@ export function SessionsSection(): ReactNode {
         </Group>
       )}
       {failure && <ErrorBlock error={failure} />}
-    </Section>
-  );
-}
-
-/** What operators did to the account. */
-export function ActsSection(): ReactNode {
-  const { t, i18n } = useTranslation();
-  const { data, error, refetch } = useQuery(actsQuery);
-  return (
-    <Section title={t("security.acts")}>
-      {error && !data && <ErrorBlock error={error} onRetry={() => void refetch()} />}
-      {data?.length === 0 && <Text>{t("security.actsNone")}</Text>}
-      {data?.map((act) => (
-        <Text key={act.actId} className="wrap" data-testid="act">
-          {timeText(act.at, i18n.language)}: {t(`act.${act.action}`)}
-          {act.reason === null ? "" : ` (${act.reason})`}
-        </Text>
-      ))}
     </Section>
   );
 }

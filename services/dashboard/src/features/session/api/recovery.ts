@@ -1,14 +1,7 @@
-import { accountResponse, demoMailbox, mailSent, registrationRules, type ConsentDocument } from "@codex/contracts";
+import { accountResponse, demoMailbox, mailSent, type ConsentDocument } from "@codex/contracts";
 import { queryOptions, useMutation, useQueryClient, type UseMutationResult } from "@tanstack/react-query";
 import { request } from "../../../shared/api-client.ts";
-import { sessionQuery } from "./session.ts";
-
-/** What a sign-up page must know first: least length of a password, documents, who may register. */
-export const rulesQuery = queryOptions({
-  queryKey: ["registration"],
-  staleTime: 600_000,
-  queryFn: () => request({ method: "GET", path: "/api/auth/registration", response: registrationRules }),
-});
+import { sessionQuery } from "../../../shared/session.ts";
 
 /** The mails of a demo, newest first. */
 export const mailboxQuery = queryOptions({

@@ -5,30 +5,11 @@ import {
   type SecondFactorMethod,
   type SecondFactorProof,
 } from "@codex/contracts";
-import {
-  queryOptions,
-  useMutation,
-  useQueryClient,
-  type QueryClient,
-  type UseMutationResult,
-} from "@tanstack/react-query";
+import { useMutation, useQueryClient, type QueryClient, type UseMutationResult } from "@tanstack/react-query";
 import { ApiError, request } from "../../../shared/api-client.ts";
 import { saveLanguage } from "../../../shared/i18n.ts";
 import { askPasskey } from "../../../shared/passkeys.ts";
-
-/** Who is signed in; null when nobody is. */
-export const sessionQuery = queryOptions({
-  queryKey: ["session"],
-  staleTime: 240_000,
-  queryFn: async (): Promise<Account | null> => {
-    try {
-      return (await request({ method: "GET", path: "/api/auth/me", response: accountResponse })).account;
-    } catch (error) {
-      if (error instanceof ApiError && error.status === 401) return null;
-      throw error;
-    }
-  },
-});
+import { sessionQuery } from "../../../shared/session.ts";
 
 /** Nobody is signed in any more: nothing of the account stays in memory. */
 export function forgetSession(client: QueryClient): void {

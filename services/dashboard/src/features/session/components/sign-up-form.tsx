@@ -4,7 +4,8 @@ import { useState, type ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import { ErrorBlock } from "../../../shared/error-block.tsx";
 import { Loading } from "../../../shared/query-states.tsx";
-import { rulesQuery, useSignUp } from "../api/recovery.ts";
+import { rulesQuery } from "../../../shared/registration.ts";
+import { useSignUp } from "../api/recovery.ts";
 import { EmailField, FormPaper, NarrowPage, PasswordField } from "./form-frame.tsx";
 
 /** A new account: each document has a box of its own, unticked. The account exists once the mailed link was opened. */

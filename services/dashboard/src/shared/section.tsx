@@ -1,8 +1,7 @@
-import { Button, Card, Code, Group, List, PasswordInput, Stack, Text, TextInput, Title } from "@mantine/core";
+import { Alert, Button, Card, Group, PasswordInput, Stack, Text, TextInput, Title } from "@mantine/core";
 import { useState, type ReactNode, type SyntheticEvent } from "react";
 import { useTranslation } from "react-i18next";
-import { Copy } from "../../../shared/copy.tsx";
-import { ErrorBlock } from "../../../shared/error-block.tsx";
+import { ErrorBlock } from "./error-block.tsx";
 
 /** One matter of the page, under a heading of its own. */
 export function Section({ title, children }: { readonly title: string; readonly children: ReactNode }): ReactNode {
@@ -23,21 +22,21 @@ interface FieldFormProps {
   readonly submit: string;
   readonly pending: boolean;
   readonly error: Error | null;
-  readonly onSubmit: (value: string) => void;
+  /** `taken` empties the field: nothing that was typed is lost before it is. */
+  readonly onSubmit: (value: string, taken: () => void) => void;
   readonly type?: "text" | "email" | "new-password" | "current-password" | "code";
   readonly initial?: string;
   readonly required?: boolean;
 }
 
-/** A field and its button. The field is empty again once its value was taken. */
+/** A field and its button. */
 export function FieldForm(props: FieldFormProps): ReactNode {
   const { t } = useTranslation();
   const { label, submit, pending, error, onSubmit, type = "text", initial = "", required = true } = props;
   const [value, setValue] = useState(initial);
   const send = (event: SyntheticEvent): void => {
     event.preventDefault();
-    onSubmit(value);
-    if (initial === "") setValue("");
+    onSubmit(value, () => setValue(initial));
   };
   const common = {
     label,
@@ -74,22 +73,11 @@ export function FieldForm(props: FieldFormProps): ReactNode {
   );
 }
 
-/** Shown once: they are in no answer that comes later. */
-export function CodeList({ codes }: { readonly codes: readonly string[] }): ReactNode {
-  const { t } = useTranslation();
+/** It worked; a screen reader says so too. */
+export function Done({ text }: { readonly text: string }): ReactNode {
   return (
-    <Stack gap="xs">
-      <Text>{t("security.codesOnce")}</Text>
-      <List data-testid="recovery-codes" listStyleType="none">
-        {codes.map((code) => (
-          <List.Item key={code}>
-            <Code>{code}</Code>
-          </List.Item>
-        ))}
-      </List>
-      <Group>
-        <Copy value={codes.join("\n")} />
-      </Group>
-    </Stack>
+    <Alert color="green" variant="light" role="status">
+      <Text size="sm">{text}</Text>
+    </Alert>
   );
 }
