@@ -44,7 +44,11 @@ test("given fifty throw-away domains, when addresses of them are judged and some
 
 test("given variants of one mailbox, when they register, then the first has no sign and the others have one; all sign in by their own address", async () => {
   const name = unique().replaceAll(".", "");
-  const variants = [`${name}@gmail.com`, `${name}+two@gmail.com`, `${name.slice(0, 3)}.${name.slice(3)}@googlemail.com`];
+  const variants = [
+    `${name}@gmail.com`,
+    `${name}+two@gmail.com`,
+    `${name.slice(0, 3)}.${name.slice(3)}@googlemail.com`,
+  ];
   const people = [];
   for (const email of variants) people.push(await register(world, email));
   const signals = await Promise.all(people.map(({ accountId }) => signalsOf(accountId)));
@@ -61,7 +65,14 @@ test("given variants of one mailbox, when they register, then the first has no s
 
 test("given accounts of before, when the migration is read, then its rule is the one of the code", async () => {
   const [, rule = ""] = /update account set mailbox = (case.*?end);/s.exec(mailSignals) ?? [];
-  const emails = ["a@example.org", "a.b+c@example.org", "+a@example.org", "a.b+c+d@gmail.com", "a.b@googlemail.com", "a+@b.org"];
+  const emails = [
+    "a@example.org",
+    "a.b+c@example.org",
+    "+a@example.org",
+    "a.b+c+d@gmail.com",
+    "a.b@googlemail.com",
+    "a+@b.org",
+  ];
   const rows = await world.query<{ email: string; mailbox: string }>(
     `select email, ${rule} as mailbox from unnest($1::text[]) as email`,
     [emails],

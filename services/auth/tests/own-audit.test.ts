@@ -1,7 +1,18 @@
 import { auditLineList, ownAuditLineList } from "@codex/contracts";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import type { Harness } from "./_harness.ts";
-import { cookieOf, enrolTotp, freshEmail, isAbout, mailTo, password, register, signIn, startAuth, totpOf } from "./_util.ts";
+import {
+  cookieOf,
+  enrolTotp,
+  freshEmail,
+  isAbout,
+  mailTo,
+  password,
+  register,
+  signIn,
+  startAuth,
+  totpOf,
+} from "./_util.ts";
 
 // SEC-147: what an owner does with what protects the account is written down too, and what operators do stands beside it.
 
@@ -42,7 +53,8 @@ test("given every change of a credential, when the owner looks, then each is the
     ].map((action) => [action, "you"]),
   );
   const text = JSON.stringify(lines);
-  for (const word of [email, next, enrolled.secret, ...enrolled.recoveryCodes, password]) expect(text).not.toContain(word);
+  for (const word of [email, next, enrolled.secret, ...enrolled.recoveryCodes, password])
+    expect(text).not.toContain(word);
   expect((await own(last, "?action=totp_added")).map(({ action }) => action)).toEqual(["totp_added"]);
   // What operators did is another list, and this is none of it.
   expect((await world.send("GET", "/api/auth/acts", { cookie: last })).body).toEqual({ acts: [] });

@@ -17,7 +17,10 @@ export function accountStore(db: Db<AuthTables>, encode: Bus["encode"], isDispos
       try {
         await db.transaction(async (trx) => {
           const signs = await signsOf(trx, accountId, account.email, isDisposable);
-          await trx.insertInto("account").values({ ...toDbAccount(account), ...signs }).execute();
+          await trx
+            .insertInto("account")
+            .values({ ...toDbAccount(account), ...signs })
+            .execute();
           if (consents.length > 0) {
             const agreed = consents.map((consent) => ({ ...consent, account_id: idToUuid(accountId), at: createdAt }));
             await trx.insertInto("consent").values(agreed).execute();
@@ -90,7 +93,10 @@ async function signsOf(
   return { mailbox, mail_signals: signals };
 }
 
-function changes(db: Db<AuthTables>, isDisposable: IsDisposable): Pick<AccountStore, "changePassword" | "setProfile" | "changeEmail"> {
+function changes(
+  db: Db<AuthTables>,
+  isDisposable: IsDisposable,
+): Pick<AccountStore, "changePassword" | "setProfile" | "changeEmail"> {
   return {
     changePassword: (accountId, hash, now, mails) =>
       db.transaction(async (trx) => {

@@ -28,7 +28,7 @@ export async function resealTotp(
   sealer: Sealer,
 ): Promise<{ readonly resealed: number; readonly unreadable: number }> {
   let [resealed, unreadable] = [0, 0];
-  for (let after = "00000000-0000-0000-0000-000000000000"; ; ) {
+  for (let after = "00000000-0000-0000-0000-000000000000"; ;) {
     const rows = await db.kysely
       .selectFrom("totp")
       .select(["account_id", "sealed_secret"])
