@@ -20,6 +20,7 @@ const perSecond = 200;
 const wellRounds = 20;
 const lostRounds = 3;
 const cutRounds = 2;
+const redisRounds = 5;
 const streamsEach = 10;
 
 const outcome = { isBroken: false };
@@ -77,10 +78,33 @@ async function measure(system: System, pools: readonly Pool[]): Promise<void> {
     round(system, pools, { perSecond, revoke: (key) => system.revokeInSilence(key), watchMs: 400, watchMaxMs: 8_000 }),
   );
   report("no event, no tombstone: last answer served, by gateway", flat(lost), { max: 5_000 });
+  const failed = await repeat(redisRounds, () => redisRound(system, pools));
+  report("Redis killed under the load: last answer served, by gateway", flat(failed), { p99: 1_000, max: 5_000 });
   const cut = await repeat(cutRounds, () => cutRound(system, pools));
   report("NATS cut from the gateways: last answer served, by gateway", flat(cut), { max: 5_000 });
-  say(`\nrefused afterwards: all well ${refusalsOf(well)}; lost ${refusalsOf(lost)}; cut ${refusalsOf(cut)}`);
-  say(`served before: ${String([...well, ...lost, ...cut].reduce((sum, { servedBefore }) => sum + servedBefore, 0))}`);
+  say(
+    `\nrefused afterwards: all well ${refusalsOf(well)}; lost ${refusalsOf(lost)}; Redis killed ${refusalsOf(failed)}; cut ${refusalsOf(cut)}`,
+  );
+  say(
+    `served before: ${String([...well, ...lost, ...failed, ...cut].reduce((sum, { servedBefore }) => sum + servedBefore, 0))}`,
+  );
+}
+
+/** As a failover looks like to a gateway: the server that it knows is gone from one moment to the next. */
+async function redisRound(system: System, pools: readonly Pool[]): Promise<Round> {
+  try {
+    return await round(system, pools, {
+      perSecond,
+      revoke: async (key) => {
+        await system.redis.kill();
+        await system.revoke(key);
+      },
+      watchMs: 400,
+      watchMaxMs: 8_000,
+    });
+  } finally {
+    await system.redis.start();
+  }
 }
 
 async function cutRound(system: System, pools: readonly Pool[]): Promise<Round> {

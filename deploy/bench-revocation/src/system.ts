@@ -17,7 +17,7 @@ import { root } from "../../bench-gateway/src/config.ts";
 import { importPrices, insertChannel, makeDatabase } from "../../chaos/src/database.ts";
 import { throughLink } from "../../chaos/src/fleet.ts";
 import { priceFile } from "../../chaos/src/models.ts";
-import { allServers, runSecret, startServers, type Servers } from "../../chaos/src/servers.ts";
+import { allServers, runSecret, startServers, type Server, type Servers } from "../../chaos/src/servers.ts";
 import { Link } from "../../chaos/src/tcp-proxy.ts";
 import { unlimited } from "../../chaos/src/unlimited.ts";
 
@@ -44,6 +44,8 @@ export interface System {
   issue(): Promise<IssuedKey>;
   /** As its owner does it. Resolves when key-registry has answered. */
   revoke(key: IssuedKey): Promise<void>;
+  /** Kills Redis, and starts it again on its data: limits and throttles live there, and revocation must not need it. */
+  readonly redis: Pick<Server, "kill" | "start">;
   /** In the row alone: neither event nor tombstone will tell anybody. */
   revokeInSilence(key: IssuedKey): Promise<void>;
   stop(): Promise<void>;
@@ -108,7 +110,7 @@ async function build(
     });
     gateways.push({ url, nats });
   }
-  return { gateways, stop, ...(await owner(bus, auth, database, registryUrl, closers)) };
+  return { gateways, stop, redis: servers.redis, ...(await owner(bus, auth, database, registryUrl, closers)) };
 }
 
 interface Place {
