@@ -134,7 +134,8 @@ describe.each(variants)("$colorScheme, $width px, $language", ({ colorScheme, wi
       await buttons.nth(index).click();
       await page.getByRole("dialog").waitFor();
       await look(visitor, `${name} dialog`);
-      if (name === "show") {
+      // The account is the same in every variant, and a key is shown five times an hour: four of the eight have it.
+      if (name === "show" && language === "ru") {
         await stage.ageProofs();
         visitor.allow(/status of 401 .*\/show$/);
         await page.getByRole("dialog").getByRole("button").last().click();
