@@ -134,7 +134,8 @@ describe.each(variants)("$colorScheme, $width px, $language", ({ colorScheme, wi
       await buttons.nth(index).click();
       await page.getByRole("dialog").waitFor();
       await look(visitor, `${name} dialog`);
-      if (name === "show") {
+      // The account is the same in every variant, and a key is shown five times an hour: four of the eight have it.
+      if (name === "show" && language === "ru") {
         await stage.ageProofs();
         visitor.allow(/status of 401 .*\/show$/);
         await page.getByRole("dialog").getByRole("button").last().click();
@@ -222,7 +223,9 @@ describe.each(variants)("$colorScheme, $width px, $language", ({ colorScheme, wi
 async function look(visitor: Visitor, where: string): Promise<void> {
   const { page } = visitor;
   // Colours and places are judged at rest.
-  const still = "document.getAnimations().every((animation) => animation.playState !== 'running')";
+  // One without an end is a sign of waiting, which stands below the step-up for as long as that is open.
+  const still =
+    "document.getAnimations().every(({ playState, effect }) => playState !== 'running' || effect.getComputedTiming().endTime === Infinity)";
   await eventually(() => page.evaluate<boolean>(still), { what: `${where} to come to rest` });
   await page.evaluate(axe.source);
   const found = await page.evaluate<{ rule: string; nodes: string[] }[]>(

@@ -273,7 +273,7 @@ test("the account: name and language of mails, what was agreed to with version a
   expect(agreed).toHaveLength(2);
   expect(agreed.join("; ")).toMatch(/Условия использования 1 \d\d\.\d\d\.\d{4}, \d\d:\d\d/);
   expect(agreed.join("; ")).toMatch(/Обработка персональных данных 1 \d\d\.\d\d\.\d{4}, \d\d:\d\d/);
-  await visitor.sees("Записей пока нет.");
+  await page.getByTestId("act").filter({ hasText: "аккаунт создан" }).waitFor();
 
   await page.getByLabel("Имя (необязательно)").fill("Анна");
   await page.getByLabel("Язык писем").selectOption("en");

@@ -26,6 +26,7 @@ const closedSets: Readonly<Record<string, readonly string[]>> = {
   consent: ["terms", "personal_data", "other"],
   document: ["terms", "personal_data"],
   "keys.state": keyStates,
+  mailSignal: ["disposable", "shared_mailbox"],
   operatorAct: ["block", "unblock", "end_sessions", "role"],
   operatorActText: ["block", "unblock", "end_sessions", "role"],
   overlap: ["0", "900", "3600", "21600", "43200", "86400"],

@@ -10,9 +10,9 @@ interface Props {
 export function ActDetails({ line: { target, details } }: Props): ReactNode {
   const lines = [
     ...(target === null ? [] : [target]),
-    ...Object.entries(details).map(
-      ([name, value]) => `${name}: ${typeof value === "string" ? value : JSON.stringify(value)}`,
-    ),
+    ...Object.entries(details)
+      .filter(([, value]) => value !== null)
+      .map(([name, value]) => `${name}: ${typeof value === "string" ? value : JSON.stringify(value)}`),
   ];
   if (lines.length === 0) return "—";
   return lines.map((text) => (

@@ -1,4 +1,4 @@
-import { accountAction, keyAction } from "@codex/contracts";
+import { accountAction, credentialAction, keyAction } from "@codex/contracts";
 import type { i18n, TFunction } from "i18next";
 
 /** Of money; see billing-ledger's README. */
@@ -39,6 +39,7 @@ const gatewayActions = [
 /** Every action of an audit log that has words of ours. */
 export const knownActions: readonly string[] = [
   ...accountAction.options,
+  ...credentialAction.options,
   ...keyAction.options,
   ...billingActions,
   ...gatewayActions,

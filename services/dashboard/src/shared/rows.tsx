@@ -52,7 +52,7 @@ export function Rows<Row>({ label, rows, columns, keyOf, testId }: Props<Row>): 
         {rows.map((row) => (
           <Table.Tr key={keyOf(row)} data-testid={testId}>
             {columns.map(({ title, cell }) => (
-              <Table.Td key={title} className="wrap" valign="top">
+              <Table.Td key={title} className="wrap cell" valign="top">
                 {cell(row)}
               </Table.Td>
             ))}

@@ -1,4 +1,4 @@
-import { NativeSelect, SimpleGrid, Stack, Textarea, TextInput, Title } from "@mantine/core";
+import { NativeSelect, SimpleGrid, Stack, Text, Textarea, TextInput } from "@mantine/core";
 import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import type { KeyField, KeyForm } from "../key-form.ts";
@@ -83,9 +83,9 @@ export function KeyFields({ form, onChange, faults, withEnvironment }: Props): R
 function FieldGroup({ title, children }: { readonly title: string; readonly children: ReactNode }): ReactNode {
   return (
     <Stack gap={4} role="group" aria-label={title}>
-      <Title order={3} size="h6">
+      <Text size="sm" fw={700} aria-hidden>
         {title}
-      </Title>
+      </Text>
       <SimpleGrid cols={{ base: 1, sm: 3 }}>{children}</SimpleGrid>
     </Stack>
   );

@@ -7,7 +7,7 @@ import { ErrorBlock } from "../../../shared/error-block.tsx";
 import { Empty, Loading, StaleNote } from "../../../shared/query-states.tsx";
 import { Rows, type Column } from "../../../shared/rows.tsx";
 import { keysQuery } from "../api/keys.ts";
-import { keyState, tagsOf } from "../key-state.ts";
+import { keyState, tagsOf, works } from "../key-state.ts";
 import { ChangeDialog } from "./change-dialog.tsx";
 import { KeyName, KeyRestrictions, KeyStateCell, KeyUse } from "./key-cells.tsx";
 import { RevokeDialog, RevokeManyDialog } from "./revoke-dialog.tsx";
@@ -129,12 +129,11 @@ function KeyButtons({ apiKey, now, onAct }: ButtonsProps): ReactNode {
   const { t } = useTranslation();
   const { name } = apiKey;
   const state = keyState(apiKey, now);
-  const works = state === "active" || state === "replaced";
   const buttons: readonly (readonly [Act, boolean, string, string])[] = [
     ["change", state === "active" || state === "expired", t("keys.change"), t("keys.changeOf", { name })],
     ["roll", state === "active", t("keys.roll"), t("keys.rollOf", { name })],
-    ["show", works && apiKey.canBeShown, t("keys.show"), t("keys.showOf", { name })],
-    ["revoke", works || state === "expired", t("keys.revoke"), t("keys.revokeOf", { name })],
+    ["show", works(state) && apiKey.canBeShown, t("keys.show"), t("keys.showOf", { name })],
+    ["revoke", works(state) || state === "expired", t("keys.revoke"), t("keys.revokeOf", { name })],
   ];
   return (
     <Group gap="xs">

@@ -47,6 +47,14 @@ function Facts({ account }: { readonly account: OperatedAccount }): ReactNode {
     [t("operator.role"), t(`role.${account.role}`)],
     [t("operator.state"), <AccountState account={account} />],
     ...(account.blockedAt === null ? [] : [[t("operator.blockedAt"), time(account.blockedAt)] as const]),
+    ...(account.mailSignals.length === 0
+      ? []
+      : [
+          [
+            t("operator.mailSignals"),
+            account.mailSignals.map((signal) => t(`mailSignal.${signal}`)).join(", "),
+          ] as const,
+        ]),
     [t("operator.since"), time(account.createdAt)],
     [t("operator.factor"), account.secondFactor ? t("operator.factorSet") : t("operator.factorNone")],
     [t("operator.sessions"), String(account.liveSessions)],

@@ -77,7 +77,7 @@ function ProofFields({ factors, onProved }: FieldsProps): ReactNode {
   const field = {
     required: true,
     value,
-    "data-autofocus": true,
+    autoFocus: true,
     onChange: (event: { currentTarget: { value: string } }) => setValue(event.currentTarget.value),
   };
   return (
