@@ -142,10 +142,7 @@ async function build(options: WorldOptions, place: Place): Promise<World> {
   await insertChannel(database, `http://127.0.0.1:${String(fleet.upstreamLink.port)}`, fleet.channelSecret, models);
   const customers = await insertCustomers(database, options.customers);
   closers.push(() => stopFleet(fleet));
-  await Promise.all(
-    [fleet.upstream, fleet.keyRegistry.program, ...fleet.billings.map((one) => one.program)].map((one) => one.start()),
-  );
-  await Promise.all(fleet.gateways.map(({ program }) => program.start()));
+  await startFleet(fleet);
   options.signal.throwIfAborted();
   const granted = new Map<string, bigint>();
   return {
@@ -164,6 +161,11 @@ async function build(options: WorldOptions, place: Place): Promise<World> {
     heal: (timeoutMs) => heal(servers, cluster, fleet, links, timeoutMs),
     stop,
   };
+}
+
+async function startFleet({ upstream, keyRegistry, billings, gateways }: Fleet): Promise<void> {
+  await Promise.all([upstream, keyRegistry.program, ...billings.map((one) => one.program)].map((one) => one.start()));
+  await Promise.all(gateways.map(({ program }) => program.start()));
 }
 
 function allLinks(fleet: Fleet): readonly Link[] {

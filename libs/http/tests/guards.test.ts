@@ -67,7 +67,10 @@ describe("who asks", () => {
         method,
         headers: { ...fromOurPage, ...cookieOf("enrolling") },
       });
-      if (path === "/api/sign-out") return expect(response.status).toBe(204);
+      if (path === "/api/sign-out") {
+        expect(response.status).toBe(204);
+        return;
+      }
       expect(response.status).toBe(403);
       expect(await codeOf(response)).toBe("second_factor_due");
     },

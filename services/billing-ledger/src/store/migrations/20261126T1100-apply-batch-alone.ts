@@ -26,54 +26,35 @@ declare
   v_new integer[] := array(select generate_series(1, coalesce(cardinality(p_seq), 0)));
   -- one element a stream of new records, in their order
   v_in_stream bigint[];
-  v_in_first bigint[];
-  v_in_last bigint[];
-  v_in_records bigint[];
+  v_in_first bigint[]; v_in_last bigint[]; v_in_records bigint[];
   v_inserted integer := v_total;
   v_quarantined integer := 0;
   v_suspects json := '[]';
   v_streams bigint[];
   v_quarantined_streams bigint[] := '{}';
   v_contiguous bigint[] := '{}';
-  v_moved_streams bigint[];
-  v_moved_to bigint[];
+  v_moved_streams bigint[]; v_moved_to bigint[];
   v_stream bigint;
-  v_account_no integer[];
-  v_key_no integer[];
+  v_account_no integer[]; v_key_no integer[];
   v_shape_no integer[] := '{}';
   v_mismatch boolean[];
-  v_lease_no integer[];
-  v_lease_epoch bigint[];
+  v_lease_no integer[]; v_lease_epoch bigint[];
   -- one element a (lease, account) pair with new usage
-  v_use_lease uuid[];
-  v_use_account uuid[];
-  v_use_amount bigint[];
-  v_use_events integer[];
-  v_use_take bigint[];
-  v_use_key uuid[];
-  v_use_on date[];
-  v_use_place tid[];
+  v_use_lease uuid[]; v_use_account uuid[]; v_use_amount bigint[]; v_use_events integer[];
+  v_use_take bigint[]; v_use_key uuid[]; v_use_on date[]; v_use_place tid[];
   -- one element a locked balance
   v_locked_account uuid[];
-  v_locked_place tid[];
-  v_locked_bonus bigint[];
+  v_locked_place tid[]; v_locked_bonus bigint[];
   -- one element a new LEASE_CLOSE
-  v_close_lease uuid[] := '{}';
-  v_close_account uuid[] := '{}';
-  v_close_stream bigint[] := '{}';
-  v_close_seq bigint[] := '{}';
-  v_close_settled bigint[] := '{}';
+  v_close_lease uuid[] := '{}'; v_close_account uuid[] := '{}'; v_close_stream bigint[] := '{}';
+  v_close_seq bigint[] := '{}'; v_close_settled bigint[] := '{}';
   -- leases that may be freed now, and what they free
   v_ripe_lease uuid[];
   v_ripe_account uuid[];
-  v_freed_account uuid[] := '{}';
-  v_freed_amount bigint[] := '{}';
-  v_freed_key uuid[] := '{}';
-  v_freed_on date[] := '{}';
-  v_mismatches integer := 0;
-  v_charge_mismatches integer := 0;
-  v_settled bigint := 0;
-  v_written_off bigint := 0;
+  v_freed_account uuid[] := '{}'; v_freed_amount bigint[] := '{}';
+  v_freed_key uuid[] := '{}'; v_freed_on date[] := '{}';
+  v_mismatches integer := 0; v_charge_mismatches integer := 0;
+  v_settled bigint := 0; v_written_off bigint := 0;
   v_rows bigint;
   v_moved bigint;
   v_revenue uuid;
