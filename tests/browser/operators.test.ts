@@ -206,9 +206,10 @@ test("the audit log: newest first, of one account, and it says who", async () =>
   await lines.filter({ hasText: "поиск по аккаунтам" }).first().waitFor({ state: "detached" });
   await lines.first().waitFor();
   const texts = (await lines.allInnerTexts()).map((text) => text.replace(/\s+/g, " "));
-  expect(texts).toHaveLength(2);
+  expect(texts).toHaveLength(3);
   expect(texts[0]).toMatch(new RegExp(`изменена роль.*${self}.*${somebody.accountId}.*новый сотрудник`));
   expect(texts[1]).toMatch(new RegExp(`аккаунт просмотрен.*${self}.*${somebody.accountId}`));
+  expect(texts[2]).toMatch(new RegExp(`аккаунт создан.*${somebody.accountId}`));
   await page.getByLabel("Действие").selectOption("account_viewed");
   await page.getByLabel("Номер оператора").fill(self);
   await page.getByLabel("Где").selectOption("auth");
