@@ -8,13 +8,17 @@ import { scanQrCode } from "./_qr-code.ts";
 import { startStage, type Language, type Stage, type Visitor } from "./_stage.ts";
 
 // Every page and dialog, in both languages and colour schemes, on a desk and on a phone: axe finds nothing (WCAG 2.2 AA and
-// its best practices), and nothing is wider than the window.
+// its best practices), and nothing is wider than the window. Each two of the three together, not all eight of all three: contrast
+// hangs on the scheme, width on the language and the window.
 
 const tags = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"];
 
-const variants = (["light", "dark"] as const).flatMap((colorScheme) =>
-  [1280, 390].flatMap((width) => (["ru", "en"] as const).map((language) => ({ colorScheme, width, language }))),
-);
+const variants = [
+  { colorScheme: "light", width: 1280, language: "ru" },
+  { colorScheme: "light", width: 390, language: "en" },
+  { colorScheme: "dark", width: 1280, language: "en" },
+  { colorScheme: "dark", width: 390, language: "ru" },
+] as const;
 
 const words = {
   ru: {
@@ -134,7 +138,7 @@ describe.each(variants)("$colorScheme, $width px, $language", ({ colorScheme, wi
       await buttons.nth(index).click();
       await page.getByRole("dialog").waitFor();
       await look(visitor, `${name} dialog`);
-      // The account is the same in every variant, and a key is shown five times an hour: four of the eight have it.
+      // The account is the same in every variant, and a key is shown five times an hour: two of the four have it.
       if (name === "show" && language === "ru") {
         await stage.ageProofs();
         visitor.allow(/status of 401 .*\/show$/);
