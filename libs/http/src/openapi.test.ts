@@ -60,7 +60,7 @@ test("a route becomes an operation with its wire forms, guards and codes", () =>
     "503",
   ]);
   expect(operation?.responses["402"]?.description).toBe("`insufficient_balance`");
-  expect(operation?.responses["403"]?.description).toBe("`csrf_rejected`, `forbidden`");
+  expect(operation?.responses["403"]?.description).toBe("`csrf_rejected`, `forbidden`, `second_factor_due`");
 });
 
 test("the document does not depend on the order of the registry", () => {
