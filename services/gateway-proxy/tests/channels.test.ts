@@ -128,6 +128,57 @@ describe("a change is live without a restart, at every worker", () => {
   });
 });
 
+describe("what a model does not do", () => {
+  test.each([404, 403, 405])(
+    "given a model in use, when somebody asks it ten times for embeddings and the provider says %i, then he gets 400 and all others their answers",
+    async (status) => {
+      const { model, ask } = freshModel();
+      const { apiKey } = world.customer(10n ** 12n);
+      const only = await upstream();
+      only.script = (call, res) => (call.path.endsWith("/embeddings") ? refuse(status) : answerWell)(call, res);
+      const channel = await connect(model, only);
+      await answered(ask);
+      for (let time = 0; time < 10; time += 1) {
+        const headers = { authorization: `Bearer ${apiKey}` };
+        const refused = await send(world.gateway, "POST", "/v1/embeddings", { headers, body: { model, input: "hi" } });
+        expect([refused.status, (refused.body["error"] as { code?: unknown }).code]).toEqual([
+          400,
+          "upstream_rejected",
+        ]);
+      }
+      expect((await ask()).status).toBe(200);
+      await live(async () => (await health(channel)).workers.length > 0, "its report", 10_000);
+      for (const { report } of (await health(channel)).workers)
+        expect(report).toMatchObject({ breakers: [], restingKeys: [] });
+    },
+  );
+
+  test("given another channel does it, then that one answers", async () => {
+    const { model, ask } = freshModel();
+    const [chatOnly, both] = [await upstream(), await upstream()];
+    await connect(model, chatOnly, { priority: 9 });
+    await answered(ask);
+    await connect(model, both, { priority: 1 });
+    chatOnly.script = refuse(404);
+    await live(async () => (await ask()).status === 200, "the other channel");
+    expect(both.calls.length).toBeGreaterThan(0);
+  });
+
+  test("given it never served, then 404 counts against the channel as before", async () => {
+    const { model, ask } = freshModel();
+    const wrong = await upstream();
+    wrong.script = refuse(404);
+    const channel = await connect(model, wrong);
+    await live(async () => (await ask()).status === 502, "the channel to be live");
+    for (let time = 0; time < 5; time += 1) await ask();
+    await live(
+      async () => (await health(channel)).workers.some(({ report }) => report.breakers.length === 1),
+      "an open breaker in its report",
+      10_000,
+    );
+  });
+});
+
 describe("fallback before the first byte", () => {
   test.each<[string, Script]>([
     ["500", refuse(500)],
@@ -275,9 +326,11 @@ describe("several keys", () => {
     only.script = (call, res) =>
       call.key === "sk-one" ? refuse(429, { "retry-after": "6" })(call, res) : answerWell(call, res);
     const atMs = performance.now();
+    // What it answered well before says nothing.
+    only.calls.length = 0;
     await live(async () => {
       expect((await ask({ prompt_cache_key: String(only.calls.length) })).status).toBe(200);
-      return only.calls.at(-2)?.key === "sk-one";
+      return only.calls.some(({ key }) => key === "sk-one");
     }, "the first key to be refused");
     only.calls.length = 0;
     for (let time = 0; time < 20; time += 1) expect((await ask({ prompt_cache_key: String(time) })).status).toBe(200);

@@ -18,6 +18,8 @@ export interface UpstreamKey {
   rest: KeyRest | undefined;
   /** By the upstream's name of the model: providers limit rates, and grant access, model by model. */
   readonly modelRests: Map<string, KeyRest>;
+  /** By the same name: when it last served it, monotonic. */
+  readonly modelServed: Map<string, number>;
 }
 
 export interface KeyRest {
@@ -158,5 +160,5 @@ export class ChannelState {
 }
 
 function keyOf(keyId: UpstreamKeyId | null, secret: string | undefined): UpstreamKey {
-  return { keyId, seed: hash32(keyId ?? ""), secret, rest: undefined, modelRests: new Map() };
+  return { keyId, seed: hash32(keyId ?? ""), secret, rest: undefined, modelRests: new Map(), modelServed: new Map() };
 }

@@ -15,6 +15,8 @@ import { restOf, type UpstreamKey } from "./channel-state.ts";
 const roundsMax = 2;
 /** With several keys a channel, a request could otherwise walk over all of them. */
 export const attemptsMax = 5;
+/** Ours: longer than a model in use goes without a request, shorter than operators should take to hear that one is gone. */
+const latelyMs = 600_000;
 
 export class RouteChoice {
   private readonly routes: readonly Route[];
@@ -175,10 +177,18 @@ export class Attempt {
   end(outcome: AttemptOutcome): void {
     if (this.ended) return;
     this.ended = true;
-    const { channel, breaker } = this.route;
+    const { channel, breaker, upstreamModel } = this.route;
+    const nowMs = this.clock.monotonicMs();
     channel.running -= 1;
     if (outcome === "failure") channel.failures += 1;
-    breaker.record(this.ticket, outcome, this.clock.monotonicMs());
+    if (outcome === "success") this.key.modelServed.set(upstreamModel, nowMs);
+    breaker.record(this.ticket, outcome, nowMs);
+  }
+
+  /** Whether this key served this model a while ago at most: then it is there, and it may be used. */
+  servedLately(): boolean {
+    const servedMs = this.key.modelServed.get(this.route.upstreamModel);
+    return servedMs !== undefined && this.clock.monotonicMs() - servedMs < latelyMs;
   }
 
   charged(cost: MicroTokens): void {

@@ -5,11 +5,11 @@ import { errors } from "undici";
 import type { Route } from "../../app/catalogue.ts";
 import { noRoute, RouteChoice, type Attempt } from "../../app/choose-route.ts";
 import type { MeteredRequest } from "../../app/metered-request.ts";
-import { transportFailure, type FaultScope } from "../../upstream/faults.ts";
+import { errorOf, transportFailure, type FaultScope } from "../../upstream/faults.ts";
 import { speaks } from "../../upstream/kinds/index.ts";
 import { outgoing, type OutgoingCall } from "../../upstream/outgoing.ts";
 import { RequestLife } from "./request-life.ts";
-import { readRefusal } from "../../upstream/refusal.ts";
+import { readRefusal, type Refusal } from "../../upstream/refusal.ts";
 import type { UpstreamResponse } from "../../upstream/transport.ts";
 import type { GatewayParts, V1Context } from "./context.ts";
 
@@ -129,10 +129,11 @@ async function tryOnce(forwarding: Forwarding, attempt: Attempt, call: OutgoingC
       attempt.end("success");
       return undefined;
     }
-    blame(attempt, choice, refusal.scope, refusal.retryAfterSeconds, refusal.status);
-    report(forwarding, attempt, refusal.error, refusal.scope);
-    if (refusal.scope === "request") throw refusal.error;
-    return { error: refusal.error, passing: refusal.scope === "channel" };
+    const unserved = blame(attempt, choice, refusal);
+    const error = unserved ? errorOf("request", refusal.status) : refusal.error;
+    report(forwarding, attempt, error, unserved ? "request" : refusal.scope);
+    if (refusal.scope === "request") throw error;
+    return { error, passing: refusal.scope === "channel" && !unserved };
   } catch (error) {
     if (context.clientGone.aborted) throw error;
     const failure = transportFailure(error) ?? toAppError(error);
@@ -154,31 +155,43 @@ function isUpstreams({ kind, code }: AppError): boolean {
   return kind === "upstream" || kind === "timeout" || code === "upstream_unavailable";
 }
 
-/** Who is left alone for what the upstream said. */
+/**
+ * Who is left alone for what the upstream said. True: nobody, because the same key served the same model a moment ago, and 403 or
+ * 404 then says that the model does not do what was asked of it (embeddings of a chat model, say). Otherwise anybody could take a
+ * model from all others by asking it for what it cannot do. Another channel may do it.
+ */
 export function blame(
   attempt: Attempt,
   choice: RouteChoice,
-  scope: FaultScope,
-  retryAfterSeconds: number | undefined,
-  status: number,
-): void {
+  { scope, retryAfterSeconds, status }: Pick<Refusal, "scope" | "retryAfterSeconds" | "status">,
+): boolean {
+  const perhapsUnserved = status === 403 ? scope === "key_rejected" : scope === "channel" && isUnserved(status);
+  if (perhapsUnserved && attempt.servedLately()) {
+    attempt.end("neutral");
+    choice.leave(attempt, true);
+    return true;
+  }
   switch (scope) {
     case "request":
       attempt.end("neutral");
-      return;
+      return false;
     case "channel":
       attempt.end("failure");
       // It does not know the model, or answers with a redirect: that will not pass.
       choice.leave(attempt, status < 500 && status !== 408);
-      return;
+      return false;
     case "key_rate":
     case "key_quota":
     case "key_rejected":
       attempt.end("neutral");
       // Another key of the same channel may do; without one the channel cannot be chosen while this one rests.
       attempt.rest(restReasons[scope], retryAfterSeconds, scope === "key_quota" || status === 401);
+      return false;
   }
 }
+
+/** No such thing here, or not in this way. */
+const isUnserved = (status: number): boolean => status === 404 || status === 405 || status === 406 || status === 501;
 
 const restReasons = { key_rate: "rate_limited", key_quota: "quota", key_rejected: "rejected" } as const;
 
