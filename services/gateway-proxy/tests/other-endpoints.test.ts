@@ -134,7 +134,9 @@ test("POST /v1/rerank: sorted results, charged by the text of both sides", async
   expect(record.costMicroTokens).toBe(usualCost(usageOf(answer.body)["total_tokens"]!));
 });
 
-test("given a model of another kind of request, then the refusal of the upstream is no outage of the gateway", async () => {
+test("given a model that serves another kind of request, then the refusal of the upstream is the request's own", async () => {
+  const served = await post("/v1/rerank", { model: "demo-rerank", query: "x", documents: ["x", "y"] });
+  expect(served.status).toBe(200);
   const answer = await post("/v1/embeddings", { model: "demo-rerank", input: "x" });
-  expect(answer.status).toBe(502);
+  expect([answer.status, answer.body["error"]]).toEqual([400, expect.objectContaining({ code: "upstream_rejected" })]);
 });
