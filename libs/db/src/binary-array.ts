@@ -1,5 +1,5 @@
 /**
- * An array parameter in Postgres' binary form: about a tenth of the work of its text, on both sides, for thousands of elements.
+ * An array parameter in Postgres' binary form, which neither side has to write or read as text: for thousands of elements.
  * node-postgres sends a Buffer as a binary parameter, so the statement has to name the type: `${array}::bigint[]`.
  * Layout: dimensions, whether there are nulls, element type, then length and lower bound of the dimension, then each element
  * behind its length, −1 for null (array_recv in src/backend/utils/adt/arrayfuncs.c of PostgreSQL 18, read 2026-11).

@@ -23,11 +23,12 @@ declare
   v_total integer := coalesce(cardinality(p_seq), 0);
   v_place integer;
   -- Places of the records that are new.
-  v_new integer[] := array(select generate_series(1, coalesce(cardinality(p_seq), 0)));
+  v_new integer[] := array(select generate_series(1, v_total));
   -- one element a stream of new records, in their order
   v_in_stream bigint[];
   v_in_first bigint[]; v_in_last bigint[]; v_in_records bigint[];
-  v_inserted integer := v_total;
+  v_looked boolean := false;
+  v_inserted integer;
   v_quarantined integer := 0;
   v_suspects json := '[]';
   v_streams bigint[];
@@ -86,26 +87,27 @@ begin
 
   -- 3. What is new. Numbers above everything that is known are, without a look at each. LATERAL with a limit, because what
   --    the planner may turn into a join it may also turn into a walk through the whole table.
-  select coalesce(array_agg(stream order by stream), '{}'), array_agg(first order by stream), array_agg(last order by stream),
-      array_agg(records order by stream)
-    into v_in_stream, v_in_first, v_in_last, v_in_records
-    from (
-      select p_streams[place] as stream, first, last, records
+  loop
+    select coalesce(array_agg(stream order by stream), '{}'), array_agg(first order by stream), array_agg(last order by stream),
+        array_agg(records order by stream)
+      into v_in_stream, v_in_first, v_in_last, v_in_records
       from (
-        select p_stream[i] as place, min(p_seq[i]) as first, max(p_seq[i]) as last, count(*) as records
-        from unnest(v_new) as r(i) group by 1
-      ) counted
-    ) named;
-  if exists (
-    select from unnest(v_in_stream, v_in_first) as f(stream, first)
-    left join lateral (select true as open from gateway_epoch where epoch = f.stream >> 4 and archived_at is null limit 1) g on true
-    left join lateral (select true as known from usage_row where stream = f.stream and seq >= f.first limit 1) u on true
-    left join lateral (
-      select true as known from quarantine
-      where epoch = f.stream >> 4 and partition = (f.stream & 15)::smallint and seq >= f.first and resolved_at is null limit 1
-    ) q on true
-    where g.open is null or u.known or q.known
-  ) then
+        select p_streams[place] as stream, first, last, records
+        from (
+          select p_stream[i] as place, min(p_seq[i]) as first, max(p_seq[i]) as last, count(*) as records
+          from unnest(v_new) as r(i) group by 1
+        ) counted
+      ) named;
+    exit when v_looked or not exists (
+      select from unnest(v_in_stream, v_in_first) as f(stream, first)
+      left join lateral (select true as open from gateway_epoch where epoch = f.stream >> 4 and archived_at is null limit 1) g on true
+      left join lateral (select true as known from usage_row where stream = f.stream and seq >= f.first limit 1) u on true
+      left join lateral (
+        select true as known from quarantine
+        where epoch = f.stream >> 4 and partition = (f.stream & 15)::smallint and seq >= f.first and resolved_at is null limit 1
+      ) q on true
+      where g.open is null or u.known or q.known
+    );
     select coalesce(array_agg(n.place order by n.place) filter (where n.fresh), '{}'),
       coalesce(json_agg(json_build_object('index', n.place - 1, 'reason', n.reason)) filter (where n.reason is not null), '[]')
       into v_new, v_suspects
@@ -125,21 +127,12 @@ begin
         left join gateway_cursor c on c.epoch = g.epoch and c.partition = (p_streams[r.stream] & 15)::smallint
         left join lateral (select u.seq, u.payload_hash from usage_row u where u.stream = p_streams[r.stream] and u.seq = r.seq) u on true
       ) n;
-    v_inserted := cardinality(v_new);
-    select coalesce(array_agg(stream order by stream), '{}'), array_agg(first order by stream), array_agg(last order by stream),
-        array_agg(records order by stream)
-      into v_in_stream, v_in_first, v_in_last, v_in_records
-      from (
-        select p_streams[place] as stream, first, last, records
-        from (
-          select p_stream[i] as place, min(p_seq[i]) as first, max(p_seq[i]) as last, count(*) as records
-          from unnest(v_new) as r(i) group by 1
-        ) counted
-      ) named;
     if p_refuse_suspects and json_array_length(v_suspects) > 0 then
       raise exception 'some records are suspect: %', left(v_suspects::text, 200) using errcode = 'CX003';
     end if;
-  end if;
+    v_looked := true;
+  end loop;
+  v_inserted := cardinality(v_new);
   if v_inserted + v_quarantined = 0 then
     return json_build_object('inserted', 0, 'duplicates', v_total - json_array_length(v_suspects), 'quarantined', 0,
       'settled', '0', 'writtenOff', '0', 'suspects', v_suspects, 'chargeMismatches', 0, 'workerMismatches', 0);

@@ -2,7 +2,7 @@ import { toAppError, type AppError, type Clock, type RequestId } from "@codex/ke
 import type { WebSocket } from "ws";
 import type { Route } from "../../app/catalogue.ts";
 import { noRoute, RouteChoice, type Attempt } from "../../app/choose-route.ts";
-import { errorOf, type FaultScope } from "../../upstream/faults.ts";
+import type { FaultScope } from "../../upstream/faults.ts";
 import { connectRealtime } from "../../upstream/realtime-socket.ts";
 import type { GatewayParts } from "../v1/context.ts";
 import { blame } from "../v1/forward.ts";
@@ -43,11 +43,10 @@ export async function openUpstream(
         attempt.end("success");
         return { socket: answer.socket, route: attempt.route, leave: stayIn(attempt.route, parts.clock) };
       }
-      const { scope, error } = answer.refusal;
-      const unserved = blame(attempt, choice, answer.refusal);
-      report(parts, init, attempt, error, unserved ? "request" : scope);
-      if (scope === "request") throw error;
-      failure = unserved ? errorOf("request", answer.refusal.status) : error;
+      const { scope, error, isFinal } = blame(attempt, choice, answer.refusal);
+      report(parts, init, attempt, error, scope);
+      if (isFinal) throw error;
+      failure = error;
     } catch (thrown) {
       const error = toAppError(thrown);
       if (init.signal.aborted || error.code !== "upstream_unavailable") throw error;

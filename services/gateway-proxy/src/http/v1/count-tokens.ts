@@ -5,7 +5,6 @@ import { jsonOutgoing, type JsonBody, type RequestBody } from "../../domain/endp
 import { checkMessages, countFields, withheldFields } from "../../domain/endpoints/messages.ts";
 import { checkedFields, invalid, modelOf, type Json } from "../../domain/fields.ts";
 import { textOfParts } from "../../domain/request-text.ts";
-import { errorOf } from "../../upstream/faults.ts";
 import { outgoing } from "../../upstream/outgoing.ts";
 import { readRefusal, type Refusal } from "../../upstream/refusal.ts";
 import type { GatewayParts, KeyContext, V1Context } from "./context.ts";
@@ -57,9 +56,9 @@ async function countUpstream(
     try {
       const refusal = await countBy(parts, context, source, model, attempt);
       if (typeof refusal === "number") return refusal;
-      const unserved = blame(attempt, choice, refusal);
-      if (refusal.scope === "request") throw refusal.error;
-      failure = unserved ? errorOf("request", refusal.status) : refusal.error;
+      const { error, isFinal } = blame(attempt, choice, refusal);
+      if (isFinal) throw error;
+      failure = error;
     } catch (error) {
       failure = toAppError(error);
       if (context.clientGone.aborted || failure.kind === "invalid") throw failure;

@@ -129,11 +129,10 @@ async function tryOnce(forwarding: Forwarding, attempt: Attempt, call: OutgoingC
       attempt.end("success");
       return undefined;
     }
-    const unserved = blame(attempt, choice, refusal);
-    const error = unserved ? errorOf("request", refusal.status) : refusal.error;
-    report(forwarding, attempt, error, unserved ? "request" : refusal.scope);
-    if (refusal.scope === "request") throw error;
-    return { error, passing: refusal.scope === "channel" && !unserved };
+    const { error, scope, isFinal } = blame(attempt, choice, refusal);
+    report(forwarding, attempt, error, scope);
+    if (isFinal) throw error;
+    return { error, passing: scope === "channel" };
   } catch (error) {
     if (context.clientGone.aborted) throw error;
     const failure = transportFailure(error) ?? toAppError(error);
@@ -155,39 +154,43 @@ function isUpstreams({ kind, code }: AppError): boolean {
   return kind === "upstream" || kind === "timeout" || code === "upstream_unavailable";
 }
 
+export interface Blamed extends Pick<Refusal, "scope" | "error"> {
+  /** No other channel is asked. */
+  readonly isFinal: boolean;
+}
+
 /**
- * Who is left alone for what the upstream said. True: nobody, because the same key served the same model a moment ago, and 403 or
- * 404 then says that the model does not do what was asked of it (embeddings of a chat model, say). Otherwise anybody could take a
+ * Leaves alone who is to blame for what the upstream said, and tells whose fault it was: the request's own, when the same key served the same model a moment ago, because 403 or 404 then says that the model does not do what was asked of it (embeddings of a chat model, say). Otherwise anybody could take a
  * model from all others by asking it for what it cannot do. Another channel may do it.
  */
 export function blame(
   attempt: Attempt,
   choice: RouteChoice,
-  { scope, retryAfterSeconds, status }: Pick<Refusal, "scope" | "retryAfterSeconds" | "status">,
-): boolean {
+  { scope, retryAfterSeconds, status, error }: Refusal,
+): Blamed {
   const perhapsUnserved = status === 403 ? scope === "key_rejected" : scope === "channel" && isUnserved(status);
   if (perhapsUnserved && attempt.servedLately()) {
     attempt.end("neutral");
     choice.leave(attempt, true);
-    return true;
+    return { scope: "request", error: errorOf("request", status), isFinal: false };
   }
   switch (scope) {
     case "request":
       attempt.end("neutral");
-      return false;
+      break;
     case "channel":
       attempt.end("failure");
       // It does not know the model, or answers with a redirect: that will not pass.
       choice.leave(attempt, status < 500 && status !== 408);
-      return false;
+      break;
     case "key_rate":
     case "key_quota":
     case "key_rejected":
       attempt.end("neutral");
       // Another key of the same channel may do; without one the channel cannot be chosen while this one rests.
       attempt.rest(restReasons[scope], retryAfterSeconds, scope === "key_quota" || status === 401);
-      return false;
   }
+  return { scope, error, isFinal: scope === "request" };
 }
 
 /** No such thing here, or not in this way. */
