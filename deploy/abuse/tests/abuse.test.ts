@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { mannWhitney, median } from "../src/mann-whitney.ts";
+import { pairedGap } from "../src/paired-gap.ts";
 import type { SuiteOptions } from "../src/suite.ts";
 import { suites } from "../src/suites/index.ts";
 import { startWorld, type World } from "../src/world.ts";
@@ -54,5 +55,40 @@ describe("the rank test", () => {
   test("given values, then the median is the middle one, or between the two", () => {
     expect([median([3, 1, 2]), median([4, 1, 2, 3])]).toEqual([2, 2.5]);
     expect(() => median([])).toThrow(RangeError);
+  });
+});
+
+describe("the gap within a pair", () => {
+  /** A machine that gets slower and slower, and noise that is the same on both sides. */
+  const pairs = Array.from({ length: 300 }, (_none, index): readonly [number, number] => {
+    const drift = index;
+    return [drift + ((index * 37) % 41), drift + ((index * 53) % 41)];
+  });
+
+  test("given both take equally long on a machine that slows down, then 0 is within its bounds", () => {
+    const { gap, low, high } = pairedGap(pairs);
+    expect(low).toBeLessThanOrEqual(0);
+    expect(high).toBeGreaterThanOrEqual(0);
+    expect(Math.abs(gap)).toBeLessThan(5);
+  });
+
+  test("given one takes 8 longer, which the drift hides from the medians, then 0 is without its bounds", () => {
+    const later = pairs.map(([one, other]): readonly [number, number] => [one + 8, other]);
+    const { gap, low } = pairedGap(later);
+    expect(low).toBeGreaterThan(0);
+    expect(gap).toBeCloseTo(8, -1);
+  });
+
+  test("given five pairs by hand, then all of them are the bounds", () => {
+    expect(
+      pairedGap([
+        [5, 1],
+        [3, 1],
+        [2, 1],
+        [1, 1],
+        [0, 1],
+      ]),
+    ).toEqual({ gap: 1, low: -1, high: 4 });
+    expect(() => pairedGap([])).toThrow(RangeError);
   });
 });
