@@ -15,6 +15,7 @@ import type { GatewayParts } from "./http/v1/context.ts";
 import { channelStore } from "./store/channel-store.ts";
 import { gatewayMigrations } from "./store/migrations/index.ts";
 import { redisChannelExchange } from "./store/redis-channel-exchange.ts";
+import { redisAnswerMsMax, RedisTurns } from "./store/redis-turns.ts";
 import { gatewaySchema, type GatewayTables } from "./store/schema.ts";
 import { checkBaseUrl } from "./upstream/base-url.ts";
 import type { Envelopes } from "./upstream/envelope.ts";
@@ -80,7 +81,7 @@ function startRounds(
   { catalogue, clock, upstream }: GatewayParts,
   redis: Redis,
 ): InsightPorts {
-  const exchange = redisChannelExchange(redis, workerId, () => clock.now().getTime());
+  const exchange = redisChannelExchange(new RedisTurns(redis, redisAnswerMsMax), workerId, () => clock.now().getTime());
   const rounds: RoundPorts = { catalogue, exchange, channels, clock, workerId };
   // Without Redis each worker counts alone; the rate limiter tells of the outage.
   const say = (error: unknown): void => logger.debug("channels are counted locally", { error });

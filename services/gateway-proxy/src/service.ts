@@ -29,6 +29,7 @@ import { createV1Handler, isProbe, isV1 } from "./http/v1/router.ts";
 import { RealtimeSessions } from "./http/realtime/accept.ts";
 import { Metering } from "./metering.ts";
 import { redisLimits } from "./store/redis-limits.ts";
+import { redisAnswerMsMax, RedisTurns } from "./store/redis-turns.ts";
 import { TokenCounter } from "./tokens/token-counter.ts";
 import { Envelopes } from "./upstream/envelope.ts";
 import { opaqueUsers } from "./upstream/opaque-user.ts";
@@ -178,7 +179,7 @@ function startLimiter(
   const leaseMs = config.slotLeaseMs;
   const limiter = new RequestLimiter(
     {
-      store: redisLimits(redis, { workerId: config.common.instanceId, leaseMs }),
+      store: redisLimits(new RedisTurns(redis, redisAnswerMsMax), { workerId: config.common.instanceId, leaseMs }),
       clock: systemClock,
       onInsurance: () => events.limitedAlone(),
       onAway: (error) => events.limiterAway(error),
@@ -196,14 +197,11 @@ function startLimiter(
 
 function openRedis({ config, scope, logger }: ServiceContext<GatewayConfig>): Redis {
   const redis = new Redis(config.redisUrl, {
-    commandTimeout: 50,
     connectTimeout: 1_000,
     maxRetriesPerRequest: 0,
     // Also of a connection that is down already, where it only delays the end of the process (2 s by default).
     disconnectTimeout: 250,
     enableOfflineQueue: false,
-    // The questions of one turn of the event loop are one write.
-    enableAutoPipelining: true,
     retryStrategy: (attempt) => Math.min(attempt * 100, 2_000),
   });
   redis.on("error", (error: unknown) => logger.debug("redis is not reachable", { error }));

@@ -5,6 +5,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import type { Operation } from "../src/domain/operation.ts";
 import { dialectFor, kinds, speaks } from "../src/upstream/kinds/index.ts";
 import { opaqueUsers } from "../src/upstream/opaque-user.ts";
+import { Cancellation } from "../src/upstream/cancellation.ts";
 import { outgoing, type OutgoingCall } from "../src/upstream/outgoing.ts";
 import { keysOf, routeOf, stateOf } from "./_channel.ts";
 
@@ -36,7 +37,7 @@ function send(
     stream: more.stream ?? false,
     requestId: "req_1",
     clientHeaders: more.clientHeaders ?? {},
-    signal: new AbortController().signal,
+    signal: new Cancellation(),
     ...(userId === undefined ? {} : { userId: () => userId }),
   };
   const sent = outgoing(routeOf(channel), key, call, facts);

@@ -5,6 +5,7 @@ import { Cluster, Redis } from "ioredis";
 import type { Limited, Limits } from "../src/domain/limits.ts";
 import { redisChannelExchange } from "../src/store/redis-channel-exchange.ts";
 import { redisLimits } from "../src/store/redis-limits.ts";
+import { RedisTurns } from "../src/store/redis-turns.ts";
 import { stateOf } from "./_channel.ts";
 
 // Three masters, each with a third of the slots: a script whose keys are not of one slot is refused there (CROSSSLOT).
@@ -50,7 +51,7 @@ async function keysByMaster(): Promise<readonly number[]> {
 }
 
 test("given customers on every master, when they take, renew and end, then each is counted whole, and no script crosses slots", async () => {
-  const store = redisLimits(cluster, { workerId: "w1", leaseMs: 30_000 });
+  const store = redisLimits(new RedisTurns(cluster, 10_000), { workerId: "w1", leaseMs: 30_000 });
   const customers = Array.from({ length: 40 }, customer);
   for (const of of customers) {
     const requestIds = [newId("req"), newId("req")];
@@ -72,7 +73,9 @@ test("given customers on every master, when they take, renew and end, then each 
 test("given channels on every master, when two workers tell of all of them at once, then both know the sum", async () => {
   const clock = new ManualClock();
   const nowMs = (): number => clock.now().getTime();
-  const [one, other] = ["w1", "w2"].map((workerId) => redisChannelExchange(cluster, workerId, nowMs));
+  const [one, other] = ["w1", "w2"].map((workerId) =>
+    redisChannelExchange(new RedisTurns(cluster, 10_000), workerId, nowMs),
+  );
   const told = Array.from({ length: 20 }, () => ({
     channelId: newId("chn"),
     day: 20_000,

@@ -159,10 +159,15 @@ export class MeteredRequest {
     return this.firstByteAtMs !== undefined;
   }
 
-  /** Called with each delivered piece; journals at most once a second. */
+  /** Called with each delivered piece. */
   delivered(answerBytes: number): void {
     this.deliveredBytes += answerBytes;
     if (this.deliveredBytes >= this.lookAtBytes) this.look();
+  }
+
+  /** To be called while the answer is delivered, as often as something was; journals at most once a second. */
+  progress(): void {
+    if (this.settled) return;
     const nowMs = this.ports.clock.monotonicMs();
     if (nowMs - this.progressAtMs < progressEveryMs) return;
     this.progressAtMs = nowMs;

@@ -38,7 +38,10 @@ export class RunningResponse {
   delivered(textBytes: number, soundCharacters: number, bytesPerMs: number): void {
     const { text } = this.parts;
     text.firstByte();
-    if (textBytes > 0) text.delivered(textBytes);
+    if (textBytes > 0) {
+      text.delivered(textBytes);
+      text.progress();
+    }
     if (soundCharacters === 0) return;
     const sound = this.sound ?? this.soundFrom(true);
     sound.firstByte();
@@ -48,6 +51,7 @@ export class RunningResponse {
     const whole = Math.floor(this.soundBytes);
     this.soundBytes -= whole;
     sound.delivered(whole);
+    sound.progress();
   }
 
   /** The delivered part has reached the hold. */

@@ -101,7 +101,7 @@ test("where nothing must change, not one byte does; where something must, every 
     ' {"model" : "m", "seed":5 ,\n"messages":[{"role":"user","content":"\\u0041","big":9007199254740993}],"max_tokens":5} ';
   expect(sent(whole, { model: "m", outputTokens: 5 }).text).toBe(whole);
   expect(sent(whole, { model: "n", outputTokens: 5 }).text).toBe(
-    '{"model":"n","seed":5,"messages":[{"role":"user","content":"\\u0041","big":9007199254740993}],"max_tokens":5}',
+    '{"model" : "n","seed":5 ,\n"messages":[{"role":"user","content":"\\u0041","big":9007199254740993}],"max_tokens":5}',
   );
 });
 

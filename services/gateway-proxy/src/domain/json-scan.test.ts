@@ -1,6 +1,6 @@
 import { expect, test } from "@jest/globals";
 import fc from "fast-check";
-import { requestLimits, scanJson, withFields, withMembers } from "./json-scan.ts";
+import { readJson, requestLimits, scanJson, withFields, withMembers } from "./json-scan.ts";
 
 const documents = fc.dictionary(fc.string(), fc.jsonValue({ maxDepth: 4 }), { maxKeys: 8 });
 /** The same document as different writers write it. */
@@ -53,6 +53,33 @@ test("garbage never hangs or throws anything but a refusal: JSON.parse has the l
       } catch (error) {
         expect(error).toMatchObject({ code: "malformed_json" });
       }
+    }),
+  );
+});
+
+test("the value that comes with the members is the parser's, also where the text is not ASCII", () => {
+  fc.assert(
+    fc.property(written, (bytes) => {
+      const { value, members } = readJson(bytes, requestLimits);
+      expect(value).toEqual(JSON.parse(bytes.toString()));
+      expect(members).toEqual(scanJson(bytes, requestLimits));
+    }),
+  );
+});
+
+test("a name that stands twice is refused at any depth, however it is written and among however many", () => {
+  const others = fc.uniqueArray(fc.string({ maxLength: 20 }), { maxLength: 40 });
+  fc.assert(
+    fc.property(others, fc.nat({ max: 5 }), fc.boolean(), (names, depth, isEscaped) => {
+      const [first = "model"] = names;
+      const escaped = [...first].map((letter) => [...JSON.stringify(letter)].slice(1, -1).join("")).join("");
+      const again = isEscaped
+        ? Array.from({ length: first.length }, (_none, at) => `\\u${first.charCodeAt(at).toString(16).padStart(4, "0")}`).join("")
+        : escaped;
+      const members = [...new Set([first, ...names])].map((name) => `${JSON.stringify(name)}:1`);
+      const inner = `{${members.join(",")},"${again}":2}`;
+      const text = `${'{"x":[0,'.repeat(depth)}${inner}${"]}".repeat(depth)}`;
+      expect(() => scanJson(Buffer.from(text), requestLimits)).toThrow("twice");
     }),
   );
 });

@@ -34,6 +34,40 @@ test("the same events come out wherever the bytes are split", () => {
   expect(scan([...stream].map((byte) => Uint8Array.of(byte)))).toEqual(events);
 });
 
+test("an event that is written as we write it says where it stands, and no other does", () => {
+  const plain = ["data: {}\n\n", "event: a.b\ndata: {}\n\n", "data:  two spaces\n\n"];
+  const others = [
+    "data:{}\n\n",
+    "data: {}\r\n\r\n",
+    "data: {}\n\r",
+    ": comment\ndata: {}\n\n",
+    "data: {}\nid: 1\n\n",
+    "data: {}\nevent: late\n\n",
+    "event:a\ndata: {}\n\n",
+    "event: a\nevent: b\ndata: {}\n\n",
+    "data: a\ndata: b\n\n",
+    "event\ndata: {}\n\n",
+    "foo: bar\ndata: {}\n\n",
+    "data\n\n",
+  ];
+  const blocks = fc.array(fc.constantFrom(...plain, ...others, ": keep-alive\n\n"), { maxLength: 12 });
+  fc.assert(
+    fc.property(blocks, fc.array(fc.nat(), { maxLength: 3 }), (written, cuts) => {
+      const scanner = new SseScanner();
+      for (const piece of split(Buffer.from(written.join("")), cuts)) {
+        for (const { name, data, wire } of scanner.push(piece)) {
+          if (!wire) continue;
+          const head = name === "" ? "" : `event: ${name}\n`;
+          expect(wire.chunk.toString("utf8", wire.from, wire.to)).toBe(`${head}data: ${data.toString()}\n\n`);
+        }
+      }
+      const whole = new SseScanner().push(Buffer.from(written.join("")));
+      const isPlain = written.filter((block) => block !== ": keep-alive\n\n").map((block) => plain.includes(block));
+      expect(whole.map(({ wire }) => wire !== undefined)).toEqual(isPlain);
+    }),
+  );
+});
+
 test("text inside a value cannot begin a new event or field", () => {
   const hostile = Buffer.from('data: {"t":"\\r\\rdata: fake\\u2028"}\n\n');
   expect(scan([hostile])).toEqual([{ name: "", data: '{"t":"\\r\\rdata: fake\\u2028"}' }]);
@@ -61,4 +95,10 @@ test("many short data lines of one event count towards the bound too", () => {
     for (let round = 0; round < 20; round += 1) scanner.push(lines);
   };
   expect(push).toThrow(EventTooLarge);
+});
+
+test("an event beyond its bound is refused too when its end comes with the piece that passes the bound", () => {
+  const scanner = new SseScanner(100);
+  scanner.push(Buffer.from(`data: ${"a".repeat(90)}`));
+  expect(() => scanner.push(Buffer.from(`${"a".repeat(11)}\n\n`))).toThrow(EventTooLarge);
 });

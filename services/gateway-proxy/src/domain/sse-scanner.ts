@@ -10,8 +10,6 @@
  */
 
 const lineFeed = 0x0a;
-const carriageReturn = 0x0d;
-const colon = 0x3a;
 const space = 0x20;
 
 /** Largest unfinished event that is kept, in bytes, where nothing else is said. */
@@ -24,6 +22,16 @@ export interface SseEvent {
   readonly name: string;
   /** The data lines, joined by LF, without the field name. */
   readonly data: Buffer;
+  /** Where it stands in the bytes that were pushed, if it is written there as we write it ourselves. */
+  readonly wire?: Wire | undefined;
+}
+
+/** One event in its plainest form: `event: <name>` if it has one, one line `data: <data>`, an empty line; every line ends in LF. */
+export interface Wire {
+  readonly chunk: Buffer;
+  readonly from: number;
+  /** Behind the empty line. */
+  readonly to: number;
 }
 
 export class SseScanner {
@@ -35,6 +43,8 @@ export class SseScanner {
   private dataLines: Buffer[] = [];
   private dataBytes = 0;
   private eventName = "";
+  /** Offset of the event's first line in the present chunk; -1: it began in an earlier one, or is not written plainly. */
+  private wireFrom = 0;
 
   constructor(bytesMax = eventBytesMax) {
     this.bytesMax = bytesMax;
@@ -43,25 +53,34 @@ export class SseScanner {
   /** Feeds bytes, returns the events they complete. Throws EventTooLarge when an event outgrows the bound. */
   push(chunk: Uint8Array): SseEvent[] {
     const events: SseEvent[] = [];
-    let bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
-    if (this.skipLineFeed && bytes.length > 0) {
-      if (bytes[0] === lineFeed) bytes = bytes.subarray(1);
+    const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    // Lines are looked for in a string, one letter for each byte: that is several times as fast as in the bytes.
+    const text = bytes.toString("latin1");
+    let start = 0;
+    if (this.skipLineFeed && text.length > 0) {
+      if (text.charCodeAt(0) === lineFeed) start = 1;
       this.skipLineFeed = false;
     }
-    let start = 0;
+    this.wireFrom = this.unfinished || this.eventName !== "" ? -1 : start;
     // Looked for once: nearly no server writes one.
-    let carriage = bytes.indexOf(carriageReturn);
+    let carriage = text.indexOf("\r", start);
     for (;;) {
-      if (carriage >= 0 && carriage < start) carriage = bytes.indexOf(carriageReturn, start);
-      const feed = bytes.indexOf(lineFeed, start);
-      const end = carriage >= 0 && (feed < 0 || carriage < feed) ? carriage : feed;
+      if (carriage >= 0 && carriage < start) carriage = text.indexOf("\r", start);
+      const feed = text.indexOf("\n", start);
+      const isCarriage = carriage >= 0 && (feed < 0 || carriage < feed);
+      const end = isCarriage ? carriage : feed;
       if (end < 0) break;
-      this.line(this.joined(bytes.subarray(start, end)), events);
+      if (isCarriage) this.wireFrom = -1;
+      const isKept = this.pending.length > 0;
+      if (isKept) this.keptLine(bytes.subarray(start, end), events);
+      else this.line(bytes, text, start, end, events);
+      const endsEvent = end === start && !isKept;
       start = end + 1;
-      if (bytes[end] === carriageReturn) {
-        if (start === bytes.length) this.skipLineFeed = true;
-        else if (bytes[start] === lineFeed) start += 1;
+      if (isCarriage) {
+        if (start === text.length) this.skipLineFeed = true;
+        else if (text.charCodeAt(start) === lineFeed) start += 1;
       }
+      if (endsEvent) this.wireFrom = start;
     }
     // A copy, because the chunk's memory belongs to the socket's pool and would be kept alive by a slice.
     if (start < bytes.length) {
@@ -72,12 +91,12 @@ export class SseScanner {
     return events;
   }
 
-  private joined(rest: Buffer): Buffer {
-    if (this.pending.length === 0) return rest;
+  /** Of a line that began in an earlier chunk, its end. */
+  private keptLine(rest: Buffer, events: SseEvent[]): void {
     const line = Buffer.concat([...this.pending, rest]);
     this.pending = [];
     this.pendingBytes = 0;
-    return line;
+    this.line(line, line.toString("latin1"), 0, line.length, events);
   }
 
   /** True when bytes of an event have arrived that no empty line has completed. */
@@ -85,44 +104,57 @@ export class SseScanner {
     return this.pendingBytes > 0 || this.dataLines.length > 0;
   }
 
-  private line(line: Buffer, events: SseEvent[]): void {
-    if (line.length === 0) {
-      if (this.dataLines.length > 0) {
-        const [first] = this.dataLines;
-        const data = this.dataLines.length === 1 && first ? first : joinLines(this.dataLines);
-        events.push({ name: this.eventName, data });
-      }
-      this.dataLines = [];
-      this.dataBytes = 0;
-      this.eventName = "";
+  private line(bytes: Buffer, text: string, from: number, to: number, events: SseEvent[]): void {
+    if (from === to) {
+      this.end(bytes, to, events);
       return;
     }
-    if (isData(line)) {
-      this.addData(line, 4);
+    if (text.startsWith("data:", from)) {
+      this.addData(bytes, text, from + 4, to);
       return;
     }
-    const separator = line.indexOf(colon);
-    if (separator === 0) return;
-    const field = separator < 0 ? line.toString("latin1") : line.toString("latin1", 0, separator);
-    if (field === "data") this.addData(line, separator);
-    else if (field === "event") this.eventName = separator < 0 ? "" : line.toString("utf8", valueAt(line, separator));
+    const separator = text.indexOf(":", from);
+    const isBare = separator < 0 || separator >= to;
+    const field = text.slice(from, isBare ? to : separator);
+    if (field === "event" && !isBare) {
+      const at = valueAt(text, separator);
+      // Plainly written it comes first, and is told from its value by a space.
+      if (from !== this.wireFrom || at !== separator + 2) this.wireFrom = -1;
+      this.eventName = bytes.toString("utf8", at, to);
+      return;
+    }
+    this.wireFrom = -1;
+    if (separator === from) return;
+    if (field === "event") this.eventName = "";
+    else if (field === "data") this.addData(bytes, text, isBare ? -1 : separator, to);
   }
 
-  private addData(line: Buffer, separator: number): void {
-    const from = separator < 0 ? line.length : valueAt(line, separator);
-    this.dataLines.push(line.subarray(from));
-    this.dataBytes += line.length - from;
+  private end(bytes: Buffer, to: number, events: SseEvent[]): void {
+    const { dataLines, wireFrom } = this;
+    const [first] = dataLines;
+    if (first) {
+      if (this.dataBytes > this.bytesMax) throw new EventTooLarge("event exceeds its bound");
+      const isPlain = wireFrom >= 0 && dataLines.length === 1;
+      const wire = isPlain ? { chunk: bytes, from: wireFrom, to: to + 1 } : undefined;
+      events.push({ name: this.eventName, data: dataLines.length === 1 ? first : joinLines(dataLines), wire });
+      this.dataLines = [];
+      this.dataBytes = 0;
+    }
+    this.eventName = "";
+  }
+
+  /** `separator` -1: the field stands alone, and its value is empty. */
+  private addData(bytes: Buffer, text: string, separator: number, to: number): void {
+    const from = separator < 0 ? to : Math.min(to, valueAt(text, separator));
+    if (from !== separator + 2) this.wireFrom = -1;
+    this.dataLines.push(bytes.subarray(from, to));
+    this.dataBytes += to - from;
   }
 }
 
 /** One space behind the colon is not part of the value. */
-function valueAt(line: Buffer, separator: number): number {
-  return separator + (line[separator + 1] === space ? 2 : 1);
-}
-
-/** `data:`, what nearly every line begins with. */
-function isData(line: Buffer): boolean {
-  return line[0] === 0x64 && line[1] === 0x61 && line[2] === 0x74 && line[3] === 0x61 && line[4] === colon;
+function valueAt(text: string, separator: number): number {
+  return separator + (text.charCodeAt(separator + 1) === space ? 2 : 1);
 }
 
 function joinLines(lines: readonly Buffer[]): Buffer {

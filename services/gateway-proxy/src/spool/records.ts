@@ -106,13 +106,20 @@ export function progressEntry(progress: Progress): SpoolEntry {
   return { type: "progress", payload: JSON.stringify(z.encode(progressPayload, progress)) };
 }
 
+/** Each record is written twice, to the disk and to the bus, and is the same object both times. */
+const usagePayloads = new WeakMap<UsageRecord, string>();
+
 /** Hand-written encoding of the hot record: the same JSON as `z.encode(usageRecord, …)`, held equal by a test. */
 export function usagePayload(record: UsageRecord): string {
-  return JSON.stringify({
+  const known = usagePayloads.get(record);
+  if (known !== undefined) return known;
+  const payload = JSON.stringify({
     ...record,
     holdMicroTokens: record.holdMicroTokens.toString(),
     costMicroTokens: record.costMicroTokens.toString(),
   });
+  usagePayloads.set(record, payload);
+  return payload;
 }
 
 export function leaseClosePayload(record: LeaseCloseRecord): string {

@@ -1,12 +1,12 @@
 import { channelReport, type ChannelReport } from "@codex/contracts";
 import type { ChannelId } from "@codex/kernel";
-import type { Cluster, Redis } from "ioredis";
 import type { ChannelExchange } from "../app/ports.ts";
+import type { RedisTurns } from "./redis-turns.ts";
 
 /**
  * What workers tell each other of channels, in Redis: `gw:chn:{<id>}:<day>` holds what was charged and asked on a UTC day,
  * `gw:chn:{<id>}:workers` the last report of each worker; the id is the hash tag, so that one script may touch both on Redis Cluster.
- * Rejects after the client's command timeout.
+ * Rejects when Redis does not answer in time.
  */
 
 const daySeconds = 172_800;
@@ -26,13 +26,13 @@ redis.call('HSET', KEYS[2], ARGV[3], ARGV[4])
 redis.call('EXPIRE', KEYS[2], ${String(reportSeconds)})
 return {redis.call('HGET', KEYS[1], 'spent'), redis.call('HGET', KEYS[1], 'requests'), redis.call('HGETALL', KEYS[2])}`;
 
-export function redisChannelExchange(redis: Redis | Cluster, workerId: string, nowMs: () => number): ChannelExchange {
+export function redisChannelExchange(turns: RedisTurns, workerId: string, nowMs: () => number): ChannelExchange {
   return {
     async tell(told) {
       // One by one and together: a pipeline goes to one node, and each channel may be on another.
       const answers = await Promise.all(
         told.map(({ channelId, day, counts, report }) =>
-          redis.eval(
+          turns.send("eval", [
             tellScript,
             2,
             dayKey(channelId, day),
@@ -41,7 +41,7 @@ export function redisChannelExchange(redis: Redis | Cluster, workerId: string, n
             counts.requests,
             workerId,
             JSON.stringify(report),
-          ),
+          ]),
         ),
       );
       return answers.map((answer) => {
@@ -54,10 +54,8 @@ export function redisChannelExchange(redis: Redis | Cluster, workerId: string, n
       });
     },
     async read(channelId, day) {
-      const [counts, workers] = await Promise.all([
-        redis.hgetall(dayKey(channelId, day)),
-        redis.hgetall(workersKey(channelId)),
-      ]);
+      const hash = async (key: string) => (await turns.send("hgetall", [key])) as Readonly<Record<string, string>>;
+      const [counts, workers] = await Promise.all([hash(dayKey(channelId, day)), hash(workersKey(channelId))]);
       return {
         total: { spent: BigInt(counts["spent"] ?? "0"), requests: Number(counts["requests"] ?? "0") },
         workers: readReports(workers, nowMs()),

@@ -1,9 +1,9 @@
 import type { RequestId } from "@codex/kernel";
-import type { Cluster, Redis } from "ioredis";
 import type { LimitStore } from "../app/request-limiter.ts";
 import type { Demand, LimitAnswer, Limited, LimitRefusal } from "../domain/limits.ts";
 import { levelMaxMs, periodMs } from "../domain/rate.ts";
 import { RedisScript } from "./redis-script.ts";
+import type { RedisTurns } from "./redis-turns.ts";
 
 /**
  * Limits in Redis. All keys of an account have it as their hash tag, so that one script may touch them on Redis Cluster:
@@ -14,7 +14,7 @@ import { RedisScript } from "./redis-script.ts";
  *   gw:lim:{acc_…}:run:key_…  the same of a key
  *   gw:lim:workers            sorted set: gateways by the moment at which they are no longer believed to live
  *
- * Redis's clock alone decides, so gateways need not agree on the time. Rejects after the client's command timeout.
+ * Redis's clock alone decides, so gateways need not agree on the time. Rejects when Redis does not answer in time.
  */
 
 const periodMicros = periodMs * 1_000;
@@ -114,28 +114,28 @@ export interface RedisLimitsOptions {
   readonly leaseMs: number;
 }
 
-export function redisLimits(redis: Redis | Cluster, { workerId, leaseMs }: RedisLimitsOptions): LimitStore {
+export function redisLimits(turns: RedisTurns, { workerId, leaseMs }: RedisLimitsOptions): LimitStore {
   return {
     async take(of, demand) {
       try {
-        return readAnswer(await take.run(redis, keysOf(of), argumentsOf(of, demand, leaseMs)));
+        return readAnswer(await take.run(turns, keysOf(of), argumentsOf(of, demand, leaseMs)));
       } catch (error) {
         // It may have come too late and not in vain: the slot must not wait for its lease to lapse.
-        if (demand.slot) forget(end.run(redis, keysOf(of), [of.keyId, demand.requestId, 0, 0]));
+        if (demand.slot) forget(end.run(turns, keysOf(of), [of.keyId, demand.requestId, 0, 0]));
         throw error;
       }
     },
     end(of, requestId, { key, account }) {
-      forget(end.run(redis, keysOf(of), [of.keyId, requestId, Math.round(key * 1_000), Math.round(account * 1_000)]));
+      forget(end.run(turns, keysOf(of), [of.keyId, requestId, Math.round(key * 1_000), Math.round(account * 1_000)]));
     },
     async renew(running) {
       const calls = running.flatMap(({ of, requestIds }) =>
-        chunks(requestIds).map((chunk) => renew.run(redis, keysOf(of).slice(1), [leaseMs, ...chunk])),
+        chunks(requestIds).map((chunk) => renew.run(turns, keysOf(of).slice(1), [leaseMs, ...chunk])),
       );
       await Promise.all(calls);
     },
     async beat() {
-      const workers = await beat.run(redis, ["gw:lim:workers"], [leaseMs, workerId]);
+      const workers = await beat.run(turns, ["gw:lim:workers"], [leaseMs, workerId]);
       if (typeof workers !== "number") throw new Error("unexpected answer of the beat script");
       return workers;
     },

@@ -4,6 +4,7 @@ import type { UpstreamKey } from "../app/channel-state.ts";
 import { withFields, type JsonDocument } from "../domain/json-scan.ts";
 import type { Operation } from "../domain/operation.ts";
 import { kinds } from "./kinds/index.ts";
+import type { Cancelled } from "./cancellation.ts";
 import type { UpstreamCall } from "./transport.ts";
 
 /** What goes to one channel; the channel's kind adds the address, the credentials and what its API asks for. */
@@ -27,7 +28,7 @@ export interface OutgoingFacts {
   readonly requestId: string;
   /** Of these the kind takes what its vendor's API defines; nothing else of the client goes out (SEC-84). */
   readonly clientHeaders: IncomingHttpHeaders;
-  readonly signal: AbortSignal;
+  readonly signal: Cancelled;
   /** By which name the upstream may know the account, where its API has a place for one; absent: by none. */
   readonly userId?: () => string;
 }

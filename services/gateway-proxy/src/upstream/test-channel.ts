@@ -4,6 +4,7 @@ import type { ChannelState, UpstreamKey } from "../app/channel-state.ts";
 import type { TextDialect } from "../domain/operation.ts";
 import { systemCodeOf, transportFailure } from "./faults.ts";
 import { dialectFor } from "./kinds/index.ts";
+import { cancelledBy } from "./cancellation.ts";
 import { outgoing, type OutgoingCall } from "./outgoing.ts";
 import { readRefusal, type Refusal } from "./refusal.ts";
 import type { UpstreamClient, UpstreamResponse } from "./transport.ts";
@@ -71,7 +72,7 @@ async function ask(
   const operation = dialectFor(kind, "chat");
   const call: OutgoingCall = { operation, body: bodies[operation](upstreamModel) };
   const bounded = AbortSignal.any([signal, AbortSignal.timeout(testTimeoutMs)]);
-  const facts = { stream: false, requestId, clientHeaders: {}, signal: bounded };
+  const facts = { stream: false, requestId, clientHeaders: {}, signal: cancelledBy(bounded) };
   try {
     const answer = await client.call(outgoing({ kind, channel, upstreamModel }, key, call, facts));
     if (answer.status !== 200) return refusedFor(await readRefusal(kind, answer));
@@ -86,7 +87,7 @@ async function ask(
 async function lookAt(answer: UpstreamResponse): Promise<Outcome> {
   const chunks: Buffer[] = [];
   let bytes = 0;
-  for await (const chunk of answer.body as AsyncIterable<Buffer>) {
+  for await (const chunk of answer.body) {
     bytes += chunk.length;
     if (bytes > answerBytesMax) break;
     chunks.push(chunk);

@@ -2,6 +2,7 @@ import { AppError } from "@codex/kernel";
 import { afterEach, describe, expect, test } from "@jest/globals";
 import { createServer, type RequestListener, type Server } from "node:http";
 import { createServer as createTcpServer, type AddressInfo } from "node:net";
+import { Cancellation } from "./cancellation.ts";
 import { transportFailure } from "./faults.ts";
 import { UpstreamClient, type UpstreamCall } from "./transport.ts";
 
@@ -41,7 +42,7 @@ function callOf(origin: string, more: Partial<UpstreamCall> = {}): UpstreamCall 
     egress: "private",
     headers: { authorization: "Bearer sk-upstream" },
     body: '{"model":"m"}',
-    signal: new AbortController().signal,
+    signal: new Cancellation(),
     ...more,
   };
 }
@@ -61,12 +62,12 @@ describe("what comes back", () => {
     });
     const upstream = client();
     const first = await upstream.call(callOf(url));
-    await first.body.dump();
+    await first.body.all(1_000);
     expect(first).toMatchObject({ status: 429, retryAfterSeconds: 17, contentType: "application/json" });
     // A date would have to be believed against our own clock.
     retryAfter = "Wed, 21 Oct 2026 07:28:00 GMT";
     const second = await upstream.call(callOf(url));
-    await second.body.dump();
+    await second.body.all(1_000);
     expect(second.retryAfterSeconds).toBeUndefined();
   });
 
@@ -75,7 +76,7 @@ describe("what comes back", () => {
       res.writeHead(429, { "retry-after-ms": "1201", "retry-after": "9" }).end("{}");
     });
     const answer = await client().call(callOf(url));
-    await answer.body.dump();
+    await answer.body.all(1_000);
     expect(answer.retryAfterSeconds).toBe(2);
   });
 
@@ -95,7 +96,7 @@ describe("what comes back", () => {
       res.writeHead(307, { location: `${sink.url}/steal` }).end();
     });
     const answer = await client().call(callOf(url));
-    await answer.body.dump();
+    await answer.body.all(1_000);
     expect([answer.status, reached]).toEqual([307, []]);
   });
 
@@ -111,7 +112,7 @@ describe("what comes back", () => {
       res.writeHead(200).write("data: 1\n\n");
     });
     const { body } = await client(5_000, 300).call(callOf(url));
-    const error = await errorOf(body.text());
+    const error = await errorOf(body.all(1_000));
     expect(transportFailure(error)).toMatchObject({ kind: "timeout" });
   });
 
@@ -145,35 +146,59 @@ describe("what comes back", () => {
       setImmediate(() => res.destroy());
     });
     const { body } = await client().call(callOf(url));
-    expect(transportFailure(await errorOf(body.text()))).toMatchObject({ kind: "unavailable" });
+    expect(transportFailure(await errorOf(body.all(1_000)))).toMatchObject({ kind: "unavailable" });
     expect(transportFailure(new TypeError("a defect of ours"))).toBeUndefined();
   });
 });
 
 describe("the client leaves", () => {
   test("given before the answer, then the call rejects with its reason, and the upstream's connection is closed", async () => {
-    const leave = new AbortController();
+    const leave = new Cancellation();
     const closed = Promise.withResolvers<undefined>();
     const { url } = await serve((req) => {
       req.socket.once("close", () => closed.resolve(undefined));
       leave.abort(new Error("the client left"));
     });
-    const error = await errorOf(client().call(callOf(url, { signal: leave.signal })));
-    expect(error).toBe(leave.signal.reason);
+    const error = await errorOf(client().call(callOf(url, { signal: leave })));
+    expect(error).toBe(leave.reason);
     await closed.promise;
   });
 
   test("given in the middle of the answer, then reading it fails, and the upstream's connection is closed", async () => {
-    const leave = new AbortController();
+    const leave = new Cancellation();
     const closed = Promise.withResolvers<undefined>();
     const { url } = await serve((_req, res) => {
       res.once("close", () => closed.resolve(undefined));
       res.writeHead(200).write("data: 1\n\n");
     });
-    const { body } = await client().call(callOf(url, { signal: leave.signal }));
-    const reading = errorOf(body.text());
+    const { body } = await client().call(callOf(url, { signal: leave }));
+    const reading = errorOf(body.all(1_000));
     leave.abort(new Error("the client left"));
-    expect(await reading).toBe(leave.signal.reason);
+    expect(await reading).toBe(leave.reason);
     await closed.promise;
   });
+});
+
+test("given a call that waits for a connection, when the client leaves, then it rejects at once and nothing is sent for it", async () => {
+  const bodies: string[] = [];
+  const { url } = await serve((req, res) => {
+    req.on("data", (piece: Buffer) => bodies.push(piece.toString()));
+    req.on("end", () => bodies.some((body) => body.includes("after")) && res.end("{}"));
+  });
+  const upstream = client();
+  const running = Array.from({ length: 4 }, () => {
+    const stop = new Cancellation();
+    return { stop, ended: errorOf(upstream.call(callOf(url, { signal: stop }))) };
+  });
+  const leave = new Cancellation();
+  const waiting = errorOf(upstream.call(callOf(url, { signal: leave, body: '{"model":"waits"}' })));
+  leave.abort(new Error("the client left"));
+  expect(await waiting).toBe(leave.reason);
+  for (const { stop, ended } of running) {
+    stop.abort(new Error("over"));
+    await ended;
+  }
+  // The connections are free: what still stands in line would be sent before this.
+  await (await upstream.call(callOf(url, { body: '{"model":"after"}' }))).body.all(10);
+  expect(bodies.filter((body) => !body.includes('"m"'))).toEqual(['{"model":"after"}']);
 });

@@ -2,6 +2,8 @@ import type { ChannelEgress } from "@codex/contracts";
 import { isIP } from "node:net";
 import { Agent, buildConnector, type Dispatcher } from "undici";
 import { AddressRefused, guardedLookup, mayConnect, type Lookup } from "./address-guard.ts";
+import { AnswerBody } from "./answer-body.ts";
+import type { Cancelled } from "./cancellation.ts";
 import { transportFailure, unreachable } from "./faults.ts";
 
 /**
@@ -16,7 +18,7 @@ export interface UpstreamCall {
   readonly egress: ChannelEgress;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string | Uint8Array;
-  readonly signal: AbortSignal;
+  readonly signal: Cancelled;
   /** From the request's last byte to the answer's headers. Undefined: the client's default. */
   readonly firstByteTimeoutMs?: number | undefined;
   /** Between two pieces of the answer. Undefined: the client's default. */
@@ -27,7 +29,7 @@ export interface UpstreamResponse {
   readonly status: number;
   readonly contentType: string;
   readonly retryAfterSeconds: number | undefined;
-  readonly body: Dispatcher.ResponseData["body"];
+  readonly body: AnswerBody;
 }
 
 export interface UpstreamClientOptions {
@@ -51,35 +53,102 @@ export class UpstreamClient {
   }
 
   /** Rejects with AppError `upstream_unavailable` or `upstream_timeout`, or with the abort reason of `signal`. */
-  async call(call: UpstreamCall): Promise<UpstreamResponse> {
+  call(call: UpstreamCall): Promise<UpstreamResponse> {
     const agent = call.egress === "private" ? this.open : this.guarded;
-    try {
-      const answer = await agent.request({
-        origin: call.origin,
-        path: call.path,
-        method: "POST",
-        headers: call.headers,
-        body: call.body,
-        signal: call.signal,
-        ...(call.firstByteTimeoutMs === undefined ? {} : { headersTimeout: call.firstByteTimeoutMs }),
-        ...(call.betweenBytesTimeoutMs === undefined ? {} : { bodyTimeout: call.betweenBytesTimeoutMs }),
-      });
-      const { headers } = answer;
-      return {
-        status: answer.statusCode,
-        contentType: headerText(headers["content-type"]),
-        retryAfterSeconds: retryAfterOf(headers["retry-after"], headers["retry-after-ms"]),
-        body: answer.body,
-      };
-    } catch (error) {
-      if (call.signal.aborted) throw error;
-      throw transportFailure(error) ?? unreachable(error);
-    }
+    return new Promise((resolve, reject) => {
+      const exchange = new Exchange(call.signal, resolve, reject);
+      if (call.signal.aborted) return;
+      try {
+        agent.dispatch(
+          {
+            origin: call.origin,
+            path: call.path,
+            method: "POST",
+            headers: call.headers,
+            body: call.body,
+            headersTimeout: call.firstByteTimeoutMs ?? null,
+            bodyTimeout: call.betweenBytesTimeoutMs ?? null,
+          },
+          exchange,
+        );
+      } catch (error) {
+        exchange.failed(error);
+      }
+    });
   }
 
   async close(): Promise<void> {
     await Promise.all([this.guarded.destroy(), this.open.destroy()]);
   }
+}
+
+/** One call as undici tells of it. */
+class Exchange implements Dispatcher.DispatchHandler {
+  private readonly signal: Cancelled;
+  private readonly resolve: (answer: UpstreamResponse) => void;
+  private readonly reject: (error: unknown) => void;
+  private readonly unheed: () => void;
+  private controller: Dispatcher.DispatchController | undefined;
+  private body: AnswerBody | undefined;
+
+  constructor(signal: Cancelled, resolve: (answer: UpstreamResponse) => void, reject: (error: unknown) => void) {
+    this.signal = signal;
+    this.resolve = resolve;
+    this.reject = reject;
+    this.unheed = signal.onAbort(() => this.abort());
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.controller = controller;
+    if (this.signal.aborted) controller.abort(asError(this.signal.reason));
+  }
+
+  onResponseStart(
+    controller: Dispatcher.DispatchController,
+    status: number,
+    headers: Readonly<Record<string, string | string[] | undefined>>,
+  ): void {
+    // 100 and its kin announce an answer.
+    if (status < 200) return;
+    this.body = new AnswerBody(controller);
+    this.resolve({
+      status,
+      contentType: headerText(headers["content-type"]),
+      retryAfterSeconds: retryAfterOf(headers["retry-after"], headers["retry-after-ms"]),
+      body: this.body,
+    });
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, piece: Buffer): void {
+    this.body?.push(piece);
+  }
+
+  onResponseEnd(): void {
+    this.unheed();
+    this.body?.finish();
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController | undefined, error: Error): void {
+    this.failed(error);
+  }
+
+  failed(error: unknown): void {
+    this.unheed();
+    if (this.body) this.body.fail(asError(error));
+    else this.reject(this.signal.aborted ? this.signal.reason : (transportFailure(error) ?? unreachable(error)));
+  }
+
+  /** A call that waits for a connection is not known to undici's controller yet: it ends when its turn comes. */
+  private abort(): void {
+    const { reason } = this.signal;
+    if (this.body) this.body.fail(asError(reason));
+    else this.reject(reason);
+    this.controller?.abort(asError(reason));
+  }
+}
+
+function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error("the call was given up", { cause: thrown });
 }
 
 function agentOf(options: UpstreamClientOptions, privateAllowed: boolean): Agent {

@@ -10,6 +10,7 @@ import type { RequestLimiter } from "../../app/request-limiter.ts";
 import type { GatewayEvents } from "../../events.ts";
 import type { Spool } from "../../spool/spool.ts";
 import type { TokenCounter } from "../../tokens/token-counter.ts";
+import type { Cancelled } from "../../upstream/cancellation.ts";
 import type { UpstreamClient } from "../../upstream/transport.ts";
 import type { BodyMemory } from "./body-memory.ts";
 import type { KeyReportDeps } from "./key-report.ts";
@@ -58,7 +59,7 @@ export interface V1Context {
   readonly res: ServerResponse;
   readonly requestId: RequestId;
   /** Aborted when the client is gone before the answer was finished. */
-  readonly clientGone: AbortSignal;
+  readonly clientGone: Cancelled;
   readonly facts: RequestFacts;
   /** Of the key that came, made when it is asked for. */
   readonly keyHash: () => string;

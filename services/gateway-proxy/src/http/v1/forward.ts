@@ -1,12 +1,12 @@
 import { httpStatusOf } from "@codex/http/edge";
 import { AppError, toAppError } from "@codex/kernel";
-import { setTimeout as delay } from "node:timers/promises";
 import { errors } from "undici";
 import type { Route } from "../../app/catalogue.ts";
 import { noRoute, RouteChoice, type Attempt } from "../../app/choose-route.ts";
 import type { MeteredRequest } from "../../app/metered-request.ts";
 import { errorOf, transportFailure, type FaultScope } from "../../upstream/faults.ts";
 import { speaks } from "../../upstream/kinds/index.ts";
+import type { Cancelled } from "../../upstream/cancellation.ts";
 import { outgoing, type OutgoingCall } from "../../upstream/outgoing.ts";
 import { RequestLife } from "./request-life.ts";
 import { readRefusal, type Refusal } from "../../upstream/refusal.ts";
@@ -262,9 +262,24 @@ function firstByteTimer(
 
 const backOffMs = 200;
 
-/** Half of it at least, the rest by chance, so that the clients of one failure do not come back together. */
-function backOff(signal: AbortSignal): Promise<void> {
-  return delay(backOffMs * (0.5 + Math.random() / 2), undefined, { signal });
+/**
+ * Half of it at least, the rest by chance, so that the clients of one failure do not come back together. Rejects when the client
+ * leaves.
+ */
+function backOff(gone: Cancelled): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(
+      () => {
+        unheed();
+        resolve();
+      },
+      backOffMs * (0.5 + Math.random() / 2),
+    );
+    const unheed = gone.onAbort(() => {
+      clearTimeout(timer);
+      reject(gone.reason as Error);
+    });
+  });
 }
 
 /** Ends a request that did not finish: who ended it decides the charge, and what the client still gets. */

@@ -3,7 +3,7 @@ import { isUtf8 } from "node:buffer";
 import type { IncomingMessage } from "node:http";
 import type { FormBody, JsonBody, RequestBody } from "../../domain/endpoint.ts";
 import { boundaryOf, parseForm } from "../../domain/form.ts";
-import { requestLimits, scanJson } from "../../domain/json-scan.ts";
+import { readJson, requestLimits } from "../../domain/json-scan.ts";
 import type { BodyMemory, BodyShare } from "./body-memory.ts";
 import { collect } from "./collect.ts";
 
@@ -50,11 +50,10 @@ async function readBytes(req: IncomingMessage, share: BodyShare): Promise<Buffer
 function jsonBody(bytes: Buffer): JsonBody {
   if (bytes.length === 0) throw malformed("The request body is empty; send a JSON object.");
   if (!isUtf8(bytes)) throw malformed("The request body is not text in UTF-8.");
-  const members = scanJson(bytes, requestLimits);
   try {
-    return { kind: "json", bytes, members, value: JSON.parse(bytes.toString("utf8")) as unknown };
-  } catch {
-    throw malformed("We could not parse the JSON body of your request.");
+    return { kind: "json", ...readJson(bytes, requestLimits) };
+  } catch (error) {
+    throw error instanceof AppError ? error : malformed("We could not parse the JSON body of your request.");
   }
 }
 

@@ -3,9 +3,8 @@ import type { ServerResponse } from "node:http";
 import type { MeteredRequest } from "../../app/metered-request.ts";
 import type { JsonAnswer, Metered, ParsedRequest } from "../../domain/endpoint.ts";
 import { isObject, type Json } from "../../domain/fields.ts";
-import { scanJson, withMembers, type JsonLimits } from "../../domain/json-scan.ts";
+import { readJson, withMembers, type JsonDocument, type JsonLimits, type Member } from "../../domain/json-scan.ts";
 import type { UpstreamResponse } from "../../upstream/transport.ts";
-import { collect } from "./collect.ts";
 import type { Converted } from "./converters.ts";
 import { costFields } from "./cost.ts";
 
@@ -27,10 +26,9 @@ export async function relayJson<R extends ParsedRequest>(
   res: ServerResponse,
 ): Promise<void> {
   const bytes = await readAnswer(upstream);
-  const answer = parseAnswer(bytes);
+  const { answer, members } = format.tellsCost === false ? { answer: parseAnswer(bytes) } : readWhole(bytes);
   const problem = problemOf(answer) ?? format.problem(answer);
   if (problem !== undefined) throw unusable(problem);
-  const members = format.tellsCost === false ? undefined : membersOf(bytes);
   const usage = charged(request, format, format.metered(answer, parsed), answer["usage"]);
   sendAnswer(res, members ? withMembers(bytes, members, new Map([["usage", JSON.stringify(usage)]])) : bytes);
 }
@@ -44,11 +42,9 @@ export async function relayConvertedJson<R extends ParsedRequest>(
   request: MeteredRequest,
   res: ServerResponse,
 ): Promise<void> {
-  const bytes = await readAnswer(upstream);
-  const answer = parseAnswer(bytes);
+  const { answer } = readWhole(await readAnswer(upstream));
   const problem = problemOf(answer);
   if (problem !== undefined) throw unusable(problem);
-  membersOf(bytes);
   const { body, usage: tokens } = convert(answer);
   const usage = charged(request, format, { ...format.metered(body, parsed), tokens }, body["usage"]);
   sendAnswer(res, Buffer.from(JSON.stringify({ ...body, usage })));
@@ -87,33 +83,38 @@ export function note(request: MeteredRequest, { tokens, answerBytes, images, aud
 }
 
 /** The whole body of an answer, at most {@link answerBytesMax}. Throws AppError `upstream_error`. */
-export function readAnswer(upstream: UpstreamResponse): Promise<Buffer> {
-  let size = 0;
-  return collect(upstream.body, (bytes) => {
-    size += bytes;
-    if (size <= answerBytesMax) return;
-    upstream.body.destroy();
-    throw unusable("answer exceeds its bound");
-  });
+export async function readAnswer(upstream: UpstreamResponse): Promise<Buffer> {
+  const bytes = await upstream.body.all(answerBytesMax);
+  if (!bytes) throw unusable("answer exceeds its bound");
+  return bytes;
 }
 
 /** The answer as an object. Throws AppError `upstream_error`. */
 export function parseAnswer(bytes: Buffer): Json {
   try {
-    const answer: unknown = JSON.parse(bytes.toString("utf8"));
-    if (isObject(answer)) return answer;
+    return objectOf(JSON.parse(bytes.toString("utf8")));
   } catch (error) {
-    throw unusable("answer is not JSON", error);
+    throw error instanceof AppError ? error : unusable("answer is not JSON", error);
   }
-  throw unusable("answer is no object");
 }
 
-function membersOf(bytes: Buffer): ReturnType<typeof scanJson> {
+/** The same, with the places of its members; names that stand twice, and what is out of bounds, are refused. */
+function readWhole(bytes: Buffer): { readonly answer: Json; readonly members: readonly Member[] } {
+  let whole: JsonDocument;
   try {
-    return scanJson(bytes, answerLimits);
+    whole = readJson(bytes, answerLimits);
   } catch (error) {
-    throw unusable("answer is ambiguous or out of bounds", error);
+    throw unusable(
+      error instanceof AppError ? "answer is ambiguous or out of bounds" : "answer is not JSON",
+      error,
+    );
   }
+  return { answer: objectOf(whole.value), members: whole.members };
+}
+
+function objectOf(answer: unknown): Json {
+  if (!isObject(answer)) throw unusable("answer is no object");
+  return answer;
 }
 
 export function unusable(reason: string, cause?: unknown): AppError {

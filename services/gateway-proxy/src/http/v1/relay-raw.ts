@@ -26,7 +26,7 @@ export async function relayRaw<R extends ParsedRequest>(
   let head: Buffer = Buffer.alloc(0);
   let size = 0;
   let kept: Buffer | undefined;
-  for await (const chunk of upstream.body as AsyncIterable<Buffer>) {
+  for await (const chunk of upstream.body) {
     checkAlive();
     if (chunk.length === 0) continue;
     if (head.length < headBytes) head = Buffer.concat([head, chunk.subarray(0, headBytes - head.length)]);

@@ -5,6 +5,7 @@ import { afterEach, describe, expect, test } from "@jest/globals";
 import { createServer, request as httpRequest, type RequestListener, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { MeteredRequest, type SpoolPort } from "../../app/metered-request.ts";
+import { Cancellation } from "../../upstream/cancellation.ts";
 import { UpstreamClient } from "../../upstream/transport.ts";
 import { ChatStream } from "../../domain/chat-stream.ts";
 import { ClientStream } from "./client-stream.ts";
@@ -124,7 +125,7 @@ async function startRelay(upstream: RequestListener, stalledReaderMs?: number): 
   let response: ServerResponse | undefined;
   const url = await serve((_req, res) => {
     response = res;
-    const gone = new AbortController();
+    const gone = new Cancellation();
     res.once("close", () => {
       if (!res.writableFinished) gone.abort(new Error("client gone"));
     });
@@ -135,7 +136,7 @@ async function startRelay(upstream: RequestListener, stalledReaderMs?: number): 
         egress: "private",
         headers: {},
         body: "{}",
-        signal: gone.signal,
+        signal: gone,
       });
       const stream = new ClientStream(res, "openai", 60_000);
       const state = new ChatStream("chat.completion.chunk");

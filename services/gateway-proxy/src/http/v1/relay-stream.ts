@@ -1,6 +1,6 @@
 import { AppError, toAppError } from "@codex/kernel";
 import type { MeteredRequest } from "../../app/metered-request.ts";
-import { EventTooLarge, SseScanner, type SseEvent } from "../../domain/sse-scanner.ts";
+import { EventTooLarge, SseScanner, type SseEvent, type Wire } from "../../domain/sse-scanner.ts";
 import { parsedEvent, type Reading, type StreamState, type WireEvent } from "../../domain/stream-state.ts";
 import type { UpstreamResponse } from "../../upstream/transport.ts";
 import type { ClientStream } from "./client-stream.ts";
@@ -8,8 +8,9 @@ import { costFields } from "./cost.ts";
 import { drained } from "./drained.ts";
 
 /**
- * Passes a stream of events on and charges it before its last byte. Each event is written anew as one `data:` line under a
- * name of ours, so that nothing in the upstream's bytes can become a field of ours (SEC-93). What the events mean is the
+ * Passes a stream of events on and charges it before its last byte. Each event goes out as one `data:` line under a name of
+ * ours, and nothing else, so that nothing in the upstream's bytes can become a field of ours (SEC-93); one that came in just this
+ * form is not copied. What the events mean is the
  * dialect's own matter: see StreamState.
  */
 
@@ -46,15 +47,13 @@ export async function relayStream(
 ): Promise<void> {
   const relay = new StreamRelay(state, source, request, client);
   const { body } = upstream;
-  // Destroying it is one, and whoever reads hears of the others.
-  body.on("error", () => undefined);
   let bytes = 0;
   try {
-    for await (const chunk of body.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+    for (let piece = body.take() ?? (await body.next()); piece; piece = body.take() ?? (await body.next())) {
       checkAlive();
-      bytes += chunk.length;
+      bytes += piece.length;
       if (bytes > streamBytesMax) throw cut();
-      relay.events(eventsOf(source, chunk));
+      relay.events(eventsOf(source, piece));
       if (relay.ended) break;
       if (client.res.writableNeedDrain) await drained(client.res, stalledReaderMs);
     }
@@ -65,24 +64,12 @@ export async function relayStream(
     throw error;
   }
   if (relay.cancelled) body.destroy();
-  else letEnd(body);
+  else body.discard(tailBytesMax, tailMsMax);
 }
 
-/** What may follow a whole answer: the end of the transfer. */
+/** What may follow a whole answer, the end of the transfer: an upstream that has more to say, or never ends, loses its connection. */
 const tailBytesMax = 65_536;
 const tailMsMax = 1_000;
-
-/** After its end the connection serves another request; an upstream that has more to say, or never ends, loses it. */
-function letEnd(body: UpstreamResponse["body"]): void {
-  if (body.readableEnded || body.destroyed) return;
-  let bytes = 0;
-  const timer = setTimeout(() => body.destroy(), tailMsMax);
-  body.once("close", () => clearTimeout(timer));
-  body.on("data", (chunk: Buffer) => {
-    bytes += chunk.length;
-    if (bytes > tailBytesMax) body.destroy();
-  });
-}
 
 function eventsOf(source: EventSource, chunk: Buffer): readonly SseEvent[] {
   try {
@@ -98,6 +85,8 @@ class StreamRelay {
   cancelled = false;
   /** Of one piece of the upstream's: they go out together. */
   private pieces: Buffer[] = [];
+  /** Events that follow one another in the upstream's bytes as they are to go out. */
+  private run: { readonly chunk: Buffer; readonly from: number; to: number } | undefined;
   private readonly state: StreamState;
   private readonly source: EventSource;
   private readonly request: MeteredRequest;
@@ -119,6 +108,7 @@ class StreamRelay {
       }
     } finally {
       this.flush();
+      this.request.progress();
     }
   }
 
@@ -126,7 +116,7 @@ class StreamRelay {
     const reading = this.state.read(event);
     const counts = this.source.counts?.() ?? reading;
     this.note(reading, counts);
-    for (const out of reading.out ?? []) this.write(out);
+    for (const out of reading.out ?? []) this.write(out, event);
     if (reading.failed) throw cut();
     if (reading.end) this.finish();
     else if (this.request.exhausted && !this.state.whole) this.endAtHold();
@@ -168,18 +158,43 @@ class StreamRelay {
   }
 
   /** The head goes out with the first event, so that an upstream whose first word is an error can still be left. */
-  private write({ name, data }: WireEvent): void {
+  private write({ name, data }: WireEvent, source?: SseEvent): void {
     this.request.firstByte();
+    const wire = data === source?.data && (name ?? "") === source.name ? source.wire : undefined;
+    if (wire) {
+      this.pass(wire);
+      return;
+    }
     const head = name === undefined ? dataPrefix : Buffer.from(`event: ${name}\ndata: `);
     const bytes = typeof data === "string" ? Buffer.from(escapedBreaks(data)) : oneLine(data);
+    this.endRun();
     this.pieces.push(head, bytes, eventEnd);
   }
 
+  /** An event that stands in the upstream's bytes just as it would be written. */
+  private pass({ chunk, from, to }: Wire): void {
+    if (this.run?.chunk === chunk && this.run.to === from) {
+      this.run.to = to;
+      return;
+    }
+    this.endRun();
+    this.run = { chunk, from, to };
+  }
+
+  private endRun(): void {
+    if (!this.run) return;
+    const { chunk, from, to } = this.run;
+    this.run = undefined;
+    this.pieces.push(chunk.subarray(from, to));
+  }
+
   private flush(): void {
+    this.endRun();
     const { pieces } = this;
-    if (pieces.length === 0) return;
+    const [first] = pieces;
+    if (!first) return;
     this.pieces = [];
-    this.client.write(Buffer.concat(pieces));
+    this.client.write(pieces.length === 1 ? first : Buffer.concat(pieces));
   }
 }
 

@@ -1,4 +1,5 @@
 import { AppError } from "@codex/kernel";
+import { Cancellation, type Cancelled } from "../../upstream/cancellation.ts";
 import type { GatewayParts, V1Context } from "./context.ts";
 
 /** How long a client may take to read what is left, when its key was revoked; then the connection is cut (SEC-37: 5 s in all). */
@@ -9,35 +10,33 @@ const lastWordsMs = 2_000;
  * nothing comes from the upstream.
  */
 export class RequestLife {
-  private readonly stop = new AbortController();
+  private readonly stop = new Cancellation();
+  private readonly unheed: () => void;
   private readonly context: V1Context;
   private readonly forget: () => void;
   private cutting: NodeJS.Timeout | undefined;
 
   constructor({ keys }: Pick<GatewayParts, "keys">, context: V1Context) {
     this.context = context;
-    if (context.clientGone.aborted) this.left();
-    else context.clientGone.addEventListener("abort", this.left);
+    this.unheed = context.clientGone.onAbort(() => this.stop.abort(context.clientGone.reason));
     this.forget = keys.onRevoked(context.keyHash(), () => this.revoked());
   }
 
-  get signal(): AbortSignal {
-    return this.stop.signal;
+  get signal(): Cancelled {
+    return this.stop;
   }
 
   /** Throws when the key was revoked meanwhile. */
   check(): void {
-    const reason: unknown = this.stop.signal.reason;
+    const { reason } = this.stop;
     if (reason instanceof AppError) throw reason;
   }
 
   end(): void {
     this.forget();
-    this.context.clientGone.removeEventListener("abort", this.left);
+    this.unheed();
     clearTimeout(this.cutting);
   }
-
-  private readonly left = (): void => this.stop.abort(this.context.clientGone.reason);
 
   private revoked(): void {
     this.stop.abort(revokedMidway());

@@ -17,6 +17,7 @@ import type { GatewayParts, KeyContext, RequestFacts, V1Context } from "./contex
 import { countTokens } from "./count-tokens.ts";
 import { serveEndpoint } from "./engine.ts";
 import { sendJson } from "./send-json.ts";
+import { Cancellation } from "../../upstream/cancellation.ts";
 import { answerUpgradeRequired, realtimePath } from "./upgrade.ts";
 import { readApiKey } from "./credentials.ts";
 import { renderError, sendError } from "./errors.ts";
@@ -172,9 +173,9 @@ function createContext(req: IncomingMessage, res: ServerResponse): V1Context {
   res.setHeader("x-request-id", requestId);
   res.setHeader("request-id", requestId);
   res.setHeader("x-content-type-options", "nosniff");
-  const gone = new AbortController();
+  const clientGone = new Cancellation();
   res.once("close", () => {
-    if (!res.writableFinished) gone.abort();
+    if (!res.writableFinished) clientGone.abort(new Error("the client has left"));
   });
   const facts: RequestFacts = {
     status: 0,
@@ -190,7 +191,7 @@ function createContext(req: IncomingMessage, res: ServerResponse): V1Context {
     req,
     res,
     requestId,
-    clientGone: gone.signal,
+    clientGone,
     facts,
     keyHash: () => (keyHash ??= hashApiKey(readApiKey(req))),
   };

@@ -1,0 +1,148 @@
+/**
+ * The body of an upstream's answer, for one reader, as an async iterable of pieces. What is not read yet is bounded: the
+ * connection is paused above {@link unreadBytesMax}. Made for `dispatch` of undici, whose `request` answers a Readable that costs
+ * as much as the call itself.
+ */
+
+/** Of the connection: the part of undici's controller that a body needs. */
+export interface BodySource {
+  pause(): void;
+  resume(): void;
+  abort(reason: Error): void;
+}
+
+const unreadBytesMax = 65_536;
+
+interface Reader {
+  resolve(piece: Buffer | undefined): void;
+  reject(error: unknown): void;
+}
+
+export class AnswerBody implements AsyncIterable<Buffer> {
+  private readonly source: BodySource;
+  private pieces: Buffer[] = [];
+  private unreadBytes = 0;
+  private paused = false;
+  private ended = false;
+  private failure: Error | undefined;
+  private reader: Reader | undefined;
+  private discarding: { readonly bytesMax: number; readonly timer: NodeJS.Timeout; bytes: number } | undefined;
+
+  constructor(source: BodySource) {
+    this.source = source;
+  }
+
+  /** Of the connection. */
+  push(piece: Buffer): void {
+    if (this.isOver) return;
+    const { reader, discarding } = this;
+    if (discarding) {
+      discarding.bytes += piece.length;
+      if (discarding.bytes > discarding.bytesMax) this.destroy();
+    } else if (reader) {
+      this.reader = undefined;
+      reader.resolve(piece);
+    } else {
+      this.pieces.push(piece);
+      this.unreadBytes += piece.length;
+      if (this.unreadBytes <= unreadBytesMax || this.paused) return;
+      this.paused = true;
+      this.source.pause();
+    }
+  }
+
+  /** Of the connection: it was all. */
+  finish(): void {
+    if (this.isOver) return;
+    this.ended = true;
+    this.settle();
+    this.reader?.resolve(undefined);
+    this.reader = undefined;
+  }
+
+  /** Of the connection: it broke off. What has come can still be read. */
+  fail(error: Error): void {
+    if (this.isOver) return;
+    this.failure = error;
+    this.settle();
+    this.reader?.reject(error);
+    this.reader = undefined;
+  }
+
+  /** Nothing more will come: it is whole, broken off, or was destroyed. */
+  get isOver(): boolean {
+    return this.ended || this.failure !== undefined;
+  }
+
+  /** The next piece where it has come already, without the cost of a promise; undefined says nothing of the end. */
+  take(): Buffer | undefined {
+    const piece = this.pieces.shift();
+    if (!piece) return undefined;
+    this.unreadBytes -= piece.length;
+    if (this.paused && this.unreadBytes === 0 && !this.isOver) {
+      this.paused = false;
+      this.source.resume();
+    }
+    return piece;
+  }
+
+  /** The next piece, undefined at the end. Rejects with what broke it off. One call at a time. */
+  next(): Promise<Buffer | undefined> {
+    const piece = this.take();
+    if (piece) return Promise.resolve(piece);
+    if (this.failure) return Promise.reject(this.failure);
+    if (this.ended) return Promise.resolve(undefined);
+    return new Promise((resolve, reject) => {
+      this.reader = { resolve, reject };
+    });
+  }
+
+  /** All that is left; undefined, and the connection is closed, when it is more than `bytesMax`. Rejects with what broke it off. */
+  async all(bytesMax: number): Promise<Buffer | undefined> {
+    const pieces: Buffer[] = [];
+    let size = 0;
+    for (let piece = this.take() ?? (await this.next()); piece; piece = this.take() ?? (await this.next())) {
+      size += piece.length;
+      if (size > bytesMax) {
+        this.destroy();
+        return undefined;
+      }
+      pieces.push(piece);
+    }
+    return pieces.length === 1 && pieces[0] ? pieces[0] : Buffer.concat(pieces);
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Buffer, void> {
+    try {
+      for (let piece = await this.next(); piece; piece = await this.next()) yield piece;
+    } finally {
+      this.destroy();
+    }
+  }
+
+  /** Closes the connection unless the body is over; who reads gets the error. Idempotent. */
+  destroy(error: Error = new Error("the answer was not wanted any more")): void {
+    if (this.isOver) return;
+    this.fail(error);
+    this.source.abort(error);
+  }
+
+  /**
+   * Nobody reads on. The connection serves another request when the rest comes within `msMax` and is at most `bytesMax`; else it
+   * is closed.
+   */
+  discard(bytesMax: number, msMax: number): void {
+    this.pieces = [];
+    this.unreadBytes = 0;
+    if (this.isOver) return;
+    this.discarding = { bytesMax, bytes: 0, timer: setTimeout(() => this.destroy(), msMax) };
+    if (!this.paused) return;
+    this.paused = false;
+    this.source.resume();
+  }
+
+  private settle(): void {
+    clearTimeout(this.discarding?.timer);
+    this.discarding = undefined;
+  }
+}
