@@ -20,7 +20,7 @@ export interface LogDestination {
 const bufferBytesMax = 16 * 1024 * 1024;
 
 /** Lines of a busy service are written together: each write is a turn of another thread. */
-const writtenTogetherBytes = 4_096;
+const writtenTogetherBytes = 12_288;
 const writtenAfterMs = 50;
 
 /**
