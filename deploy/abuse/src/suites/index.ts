@@ -8,6 +8,7 @@ import { jwt } from "./jwt.ts";
 import { keys } from "./keys.ts";
 import { nonces } from "./nonces.ts";
 import { oneTime } from "./races.ts";
+import { sqlmap } from "./sqlmap.ts";
 import { throttle } from "./throttle.ts";
 import { timing } from "./timing.ts";
 
@@ -22,6 +23,7 @@ export const suites: readonly Suite[] = [
   throttle,
   keys,
   fuzz,
+  sqlmap,
   nonces,
   timing,
 ];
