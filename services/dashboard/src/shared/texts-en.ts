@@ -4,6 +4,7 @@ import type { Texts } from "./texts-ru.ts";
 export const en: Texts = {
   ...operatorsEn,
   app: {
+    more: "Show more",
     name: "Codex API",
     pageTitle: "{{page}} · Codex API",
     skip: "Skip to content",
@@ -245,7 +246,6 @@ export const en: Texts = {
     estimated: "estimated",
     estimatedText: "The model did not report its usage, or broke off; we counted the tokens ourselves.",
     empty: "No requests yet. Send the first one, and it appears here at once.",
-    more: "Show more",
     table: "List of requests",
     status: {
       ok: "done",

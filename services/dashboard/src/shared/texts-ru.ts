@@ -4,6 +4,7 @@ import { operatorsRu } from "./texts-operators-ru.ts";
 export const ru = {
   ...operatorsRu,
   app: {
+    more: "Показать ещё",
     name: "Codex API",
     pageTitle: "{{page}} · Codex API",
     skip: "К содержанию",
@@ -245,7 +246,6 @@ export const ru = {
     estimated: "оценка",
     estimatedText: "Модель не сообщила расход или оборвала ответ; количество посчитали мы.",
     empty: "Запросов пока не было. Отправьте первый, и он сразу появится здесь.",
-    more: "Показать ещё",
     table: "Список запросов",
     status: {
       ok: "выполнен",
