@@ -6,7 +6,7 @@ import { ErrorBlock } from "./error-block.tsx";
 import { StaleNote } from "./query-states.tsx";
 
 type List = Pick<
-  UseInfiniteQueryResult<unknown, Error>,
+  UseInfiniteQueryResult,
   | "error"
   | "isRefetchError"
   | "isFetchNextPageError"
