@@ -1,4 +1,4 @@
-import { expect, test } from "@jest/globals";
+import { afterEach, describe, expect, test } from "@jest/globals";
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -268,6 +268,71 @@ test("more accounts than a page: the next page fails, says so, and comes on aski
   expect(await page.getByRole("alert").count()).toBe(0);
   expect(await page.getByRole("button", { name: "Показать ещё" }).count()).toBe(0);
 }, 240_000);
+
+describe("registration that is not open to everybody", () => {
+  afterEach(() => stage.world.restartAuth({}), 60_000);
+
+  test("by invitation: without one the page says so; the operator's mail leads from the demo mailbox to an account", async () => {
+    const { page } = visitor;
+    const invited = newEmail();
+    await operator("admin");
+    await stage.world.restartAuth({ AUTH_REGISTRATION: "invite" });
+    await page.getByRole("link", { name: "Приглашения", exact: true }).click();
+    await visitor.sees("По приглашениям: зарегистрироваться может тот, кому пришло письмо.");
+
+    const guest = await stage.visitor();
+    await guest.open("/sign-up");
+    await expectNoForm(guest, "Регистрация только по приглашениям");
+
+    await page.getByLabel("E-mail").fill(invited);
+    await page.getByRole("button", { name: "Отправить приглашение" }).click();
+    await visitor.sees("Приглашение отправлено.");
+    await new Browser(stage.world.origin).mailedToken(invited, "/sign-up");
+    await guest.open("/mailbox");
+    await guest.page.getByTestId("mail").filter({ hasText: invited }).getByRole("link").click();
+    await guest.page.locator("input[type=email]").waitFor();
+    for (const box of await guest.page.locator("input[type=checkbox]").all()) await box.check();
+    // It is good for the address that it was mailed to, and for no other.
+    guest.allow(/status of 403 .*\/api\/auth\/register$/);
+    await guest.signIn(newEmail());
+    await guest.sees("Регистрация закрыта");
+    await guest.signIn(invited);
+    await guest.sees("Мы отправили письмо");
+    await new Browser(stage.world.origin).mailedToken(invited, "/verify");
+    await guest.page.getByRole("link", { name: "письма лежат здесь" }).click();
+    await guest.page
+      .getByTestId("mail")
+      .filter({ hasText: invited })
+      .getByRole("link", { name: /\/verify#/ })
+      .click();
+    await guest.page.locator("input[autocomplete=current-password]").fill(password);
+    await guest.page.getByRole("button", { name: "Подтвердить и войти" }).click();
+    await guest.sees("Доступно");
+    await guest.close();
+    expect(guest.faults).toEqual([]);
+  }, 240_000);
+
+  test("closed: the page says so and has no form, not even with the link of an invitation", async () => {
+    const { page } = visitor;
+    await operator("admin");
+    await stage.world.restartAuth({ AUTH_REGISTRATION: "closed" });
+    for (const address of ["/sign-up", `/sign-up#${"x".repeat(43)}`]) {
+      const guest = await stage.visitor();
+      await guest.open(address);
+      await expectNoForm(guest, "Регистрация закрыта");
+      await guest.close();
+      expect(guest.faults).toEqual([]);
+    }
+    await page.getByRole("link", { name: "Приглашения", exact: true }).click();
+    await visitor.sees("Закрыта: новых аккаунтов не будет.");
+  }, 240_000);
+
+  async function expectNoForm({ page, sees }: Visitor, what: string): Promise<void> {
+    await sees(what);
+    expect(await page.locator("form, input:not([type=radio]), button[type=submit]").count()).toBe(0);
+    await page.getByRole("link", { name: "Уже есть аккаунт? Войти" }).waitFor();
+  }
+});
 
 test("support sees what support may do; for a customer there are no such pages and no such answers", async () => {
   const { page } = visitor;
