@@ -26,9 +26,21 @@ export interface Stage {
   sql(text: string, values?: readonly unknown[]): Promise<readonly Record<string, unknown>[]>;
   /** As if everybody had proved who it is six minutes ago. */
   ageProofs(): Promise<void>;
+  /** An address that nobody has yet: "visitor1@example.org". */
+  newEmail(prefix: string): string;
+  /** An account made beside the pages, and the client that is signed in to it. */
+  account(email: string): Promise<Person>;
+  /** As {@link account}, of a role and with its second factor. */
+  operator(email: string, role: "support" | "admin"): Promise<Person>;
   /** Money by the bus, as other services send it. */
   grant(accountId: AccountId, amountMicroTokens: bigint): Promise<void>;
   stop(): Promise<void>;
+}
+
+export interface Person {
+  readonly email: string;
+  readonly accountId: AccountId;
+  readonly browser: Browser;
 }
 
 export interface VisitorOptions extends BrowserContextOptions {
@@ -64,8 +76,19 @@ export async function startStage(options: WorldOptions = {}): Promise<Stage> {
       await client.end();
     }
   };
+  let people = 0;
+  const account: Stage["account"] = (email) => newPerson(world.origin, email);
   return {
     world,
+    newEmail: (prefix) => `${prefix}${String((people += 1))}@example.org`,
+    account,
+    async operator(email, role) {
+      const person = await account(email);
+      // The command that does it on a machine takes a process of its own; it makes the world's first operator.
+      await sql("update auth.account set role = $2 where email = $1", [email, role]);
+      await person.browser.enrolTotp();
+      return person;
+    },
     visitor: (visitorOptions) => newVisitor(browser, world.origin, visitorOptions),
     sql,
     async ageProofs() {
@@ -99,6 +122,10 @@ export interface Visitor {
   open(path: string): Promise<void>;
   /** By the form and the mailed link; returns the new account's id and leaves the visitor on the overview. */
   signUp(email: string): Promise<AccountId>;
+  /** Takes up the session of somebody made beside the pages, and opens the overview. */
+  enter(person: Person): Promise<void>;
+  /** As {@link signUp}, beside the pages. */
+  join(email: string): Promise<AccountId>;
   /** By the form, on the page that is open. */
   signIn(email: string, secret?: string): Promise<void>;
   /** Status of an answer to this page's own cookie. */
@@ -107,6 +134,11 @@ export interface Visitor {
   text(selector?: string): Promise<string>;
   sees(what: string | RegExp, timeoutMs?: number): Promise<void>;
   close(): Promise<void>;
+}
+
+async function newPerson(origin: string, email: string): Promise<Person> {
+  const browser = new Browser(origin);
+  return { email, browser, accountId: await browser.register(email) };
 }
 
 async function newVisitor(browser: Chromium, origin: string, options: VisitorOptions = {}): Promise<Visitor> {
@@ -132,6 +164,14 @@ async function newVisitor(browser: Chromium, origin: string, options: VisitorOpt
   page.setDefaultTimeout(30_000);
   const text = async (selector = "body"): Promise<string> =>
     (await page.locator(selector).first().innerText()).replace(/\s+/g, " ");
+  const enter: Visitor["enter"] = async ({ browser: { sessionCookie } }) => {
+    const [name, value] = sessionCookie?.split("=") ?? [];
+    if (name === undefined || value === undefined) throw new Error("nobody is signed in");
+    const url = origin.replace("http:", "https:");
+    await context.addCookies([{ name, value, url, secure: true, httpOnly: true, sameSite: "Strict" }]);
+    await page.goto(`${origin}/`);
+    await page.getByTestId("available").waitFor();
+  };
   const submit = async (email: string, secret: string): Promise<void> => {
     await page.locator("input[type=email]").fill(email);
     await page.locator("input[autocomplete$=password]").fill(secret);
@@ -161,6 +201,12 @@ async function newVisitor(browser: Chromium, origin: string, options: VisitorOpt
       const { account } = (await answer.json()) as { account: { accountId: AccountId } };
       await page.waitForURL(`${origin}/`);
       return account.accountId;
+    },
+    enter,
+    async join(email) {
+      const person = await newPerson(origin, email);
+      await enter(person);
+      return person.accountId;
     },
     signIn: (email, secret = password) => submit(email, secret),
     status: (path) => page.evaluate<number>(`fetch(${JSON.stringify(path)}).then((answer) => answer.status)`),

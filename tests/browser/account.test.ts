@@ -1,31 +1,17 @@
 import { eventually } from "@codex/testkit";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "@jest/globals";
+import { describe, expect, test } from "@jest/globals";
 import { Secret, TOTP } from "otpauth";
 import { Browser, password } from "../e2e/_browser.ts";
 import { scanQrCode } from "./_qr-code.ts";
-import { startStage, type Stage, type Visitor } from "./_stage.ts";
+import { eachOnStage } from "./_scene.ts";
+import type { Stage, Visitor } from "./_stage.ts";
 
 // What people do about their accounts, in a real browser: reset, second factors, passkeys, sessions, a first operator.
 
 let stage: Stage;
 let visitor: Visitor;
-let accounts = 0;
-const newEmail = (): string => `person${String((accounts += 1))}@example.org`;
-
-beforeAll(async () => {
-  stage = await startStage();
-}, 900_000);
-afterAll(async () => {
-  await stage.stop();
-}, 60_000);
-beforeEach(async () => {
-  visitor = await stage.visitor();
-});
-afterEach(async () => {
-  const { faults } = visitor;
-  await visitor.close();
-  expect(faults).toEqual([]);
-});
+eachOnStage({}, (scene) => ({ stage, visitor } = scene));
+const newEmail = (): string => stage.newEmail("person");
 
 const codeOf = (secret: string, ahead = 0): string =>
   new TOTP({ secret: Secret.fromBase32(secret) }).generate({ timestamp: Date.now() + ahead * 30_000 });
@@ -49,7 +35,7 @@ test("a forgotten password: the mail, the link, a weak one refused, the new one 
   visitor.allow(/status of 400 .*\/api\/auth\/reset$/);
   visitor.allow(/status of 401 .*\/api\/auth\/sign-in$/);
   const email = newEmail();
-  await visitor.signUp(email);
+  await visitor.join(email);
   await signOut();
   await page.getByRole("link", { name: "Забыли пароль?" }).click();
   await page.locator("input[type=email]").fill(email);
@@ -86,7 +72,7 @@ test("an authenticator app: set up, asked for at sign-in, a recovery code instea
   const { page } = visitor;
   visitor.allow(/status of 401 .*\/api\/auth\/sign-in\/second-factor$/);
   const email = newEmail();
-  await visitor.signUp(email);
+  await visitor.join(email);
   await page.getByRole("link", { name: "Безопасность" }).click();
   await page.getByRole("button", { name: "Подключить приложение" }).click();
   const secret = await page.getByTestId("totp-secret").innerText();
@@ -144,7 +130,7 @@ describe("a passkey", () => {
   test("is added, signs in alone, in the field of the address by the browser's own offer, as a second factor, and is removed", async () => {
     const { page } = visitor;
     const email = newEmail();
-    await visitor.signUp(email);
+    await visitor.join(email);
     await authenticator();
     await page.getByRole("link", { name: "Безопасность" }).click();
     await page.getByLabel("Название ключа доступа").fill("Ноутбук");
@@ -171,7 +157,7 @@ describe("a passkey", () => {
 test("sessions: another browser is listed and ended from here, and is out at its next step", async () => {
   const { page } = visitor;
   const email = newEmail();
-  await visitor.signUp(email);
+  await visitor.join(email);
   const other = await stage.visitor();
   try {
     other.allow(/status of 401/);
@@ -193,7 +179,7 @@ test("sessions: another browser is listed and ended from here, and is out at its
 test("a new address and another password: the link confirms, and the session goes on under another id", async () => {
   const { page } = visitor;
   const [email, address] = [newEmail(), newEmail()];
-  await visitor.signUp(email);
+  await visitor.join(email);
   await page.getByRole("link", { name: "Безопасность" }).click();
   const before = (await visitor.context.cookies()).find(({ name }) => name === "__Host-cx")?.value;
   await page.locator("input[autocomplete=new-password]").fill(next);
@@ -217,7 +203,7 @@ describe("a proof that is old", () => {
   test("the page asks for it, a wrong one is told, and with the right one it goes on with what was asked", async () => {
     const { page } = visitor;
     visitor.allow(/status of 401 .*\/api\/auth\/(totp|reauthenticate)$/);
-    await visitor.signUp(newEmail());
+    await visitor.join(newEmail());
     await page.getByRole("link", { name: "Безопасность" }).click();
     await page.getByRole("button", { name: "Подключить приложение" }).waitFor();
     await stage.ageProofs();
@@ -236,7 +222,7 @@ describe("a proof that is old", () => {
   test("given by a code of the app, and declined it leaves the refusal where it was asked, with nothing lost", async () => {
     const { page } = visitor;
     visitor.allow(/status of 401 .*\/api\/auth\/(password|recovery-codes)$/);
-    await visitor.signUp(newEmail());
+    await visitor.join(newEmail());
     await page.getByRole("link", { name: "Безопасность" }).click();
     await page.getByRole("button", { name: "Подключить приложение" }).click();
     const secret = await page.getByTestId("totp-secret").innerText();
@@ -264,7 +250,7 @@ describe("a proof that is old", () => {
 test("the account: name and language of mails, what was agreed to with version and time, and what was done to it", async () => {
   const { page } = visitor;
   const email = newEmail();
-  const accountId = await visitor.signUp(email);
+  const accountId = await visitor.join(email);
   await page.getByRole("link", { name: "Аккаунт", exact: true }).click();
   await visitor.sees(accountId);
   const consents = page.getByTestId("consent");
@@ -327,7 +313,7 @@ test("a page of somebody else: whatever it sends to us, the session lives and no
   const { page, context } = visitor;
   // What the browser says of a foreign page's attempts is no fault of ours.
   visitor.allow(/evil\.example|CORS|ERR_|status of 40[13]/);
-  await visitor.signUp(newEmail());
+  await visitor.join(newEmail());
   const before = (await context.cookies()).find(({ name }) => name === "__Host-cx")?.value;
   await context.route("http://evil.example/**", (route) =>
     route.fulfill({ contentType: "text/html", body: "<!doctype html><title>evil</title>" }),

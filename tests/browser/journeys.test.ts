@@ -1,34 +1,17 @@
 import { parseAmount } from "@codex/kernel";
 import { eventually } from "@codex/testkit";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "@jest/globals";
+import { describe, expect, test } from "@jest/globals";
 import OpenAI from "openai";
 import { Browser } from "../e2e/_browser.ts";
-import { startStage, type Stage, type Visitor } from "./_stage.ts";
+import { eachOnStage } from "./_scene.ts";
+import type { Stage, Visitor } from "./_stage.ts";
 
 // What a customer does with the pages, in a real browser against the whole platform.
 
 let stage: Stage;
 let visitor: Visitor;
-let accounts = 0;
-const newEmail = (): string => `visitor${(accounts += 1)}@example.org`;
-
-beforeAll(async () => {
-  stage = await startStage();
-}, 900_000);
-
-afterAll(async () => {
-  await stage.stop();
-}, 60_000);
-
-beforeEach(async () => {
-  visitor = await stage.visitor();
-});
-
-afterEach(async () => {
-  const { faults } = visitor;
-  await visitor.close();
-  expect(faults).toEqual([]);
-});
+eachOnStage({}, (scene) => ({ stage, visitor } = scene));
+const newEmail = (): string => stage.newEmail("visitor");
 
 const focusedTag = (): Promise<string> => visitor.page.evaluate<string>("document.activeElement?.tagName");
 const path = (): string => new URL(visitor.page.url()).pathname;
@@ -127,7 +110,7 @@ describe("the session", () => {
   test("given a wrong password, then the message follows the code of the refusal", async () => {
     visitor.allow(/status of 401 .*\/api\/auth\/sign-in$/);
     const email = newEmail();
-    await (await visitorOf(email)).close();
+    await stage.account(email);
     await visitor.open("/sign-in");
     await visitor.signIn(email, "not the password at all");
     await visitor.sees("E-mail или пароль не подходят.");
@@ -139,7 +122,7 @@ describe("the session", () => {
   test("given an e-mail that is taken, then sign-up says what it says to everybody, and its owner has a mail", async () => {
     const { page } = visitor;
     const email = newEmail();
-    await (await visitorOf(email)).close();
+    await stage.account(email);
     await visitor.open("/sign-up");
     await page.locator("input[type=email]").waitFor();
     for (const box of await page.locator("input[type=checkbox]").all()) await box.check();
@@ -169,7 +152,7 @@ describe("the session", () => {
   test("given a token that ran out, then it is renewed and the page goes on", async () => {
     const { page } = visitor;
     visitor.allow(/status of 401 .*\/api\/billing\/balance$/);
-    await visitor.signUp(newEmail());
+    await visitor.join(newEmail());
     let refused = 0;
     await page.route("**/api/billing/balance", async (route) => {
       if (refused > 0) return route.continue();
@@ -187,7 +170,7 @@ describe("the session", () => {
   test("given a session that ended elsewhere, then the page leads to sign-in and from there back", async () => {
     visitor.allow(/status of 401 .*\/api\/billing\/usage/);
     const email = newEmail();
-    await visitor.signUp(email);
+    await visitor.join(email);
     await visitor.page.getByRole("link", { name: "Журнал" }).click();
     await visitor.sees("Запросов пока не было");
     await visitor.context.clearCookies();
@@ -203,7 +186,7 @@ describe("the session", () => {
 describe("addresses", () => {
   test("given a deep link, then it survives a reload; signed out it leads to sign-in and from there back", async () => {
     const email = newEmail();
-    await visitor.signUp(email);
+    await visitor.join(email);
     await visitor.open("/usage");
     await visitor.sees("Журнал запросов");
     await visitor.page.reload();
@@ -222,7 +205,7 @@ describe("addresses", () => {
 
   test("given an address to go on to that is not one of our pages, then sign-in leads to the overview", async () => {
     const email = newEmail();
-    await (await visitorOf(email)).close();
+    await stage.account(email);
     await visitor.open("/sign-in?next=https://evil.example/");
     await visitor.signIn(email);
     await visitor.sees("Доступно");
@@ -239,7 +222,7 @@ describe("addresses", () => {
   });
 
   test("given an unknown address, then it says so and leads on", async () => {
-    await visitor.signUp(newEmail());
+    await visitor.join(newEmail());
     await visitor.open("/nothing/here");
     await visitor.sees("Такой страницы нет");
     await visitor.page.getByRole("link", { name: "К обзору" }).click();
@@ -250,7 +233,7 @@ describe("addresses", () => {
 describe("failures", () => {
   test("given a server that does not answer any more, then the last balance stays, marked with its time", async () => {
     visitor.allow(/net::ERR_FAILED/);
-    await visitor.signUp(newEmail());
+    await visitor.join(newEmail());
     await visitor.sees("Доступно 0,00");
     await visitor.page.route("**/api/billing/balance", (route) => route.abort());
     await visitor.sees(/Нет связи с сервером\. Данные на \d/, 15_000);
@@ -264,7 +247,7 @@ describe("failures", () => {
 
   test("given a service that is down, then the sentence, the request id and a way to retry", async () => {
     visitor.allow(/status of 503/);
-    await visitor.signUp(newEmail());
+    await visitor.join(newEmail());
     const body = problem("service_unavailable", 503);
     await visitor.page.route("**/api/keys", (route) =>
       route.fulfill({ status: 503, contentType: "application/problem+json", body }),
@@ -279,7 +262,7 @@ describe("failures", () => {
 
   test("given a page that cannot be loaded, then the navigation stands and says what to do", async () => {
     visitor.allow(/net::ERR_FAILED|Failed to fetch dynamically imported module|preload|keys-page/);
-    await visitor.signUp(newEmail());
+    await visitor.join(newEmail());
     await visitor.sees("Доступно");
     await visitor.page.route("**/assets/keys-page-*.js", (route) => route.abort());
     await visitor.page.getByRole("link", { name: "Ключи" }).click();
@@ -294,7 +277,7 @@ describe("the language", () => {
   test("given the switch, then every text and the page's lang follow, and the choice survives reload and sign-out", async () => {
     const { page } = visitor;
     const email = newEmail();
-    await visitor.signUp(email);
+    await visitor.join(email);
     const lang = (): Promise<string> => page.evaluate<string>("document.documentElement.lang");
     expect(await lang()).toBe("ru");
     await page.getByText("EN", { exact: true }).click();
@@ -388,7 +371,7 @@ describe("the keyboard alone", () => {
 
   test("on a phone: the menu opens and closes, and closed it cannot be reached", async () => {
     await visitor.page.setViewportSize({ width: 390, height: 844 });
-    await visitor.signUp(newEmail());
+    await visitor.join(newEmail());
     await visitor.sees("Доступно");
     const link = visitor.page.getByRole("link", { name: "Ключи", exact: true });
     expect(await link.isVisible()).toBe(false);
@@ -413,13 +396,6 @@ describe("the keyboard alone", () => {
     }
   }
 });
-
-/** An account made in a browser of its own. */
-async function visitorOf(email: string): Promise<Visitor> {
-  const other = await stage.visitor();
-  await other.signUp(email);
-  return other;
-}
 
 /** "1 234,56 токена" → 1234560000n */
 function microTokens(shown: string): bigint | undefined {

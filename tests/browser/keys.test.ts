@@ -1,31 +1,20 @@
 import { eventually } from "@codex/testkit";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "@jest/globals";
+import { describe, expect, test } from "@jest/globals";
 import OpenAI from "openai";
 import type { Locator } from "playwright-core";
 import { password } from "../e2e/_browser.ts";
-import { startStage, type Stage, type Visitor } from "./_stage.ts";
+import { eachOnStage } from "./_scene.ts";
+import type { Stage, Visitor } from "./_stage.ts";
 
 // What an owner does about keys, in a real browser, with the gateway as the judge of what a key can do. Repeat display is on.
 
 let stage: Stage;
 let visitor: Visitor;
-let accounts = 0;
-const newEmail = (): string => `owner${String((accounts += 1))}@example.org`;
-
-beforeAll(async () => {
-  stage = await startStage({ keySettings: { KEY_DISPLAY_KEY: "h1x9-Kq7_Zr4mT2wVb8nY5sLd3hGf6jPc0e" } });
-}, 900_000);
-afterAll(async () => {
-  await stage.stop();
-}, 60_000);
-beforeEach(async () => {
-  visitor = await stage.visitor();
-});
-afterEach(async () => {
-  const { faults } = visitor;
-  await visitor.close();
-  expect(faults).toEqual([]);
-});
+eachOnStage(
+  { keySettings: { KEY_DISPLAY_KEY: "h1x9-Kq7_Zr4mT2wVb8nY5sLd3hGf6jPc0e" } },
+  (scene) => ({ stage, visitor } = scene),
+);
+const newEmail = (): string => stage.newEmail("owner");
 
 const dialog = (name: string): Locator => visitor.page.getByRole("dialog", { name });
 const row = (name: string): Locator => visitor.page.getByTestId("key").filter({ hasText: name });
@@ -33,7 +22,7 @@ const button = (name: string): Locator => visitor.page.getByRole("button", { nam
 
 /** A new owner with money, on the page of keys. */
 async function owner(): Promise<void> {
-  const accountId = await visitor.signUp(newEmail());
+  const accountId = await visitor.join(newEmail());
   await stage.grant(accountId, 1_000_000_000n);
   await visitor.sees("Доступно 1 000,00 токена", 10_000);
   await visitor.page.getByRole("link", { name: "Ключи" }).click();

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "@jest/globals";
+import { afterEach, describe, expect, test } from "@jest/globals";
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -7,7 +7,8 @@ import type { AccountId } from "@codex/kernel";
 import { Secret, TOTP } from "otpauth";
 import { Browser, password } from "../e2e/_browser.ts";
 import { scanQrCode } from "./_qr-code.ts";
-import { startStage, type Stage, type Visitor } from "./_stage.ts";
+import { eachOnStage } from "./_scene.ts";
+import type { Person, Stage, Visitor } from "./_stage.ts";
 
 // What operators see and do, in a real browser; and what those see who are none.
 
@@ -16,47 +17,18 @@ const run = promisify(execFile);
 
 let stage: Stage;
 let visitor: Visitor;
-let people = 0;
-const newEmail = (): string => `somebody${String((people += 1))}@example.org`;
-
-beforeAll(async () => {
-  stage = await startStage();
-}, 900_000);
-afterAll(async () => {
-  await stage.stop();
-}, 60_000);
-beforeEach(async () => {
-  visitor = await stage.visitor();
-});
-afterEach(async () => {
-  const { faults } = visitor;
-  await visitor.close();
-  expect(faults).toEqual([]);
-});
+eachOnStage({}, (scene) => ({ stage, visitor } = scene));
+const newEmail = (): string => stage.newEmail("somebody");
 
 const path = (): string => new URL(visitor.page.url()).pathname;
 
-/** A customer made beside the pages. */
-async function customer(): Promise<{
-  readonly browser: Browser;
-  readonly accountId: AccountId;
-  readonly email: string;
-}> {
-  const email = newEmail();
-  const browser = new Browser(stage.world.origin);
-  return { browser, email, accountId: await browser.register(email) };
-}
+const customer = (): Promise<Person> => stage.account(newEmail());
 
-/** Registered, made an operator by the machine, signed in on the page, and enrolled there by what the QR code says. */
+/** Takes part as an operator whose second factor is set up. */
 async function operator(role: "support" | "admin"): Promise<AccountId> {
-  const { email, accountId } = await customer();
-  await stage.world.grantRole(email, role);
-  await visitor.open("/sign-in");
-  await visitor.signIn(email);
-  await enrol();
-  await visitor.page.getByRole("button", { name: "Продолжить работу" }).click();
-  await visitor.sees("Доступно");
-  return accountId;
+  const person = await stage.operator(newEmail(), role);
+  await visitor.enter(person);
+  return person.accountId;
 }
 
 async function enrol(): Promise<void> {
@@ -157,8 +129,27 @@ test("an account is found, looked at, blocked with a reason that its owner reads
   await page.getByRole("dialog").waitFor({ state: "detached" });
   await visitor.sees("действует");
   await somebody.browser.signIn(somebody.email);
+  const another = new Browser(stage.world.origin);
+  await another.signIn(somebody.email);
   await page.reload();
+  await visitor.sees(/Сеансы 2/);
+  // One of them: the newer stands first.
+  const sessions = page.getByTestId("account-session");
+  await sessions.nth(2).waitFor();
+  expect(await sessions.allInnerTexts()).toEqual(
+    ["активен", "активен", "завершён"].map((state) => expect.stringMatching(new RegExp(`пароль.*${state}`, "s"))),
+  );
+  expect(await sessions.nth(2).getByRole("button").count()).toBe(0);
+  await sessions
+    .first()
+    .getByRole("button", { name: /^Завершить сеанс от / })
+    .click();
+  await page.getByRole("dialog", { name: "Завершить сеанс?" }).getByLabel("Причина").fill("чужой браузер");
+  await page.getByRole("dialog").getByRole("button", { name: "Подтвердить" }).click();
+  await page.getByRole("dialog").waitFor({ state: "detached" });
   await visitor.sees(/Сеансы 1/);
+  expect((await another.get("/api/auth/me")).status).toBe(401);
+  expect((await somebody.browser.get("/api/auth/me")).status).toBe(200);
   await page.getByRole("button", { name: "Завершить сеансы" }).click();
   await page.getByRole("dialog").getByLabel("Причина").fill("по просьбе владельца");
   await page.getByRole("dialog").getByRole("button", { name: "Подтвердить" }).click();
@@ -170,7 +161,8 @@ test("an account is found, looked at, blocked with a reason that its owner reads
   await owner.open("/sign-in");
   await owner.signIn(somebody.email);
   await owner.page.getByRole("link", { name: "Аккаунт", exact: true }).click();
-  for (const reason of ["рассылает спам", "ошиблись", "по просьбе владельца"]) await owner.sees(reason);
+  for (const reason of ["рассылает спам", "ошиблись", "чужой браузер", "по просьбе владельца"])
+    await owner.sees(reason);
   expect(await owner.text("main")).not.toContain(self);
   await owner.close();
   expect(owner.faults).toEqual([]);
@@ -206,10 +198,13 @@ test("the audit log: newest first, of one account, and it says who", async () =>
   await lines.filter({ hasText: "поиск по аккаунтам" }).first().waitFor({ state: "detached" });
   await lines.first().waitFor();
   const texts = (await lines.allInnerTexts()).map((text) => text.replace(/\s+/g, " "));
-  expect(texts).toHaveLength(3);
-  expect(texts[0]).toMatch(new RegExp(`изменена роль.*${self}.*${somebody.accountId}.*новый сотрудник`));
-  expect(texts[1]).toMatch(new RegExp(`аккаунт просмотрен.*${self}.*${somebody.accountId}`));
-  expect(texts[2]).toMatch(new RegExp(`аккаунт создан.*${somebody.accountId}`));
+  // The sessions are looked at with the account, and again after what ends them.
+  expect(texts).toHaveLength(5);
+  expect(texts[0]).toMatch(new RegExp(`сеансы просмотрены.*${self}.*${somebody.accountId}`));
+  expect(texts[1]).toMatch(new RegExp(`изменена роль.*${self}.*${somebody.accountId}.*новый сотрудник`));
+  expect(texts[2]).toMatch(new RegExp(`сеансы просмотрены.*${self}.*${somebody.accountId}`));
+  expect(texts[3]).toMatch(new RegExp(`аккаунт просмотрен.*${self}.*${somebody.accountId}`));
+  expect(texts[4]).toMatch(new RegExp(`аккаунт создан.*${somebody.accountId}`));
   await page.getByLabel("Действие").selectOption("account_viewed");
   await page.getByLabel("Номер оператора").fill(self);
   await page.getByLabel("Где").selectOption("auth");
@@ -250,6 +245,95 @@ test("an invitation: the mode of registration is shown, the mail goes out, and i
   expect(guest.faults).toEqual([]);
 }, 240_000);
 
+test("more accounts than a page: the next page fails, says so, and comes on asking again", async () => {
+  const { page } = visitor;
+  await operator("support");
+  await stage.sql(
+    `insert into auth.account (id, email, role, password_hash, created_at, language)
+       select gen_random_uuid(), 'crowd' || n || '@example.org', 'user', '-', now(), 'ru' from generate_series(1, 60) n`,
+  );
+  await page.getByRole("link", { name: "Аккаунты", exact: true }).click();
+  await page.getByLabel("Номер аккаунта или начало e-mail").fill("crowd");
+  await page.getByRole("button", { name: "Найти" }).click();
+  const rows = page.getByTestId("account").filter({ hasText: "crowd" });
+  await rows.nth(49).waitFor();
+  visitor.allow(/net::ERR_FAILED/);
+  await page.route("**/api/auth/operator/accounts?*cursor=*", (route) => route.abort());
+  await page.getByRole("button", { name: "Показать ещё" }).click();
+  await page.getByRole("alert").waitFor();
+  expect(await rows.count()).toBe(50);
+  await page.unroute("**/api/auth/operator/accounts?*cursor=*");
+  await page.getByRole("alert").getByRole("button", { name: "Повторить" }).click();
+  await rows.nth(59).waitFor();
+  expect(await page.getByRole("alert").count()).toBe(0);
+  expect(await page.getByRole("button", { name: "Показать ещё" }).count()).toBe(0);
+}, 240_000);
+
+describe("registration that is not open to everybody", () => {
+  afterEach(() => stage.world.restartAuth({}), 60_000);
+
+  test("by invitation: without one the page says so; the operator's mail leads from the demo mailbox to an account", async () => {
+    const { page } = visitor;
+    const invited = newEmail();
+    await operator("admin");
+    await stage.world.restartAuth({ AUTH_REGISTRATION: "invite" });
+    await page.getByRole("link", { name: "Приглашения", exact: true }).click();
+    await visitor.sees("По приглашениям: зарегистрироваться может тот, кому пришло письмо.");
+
+    const guest = await stage.visitor();
+    await guest.open("/sign-up");
+    await expectNoForm(guest, "Регистрация только по приглашениям");
+
+    await page.getByLabel("E-mail").fill(invited);
+    await page.getByRole("button", { name: "Отправить приглашение" }).click();
+    await visitor.sees("Приглашение отправлено.");
+    await new Browser(stage.world.origin).mailedToken(invited, "/sign-up");
+    await guest.open("/mailbox");
+    await guest.page.getByTestId("mail").filter({ hasText: invited }).getByRole("link").click();
+    await guest.page.locator("input[type=email]").waitFor();
+    for (const box of await guest.page.locator("input[type=checkbox]").all()) await box.check();
+    // It is good for the address that it was mailed to, and for no other.
+    guest.allow(/status of 403 .*\/api\/auth\/register$/);
+    await guest.signIn(newEmail());
+    await guest.sees("Регистрация закрыта");
+    await guest.signIn(invited);
+    await guest.sees("Мы отправили письмо");
+    await new Browser(stage.world.origin).mailedToken(invited, "/verify");
+    await guest.page.getByRole("link", { name: "письма лежат здесь" }).click();
+    await guest.page
+      .getByTestId("mail")
+      .filter({ hasText: invited })
+      .getByRole("link", { name: /\/verify#/ })
+      .click();
+    await guest.page.locator("input[autocomplete=current-password]").fill(password);
+    await guest.page.getByRole("button", { name: "Подтвердить и войти" }).click();
+    await guest.sees("Доступно");
+    await guest.close();
+    expect(guest.faults).toEqual([]);
+  }, 240_000);
+
+  test("closed: the page says so and has no form, not even with the link of an invitation", async () => {
+    const { page } = visitor;
+    await operator("admin");
+    await stage.world.restartAuth({ AUTH_REGISTRATION: "closed" });
+    for (const address of ["/sign-up", `/sign-up#${"x".repeat(43)}`]) {
+      const guest = await stage.visitor();
+      await guest.open(address);
+      await expectNoForm(guest, "Регистрация закрыта");
+      await guest.close();
+      expect(guest.faults).toEqual([]);
+    }
+    await page.getByRole("link", { name: "Приглашения", exact: true }).click();
+    await visitor.sees("Закрыта: новых аккаунтов не будет.");
+  }, 240_000);
+
+  async function expectNoForm({ page, sees }: Visitor, what: string): Promise<void> {
+    await sees(what);
+    expect(await page.locator("form, input:not([type=radio]), button[type=submit]").count()).toBe(0);
+    await page.getByRole("link", { name: "Уже есть аккаунт? Войти" }).waitFor();
+  }
+});
+
 test("support sees what support may do; for a customer there are no such pages and no such answers", async () => {
   const { page } = visitor;
   const somebody = await customer();
@@ -266,7 +350,7 @@ test("support sees what support may do; for a customer there are no such pages a
 
   const outsider = await stage.visitor();
   outsider.allow(/status of 403 .*\/api\/auth\/operator\//);
-  await outsider.signUp(newEmail());
+  await outsider.join(newEmail());
   for (const address of [
     "/operator/accounts",
     `/operator/accounts/${somebody.accountId}`,

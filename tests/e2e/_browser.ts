@@ -19,6 +19,11 @@ export class Browser {
     this.origin = origin;
   }
 
+  /** "name=value" of the session, for another kind of browser; undefined before the sign-in. */
+  get sessionCookie(): string | undefined {
+    return this.cookie;
+  }
+
   get(path: string): Promise<Answer> {
     return this.send("GET", path);
   }

@@ -56,6 +56,8 @@ export interface World {
   /** A new user with a balance (in micro-tokens, may be 0) and an API key. */
   customer(balanceMicroTokens: bigint): Promise<Customer>;
   restartGateway(): Promise<void>;
+  /** With these settings over those it was started with. Sessions live on. */
+  restartAuth(settings: Readonly<Record<string, string>>): Promise<void>;
   /** Another gateway of the same platform, in this process, with a spool of its own; stopped with the world. */
   anotherGateway(): Promise<InProcessService>;
   /** Where the gateway keeps its usage, the same over restarts. */
@@ -82,6 +84,9 @@ export interface Customer {
   readonly apiKey: string;
   readonly keyId: string;
 }
+
+/** bcrypt's least. */
+const bcryptCost = 4;
 
 /** The same in every worker, because all share one Redis. */
 const testPassword = (server: "nats" | "redis", name: string): string =>
@@ -140,24 +145,28 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       DEMO_SLOW_CHUNK_MS: "50",
     }),
   );
-  const authService = await startInProcess({
-    name: "auth",
-    logger: testLogger("auth"),
-    config: loadConfig(
-      auth.authConfig,
-      settings(auth.authSchema, {
-        AUTH_SIGNING_SECRET: secret("a"),
-        AUTH_PASSWORD_PEPPER: secret("b"),
-        // Its counters are in the one Redis of all worlds, which must not count together: each has an "ops@example.org".
-        AUTH_THROTTLE_KEY: randomBytes(32).toString("hex"),
-        AUTH_DATA_KEY: secret("f"),
-        AUTH_MAIL: "mailbox",
-        AUTH_MAILS_PER_NETWORK_PER_HOUR: "100000",
-        ...options.authSettings,
-      }),
-    ),
-    start: auth.start,
+  const authSettings = settings(auth.authSchema, {
+    // Fixed, so that the edge finds the next one as well.
+    HTTP_PORT: (await freePort()).toString(),
+    AUTH_SIGNING_SECRET: secret("a"),
+    AUTH_PASSWORD_PEPPER: secret("b"),
+    // Its counters are in the one Redis of all worlds, which must not count together: each has an "ops@example.org".
+    AUTH_THROTTLE_KEY: randomBytes(32).toString("hex"),
+    AUTH_DATA_KEY: secret("f"),
+    AUTH_MAIL: "mailbox",
+    AUTH_MAILS_PER_NETWORK_PER_HOUR: "100000",
+    ...options.authSettings,
   });
+  const startAuth = (more: Readonly<Record<string, string>> = {}): Promise<InProcessService> =>
+    startInProcess({
+      name: "auth",
+      logger: testLogger("auth"),
+      // The settings allow no less than 12, a third of a second for each of hundreds of sign-ins; what a hash costs is no
+      // matter of these tests (see services/auth/tests).
+      config: { ...loadConfig(auth.authConfig, { ...authSettings, ...more }), bcryptCost },
+      start: auth.start,
+    });
+  let authService = await startAuth();
   const keyService = await startInProcess({
     name: "key-registry",
     logger: testLogger("key-registry"),
@@ -317,6 +326,10 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       });
       lives.push(other);
       return other;
+    },
+    async restartAuth(more) {
+      await authService.stop();
+      authService = await startAuth(more);
     },
     async restartGateway() {
       await gatewayService.stop();

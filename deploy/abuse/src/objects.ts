@@ -19,6 +19,7 @@ export interface Objects {
 
 const paid = z.looseObject({ id: z.string() });
 const sessions = z.looseObject({ sessions: z.array(z.looseObject({ sessionId: z.string(), current: z.boolean() })) });
+const operated = z.looseObject({ sessions: z.array(z.looseObject({ sessionRef: z.string() })) });
 const lines = z.looseObject({ lines: z.array(z.looseObject({ transferId: z.string() })) });
 const dispute = z.looseObject({ dispute: z.looseObject({ disputeId: z.string() }) });
 const channels = z.looseObject({
@@ -48,6 +49,7 @@ export async function makeObjects(world: World, owner: Visitor): Promise<Objects
   );
   const statement = await owner.must(lines, "GET", "/api/billing/statement");
   const own = await owner.must(sessions, "GET", "/api/auth/sessions");
+  const seen = await operator.must(operated, "GET", `/api/auth/operator/accounts/${accountId}/sessions`);
   const passkeyId = randomBytes(32).toString("base64url");
   await world.query(
     `insert into auth.passkey (credential_id, account_id, public_key, counter, transports, name, created_at)
@@ -76,6 +78,7 @@ export async function makeObjects(world: World, owner: Visitor): Promise<Objects
   const real = new Map([
     ["auth accountId", accountId],
     ["auth sessionId", own.sessions[0]?.sessionId ?? ""],
+    ["auth sessionRef", seen.sessions[0]?.sessionRef ?? ""],
     ["auth passkeyId", passkeyId],
     ["billing-ledger accountId", accountId],
     ["billing-ledger requestId", requestId],
@@ -98,6 +101,7 @@ function missingIds(): ReadonlyMap<string, string> {
   return new Map([
     ["auth accountId", newId("acc")],
     ["auth sessionId", newId("ses")],
+    ["auth sessionRef", randomBytes(16).toString("base64url")],
     ["auth passkeyId", randomBytes(32).toString("base64url")],
     ["billing-ledger accountId", newId("acc")],
     ["billing-ledger requestId", newId("req")],

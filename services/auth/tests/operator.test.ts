@@ -52,6 +52,8 @@ describe("who may do what", () => {
     ["POST", `${path}/${newId("acc")}/block`, "accounts.block"],
     ["POST", `${path}/${newId("acc")}/unblock`, "accounts.block"],
     ["POST", `${path}/${newId("acc")}/end-sessions`, "accounts.end-sessions"],
+    ["GET", `${path}/${newId("acc")}/sessions`, "accounts.read"],
+    ["POST", `${path}/${newId("acc")}/sessions/${"x".repeat(22)}/end`, "accounts.end-sessions"],
     ["POST", `${path}/${newId("acc")}/role`, "accounts.set-role"],
     ["POST", "/api/auth/operator/invitations", "accounts.invite"],
     ["GET", "/api/auth/operator/audit", "acts.read"],

@@ -3,14 +3,14 @@ import { idToUuid } from "@codex/kernel";
 import { eventually } from "@codex/testkit";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { comparable, recordTraffic, watchEvents, type Harness, type SeenEvent } from "./_harness.ts";
-import { consents, freshEmail, isAbout, mailsTo, mailTo, password, register, startAuth } from "./_util.ts";
+import { consents, freshEmail, isAbout, mailsTo, mailTo, ownCost, password, register, startAuth } from "./_util.ts";
 
 let world: Harness;
 let events: readonly SeenEvent<{ accountId: string; role: string }>[];
 let traffic: readonly string[];
 
 beforeAll(async () => {
-  world = await startAuth();
+  world = await startAuth({}, ownCost);
   events = await watchEvents(world.bus, accountRegistered);
   traffic = recordTraffic(world.bus);
 });

@@ -1,4 +1,4 @@
-import { ownAuditLine, registrationRules, role, tokenClasses, usageStatus } from "@codex/contracts";
+import { operatedSession, ownAuditLine, registrationRules, role, tokenClasses, usageStatus } from "@codex/contracts";
 import { errorCatalogue } from "@codex/http";
 import { describe, expect, test } from "@jest/globals";
 import { globSync, readFileSync } from "node:fs";
@@ -33,6 +33,8 @@ const closedSets: Readonly<Record<string, readonly string[]>> = {
   registration: registrationRules.shape.registration.options,
   role: role.options,
   service: auditServices,
+  sessionState: operatedSession.shape.state.options,
+  signInMethod: operatedSession.shape.factor.options,
   "usage.status": usageStatus.options,
   "usage.tokenClass": [...tokenClasses, "image", "audio", "request"],
 };

@@ -33,15 +33,39 @@ export const accountQuery = z.strictObject({
 export const accountActReason = z.string().trim().min(3).max(500);
 export const accountActBody = z.strictObject({ reason: accountActReason });
 export const roleBody = z.strictObject({ role, reason: accountActReason });
+
+/**
+ * A session as an operator sees it. No address, and not its id: `sessionRef` is a digest that names it within this API and
+ * nowhere else.
+ */
+export const sessionRef = z.string().regex(/^[\w-]{22}$/, { message: "not the reference of a session" });
+export const operatedSession = z.strictObject({
+  sessionRef,
+  /** "Firefox, Linux": family of browser and system, no more; null when it was forgotten. */
+  device: z.string().nullable(),
+  factor: z.enum(["password", "second_factor", "passkey"]),
+  createdAt: instant,
+  lastSeenAt: instant,
+  /** `expired`: over by itself; `ended`: by its owner, an operator, or a change of what protects the account. */
+  state: z.enum(["live", "expired", "ended"]),
+  /** When it was over; null while it lives. */
+  overAt: instant.nullable(),
+});
+export type OperatedSession = z.infer<typeof operatedSession>;
+/** Of the last 31 days, at most 100: live ones first, then by last use, newest first. */
+export const operatedSessionList = z.strictObject({ sessions: z.array(operatedSession) });
+
 export const invitationBody = z.strictObject({ email: emailField, language: language.optional() });
 
 /** What an operator can have done. */
 export const accountAction = z.enum([
   "account_viewed",
+  "sessions_viewed",
   "accounts_searched",
   "account_blocked",
   "account_unblocked",
   "sessions_ended",
+  "session_ended",
   "role_set",
   "account_invited",
   "first_operator_made",

@@ -1,5 +1,5 @@
 import type { AccountAction, PasskeyAssertion, PasskeyAttestation } from "@codex/contracts";
-import type { AccountId, Id } from "@codex/kernel";
+import type { AccountId, Id, SessionId } from "@codex/kernel";
 import type { MailSignal } from "../domain/account.ts";
 import type { MailIntent } from "../domain/mail.ts";
 import type { SessionRole } from "../domain/session-rules.ts";
@@ -94,6 +94,7 @@ export interface ActDraft {
   readonly action: AccountAction;
   readonly accountId: AccountId | null;
   readonly reason: string | null;
+  readonly details?: Readonly<Record<string, string>>;
 }
 
 export interface OperatedAccount {
@@ -115,6 +116,8 @@ export interface AccountActs {
   /** Blocks or unblocks; ends the sessions and tells the other services and the owner. False when it is so already. */
   setBlocked(draft: ActDraft, blocked: boolean, now: Date, mails: readonly MailIntent[]): Promise<boolean>;
   endSessions(draft: ActDraft, now: Date): Promise<number>;
+  /** False, and no line, when the account has no such live session. */
+  endSession(draft: ActDraft, sessionId: SessionId, now: Date): Promise<boolean>;
   /** Ends every session of the account. */
   setRole(draft: ActDraft, role: SessionRole, now: Date): Promise<boolean>;
   search(

@@ -1,10 +1,11 @@
-import { newId, ok, refuse, type AccountId, type Result } from "@codex/kernel";
+import { newId, ok, refuse, type AccountId, type Result, type SessionId } from "@codex/kernel";
 import { canonicalEmail } from "../domain/account.ts";
 import type { SessionRole } from "../domain/session-rules.ts";
 import type { OperatedAccount } from "./factor-ports.ts";
 import { checkNewPassword, type PasswordRefusal } from "./password-rules.ts";
 import type { AuthPorts, StoredAccount } from "./ports.ts";
 import { linkInvalid } from "./register.ts";
+import { listRecentSessions, type RecentSession } from "./sessions.ts";
 
 /** What operators do about accounts; each act leaves a line that nobody can take out again, and the owner sees it. */
 
@@ -44,6 +45,26 @@ export async function endSessionsOf(ports: AuthPorts, act: Act): Promise<Result<
   if (!subject.ok) return subject;
   await ports.acts.endSessions({ ...act, action: "sessions_ended" }, ports.clock.now());
   return changed(ports, act.accountId);
+}
+
+/**
+ * Ends the one session of the account that `isMeant` says yes to. Idempotent: one that is over already stays so, without
+ * another line.
+ */
+export async function endOneSessionOf(
+  ports: AuthPorts,
+  act: Act,
+  isMeant: (sessionId: SessionId) => boolean,
+): Promise<Result<readonly RecentSession[], Refused>> {
+  const subject = await subjectOf(ports, act);
+  if (!subject.ok) return subject;
+  const recent = await listRecentSessions(ports, act.accountId);
+  const session = recent.find(({ sessionId }) => isMeant(sessionId));
+  if (!session) return refuse("not_found", "The account has no such session.");
+  // By the sign-in: the owner knows it by that, and its id is nobody's business.
+  const details = { signedInAt: session.createdAt.toISOString() };
+  await ports.acts.endSession({ ...act, action: "session_ended", details }, session.sessionId, ports.clock.now());
+  return ok(await listRecentSessions(ports, act.accountId));
 }
 
 export async function setRole(

@@ -56,6 +56,8 @@ export interface SessionStore {
   find(sessionId: SessionId): Promise<StoredSession | undefined>;
   /** Live ones, newest first, at most 100. */
   listOf(accountId: AccountId, now: Date): Promise<readonly StoredSession[]>;
+  /** Begun in the last 31 days, over or not; those nobody ended first, then by last use, newest first; at most 100. */
+  recentOf(accountId: AccountId, now: Date): Promise<readonly StoredSession[]>;
   seen(sessionId: SessionId, now: Date): Promise<void>;
   /** The person proved again who it is (SEC-24). */
   proved(sessionId: SessionId, now: Date): Promise<void>;

@@ -65,3 +65,26 @@ export async function listSessions(ports: SessionPorts, accountId: AccountId): P
   const sessions = await ports.sessions.listOf(accountId, now);
   return sessions.filter((session) => sessionEndsAt(session) > now);
 }
+
+export type SessionState = "live" | "expired" | "ended";
+
+export interface RecentSession extends StoredSession {
+  readonly state: SessionState;
+  /** When it was over; null while it lives. */
+  readonly overAt: Date | null;
+}
+
+/** Sessions of the last 31 days, live ones first, then by last use, newest first; at most 100. */
+export async function listRecentSessions(ports: SessionPorts, accountId: AccountId): Promise<readonly RecentSession[]> {
+  const now = ports.clock.now();
+  const recent = (await ports.sessions.recentOf(accountId, now)).map((session): RecentSession => {
+    const endsAt = sessionEndsAt(session);
+    if (session.endedAt) return { ...session, state: "ended", overAt: session.endedAt };
+    return endsAt > now
+      ? { ...session, state: "live", overAt: null }
+      : { ...session, state: "expired", overAt: endsAt };
+  });
+  const over = (session: RecentSession): boolean => session.state !== "live";
+  const byUse = (a: RecentSession, b: RecentSession): number => b.lastSeenAt.getTime() - a.lastSeenAt.getTime();
+  return recent.toSorted((a, b) => Number(over(a)) - Number(over(b)) || byUse(a, b));
+}

@@ -16,6 +16,7 @@ import { canonicalEmail } from "../domain/account.ts";
 import type { OperatedAccount } from "../app/factor-ports.ts";
 import { endSessionsOf, setBlocked, setRole, type Act } from "../app/operate-accounts.ts";
 import { toApiOperatedAccount } from "./convert.ts";
+import { operatorSessionRoutes } from "./operator-session-routes.ts";
 import { refusalOf, type RouteDeps } from "./replies.ts";
 
 const operator = { auth: "operator", owner: "none", logClass: "standard" } as const;
@@ -26,7 +27,7 @@ const path = "/api/auth/operator/accounts";
 
 /** The operators' side of accounts. Looking leaves a line in the audit log as well. */
 export function operatorRoutes(deps: RouteDeps): readonly Route[] {
-  return [...lookRoutes(deps), ...actRoutes(deps), ...inviteRoutes(deps)];
+  return [...lookRoutes(deps), ...operatorSessionRoutes(deps), ...actRoutes(deps), ...inviteRoutes(deps)];
 }
 
 function lookRoutes({ ports }: RouteDeps): readonly Route[] {

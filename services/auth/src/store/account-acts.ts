@@ -8,7 +8,7 @@ import { hashOfToken } from "../crypto/token.ts";
 import { recordAct } from "./act-log.ts";
 import { insertMails } from "./mail-store.ts";
 import type { AuthTables } from "./schema.ts";
-import { endSessions } from "./session-store.ts";
+import { endSessionOf, endSessions } from "./session-store.ts";
 
 /** What operators do, each with its line in the audit log. */
 export function accountActs(db: Db<AuthTables>, encode: Bus["encode"]): AccountActs {
@@ -17,7 +17,7 @@ export function accountActs(db: Db<AuthTables>, encode: Bus["encode"]): AccountA
 
 type Acting = Pick<
   AccountActs,
-  "record" | "setBlocked" | "endSessions" | "setRole" | "isBootstrapCode" | "takeBootstrapCode"
+  "record" | "setBlocked" | "endSessions" | "endSession" | "setRole" | "isBootstrapCode" | "takeBootstrapCode"
 >;
 
 function subjectOf(draft: ActDraft): AccountId {
@@ -50,6 +50,12 @@ function acting(db: Db<AuthTables>, encode: Bus["encode"]): Acting {
         const ended = await endSessions(trx, subjectOf(draft), undefined, now);
         await recordAct(trx, draft, now);
         return ended;
+      }),
+    endSession: (draft, sessionId, now) =>
+      db.transaction(async (trx) => {
+        if (!(await endSessionOf(trx, subjectOf(draft), sessionId, now))) return false;
+        await recordAct(trx, draft, now);
+        return true;
       }),
     setRole: (draft, role, now) =>
       db.transaction(async (trx) => {

@@ -7,7 +7,7 @@ import type { AuthTables } from "./schema.ts";
 
 /** Adds a line to the audit log, in the transaction of what it tells about; to be called last (see `recordActs`). */
 export function recordAct(trx: Transaction<AuthTables>, draft: ActDraft, now: Date): Promise<void> {
-  const { actorId, action, accountId, reason } = draft;
+  const { actorId, action, accountId, reason, details } = draft;
   return recordActs(trx, [
     {
       id: idToUuid(newId("act")),
@@ -16,6 +16,7 @@ export function recordAct(trx: Transaction<AuthTables>, draft: ActDraft, now: Da
       accountId: accountId === null ? null : idToUuid(accountId),
       target: null,
       reason,
+      ...(details === undefined ? {} : { details }),
       at: now,
     },
   ]);

@@ -46,22 +46,26 @@ export function sessionStore(db: Db<AuthTables>): SessionStore {
         .execute();
       return rows.map(fromDbSession);
     },
+    async recentOf(accountId, now) {
+      const rows = await joined(db)
+        .where("session.account_id", "=", idToUuid(accountId))
+        .where("session.created_at", ">", new Date(now.getTime() - lifeMaxMs))
+        .orderBy(({ eb }) => eb("session.ended_at", "is not", null))
+        .orderBy("session.last_seen_at", "desc")
+        .limit(listedMax)
+        .execute();
+      return rows.map(fromDbSession);
+    },
     async seen(sessionId, now) {
-      await live(db, sessionId).set({ last_seen_at: now }).execute();
+      await live(db.kysely, sessionId).set({ last_seen_at: now }).execute();
     },
     async proved(sessionId, now) {
-      await live(db, sessionId).set({ authenticated_at: now }).execute();
+      await live(db.kysely, sessionId).set({ authenticated_at: now }).execute();
     },
     async end(sessionId, now) {
-      await live(db, sessionId).set({ ended_at: now }).execute();
+      await live(db.kysely, sessionId).set({ ended_at: now }).execute();
     },
-    async endOf(accountId, sessionId, now) {
-      const ended = await live(db, sessionId)
-        .set({ ended_at: now })
-        .where("account_id", "=", idToUuid(accountId))
-        .executeTakeFirst();
-      return ended.numUpdatedRows > 0n;
-    },
+    endOf: (accountId, sessionId, now) => endSessionOf(db.kysely, accountId, sessionId, now),
     endAll: (accountId, except, now) => endSessions(db.kysely, accountId, except, now),
   };
 }
@@ -82,8 +86,22 @@ export async function endSessions(
   return Number((await query.executeTakeFirst()).numUpdatedRows);
 }
 
-function live(db: Db<AuthTables>, sessionId: SessionId) {
-  return db.kysely.updateTable("session").where("id", "=", idToUuid(sessionId)).where("ended_at", "is", null);
+/** In the transaction of whatever makes the session end; false when there is no such live session of the account. */
+export async function endSessionOf(
+  on: Pick<Transaction<AuthTables>, "updateTable">,
+  accountId: AccountId,
+  sessionId: SessionId,
+  now: Date,
+): Promise<boolean> {
+  const ended = await live(on, sessionId)
+    .set({ ended_at: now })
+    .where("account_id", "=", idToUuid(accountId))
+    .executeTakeFirst();
+  return ended.numUpdatedRows > 0n;
+}
+
+function live(on: Pick<Transaction<AuthTables>, "updateTable">, sessionId: SessionId) {
+  return on.updateTable("session").where("id", "=", idToUuid(sessionId)).where("ended_at", "is", null);
 }
 
 function joined(db: Db<AuthTables>) {

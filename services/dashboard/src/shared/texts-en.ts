@@ -4,6 +4,7 @@ import type { Texts } from "./texts-ru.ts";
 export const en: Texts = {
   ...operatorsEn,
   app: {
+    more: "Show more",
     name: "Codex API",
     pageTitle: "{{page}} · Codex API",
     skip: "Skip to content",
@@ -43,7 +44,8 @@ export const en: Texts = {
     title: "New account",
     name: "Name (optional)",
     passwordHint: "At least {{count}} characters; any phrase will do",
-    closed: "New accounts are not taken without an invitation at present.",
+    closed: "Registration is closed: there are no new accounts.",
+    byInvitation: "Registration is by invitation only: open the link of the mail that invites you.",
     submit: "Create account",
     toSignIn: "Have an account? Sign in",
   },
@@ -245,7 +247,6 @@ export const en: Texts = {
     estimated: "estimated",
     estimatedText: "The model did not report its usage, or broke off; we counted the tokens ourselves.",
     empty: "No requests yet. Send the first one, and it appears here at once.",
-    more: "Show more",
     table: "List of requests",
     status: {
       ok: "done",

@@ -37,4 +37,11 @@ export const authMigrations: readonly Migration[] = [
     additive: true,
   },
   { name: "20261127T0103_add_mail_signals", up: mailSignals, additive: true },
+  {
+    // For operators, who see what is over as well; without it each look would read every session there is.
+    name: "20261127T0104_index_sessions_of_account",
+    transactional: false,
+    up: "create index concurrently if not exists session_account_created on session (account_id, created_at)",
+    additive: true,
+  },
 ];

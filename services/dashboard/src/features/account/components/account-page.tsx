@@ -1,10 +1,11 @@
 import type { Account, Language } from "@codex/contracts";
-import { Button, Group, NativeSelect, Stack, Text, TextInput } from "@mantine/core";
+import { Button, Group, Stack, Text, TextInput } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useState, type ReactNode, type SyntheticEvent } from "react";
 import { useTranslation } from "react-i18next";
 import { ErrorBlock } from "../../../shared/error-block.tsx";
 import { timeText } from "../../../shared/format.ts";
+import { MailLanguage } from "../../../shared/mail-language.tsx";
 import { PageTitle } from "../../../shared/page-title.tsx";
 import { Loading } from "../../../shared/query-states.tsx";
 import { Done, FieldForm, Section } from "../../../shared/section.tsx";
@@ -62,15 +63,7 @@ function ProfileSection({ account }: Props): ReactNode {
             value={name}
             onChange={(event) => setName(event.currentTarget.value)}
           />
-          <NativeSelect
-            label={t("account.mailLanguage")}
-            value={language}
-            data={[
-              { value: "ru", label: "Русский" },
-              { value: "en", label: "English" },
-            ]}
-            onChange={(event) => setLanguage(event.currentTarget.value === "en" ? "en" : "ru")}
-          />
+          <MailLanguage value={language} onChange={setLanguage} />
           <Button type="submit" loading={change.isPending}>
             {t("account.save")}
           </Button>

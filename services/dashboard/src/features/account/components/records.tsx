@@ -1,5 +1,5 @@
 import type { consent, OwnAuditLine } from "@codex/contracts";
-import { Button, Group, Text } from "@mantine/core";
+import { Text } from "@mantine/core";
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
@@ -11,6 +11,7 @@ import { timeText } from "../../../shared/format.ts";
 import { Loading } from "../../../shared/query-states.tsx";
 import { Rows, type Column } from "../../../shared/rows.tsx";
 import { Section } from "../../../shared/section.tsx";
+import { ShowMore } from "../../../shared/show-more.tsx";
 import { consentsQuery, historyQuery } from "../api/account.ts";
 
 /** Which document in which version, and when: as it was kept on agreeing. */
@@ -45,7 +46,8 @@ function DocumentName({ document }: { readonly document: string }): ReactNode {
 /** What was done to the account, its keys and its money: by the owner, by operators, by the service itself. */
 export function HistorySection(): ReactNode {
   const { t, i18n } = useTranslation();
-  const { data, error, refetch, hasNextPage, fetchNextPage, isFetchingNextPage } = useInfiniteQuery(historyQuery);
+  const list = useInfiniteQuery(historyQuery);
+  const { data, error, refetch } = list;
   const lines = data?.pages.flatMap((page) => page.lines);
   const columns: readonly Column<OwnAuditLine>[] = [
     { title: t("account.at"), cell: ({ at }) => timeText(at, i18n.language) },
@@ -62,14 +64,7 @@ export function HistorySection(): ReactNode {
       {lines && lines.length > 0 && (
         <Rows label={t("account.acts")} rows={lines} columns={columns} keyOf={({ actId }) => actId} testId="act" />
       )}
-      {error && data && <ErrorBlock error={error} onRetry={() => void fetchNextPage()} />}
-      {hasNextPage && (
-        <Group>
-          <Button variant="default" loading={isFetchingNextPage} onClick={() => void fetchNextPage()}>
-            {t("usage.more")}
-          </Button>
-        </Group>
-      )}
+      {data && <ShowMore list={list} />}
     </Section>
   );
 }

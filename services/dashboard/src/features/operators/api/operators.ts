@@ -19,7 +19,7 @@ import { auditServices, type AuditService } from "../audit-services.ts";
 import { nextPage, type Log, type Progress } from "../../../shared/merged-audit.ts";
 
 /** What operators see and do about accounts. Looking is written down as well, so nothing here is asked again by itself. */
-const onlyWhenAsked = { staleTime: Infinity, refetchOnWindowFocus: false, refetchOnReconnect: false } as const;
+export const onlyWhenAsked = { staleTime: Infinity, refetchOnWindowFocus: false, refetchOnReconnect: false } as const;
 const pageSize = 50;
 
 /** "path", { a: "b", c: undefined } → "path?a=b" */
@@ -44,6 +44,7 @@ export const accountsQuery = (search: string) =>
   });
 
 const accountKey = (accountId: string) => ["operator", "account", accountId] as const;
+export const sessionsKey = (accountId: string) => ["operator", "sessions", accountId] as const;
 
 export const accountQuery = (accountId: string) =>
   queryOptions({
@@ -102,7 +103,11 @@ export function useOperatorAct(): UseMutationResult<OperatedAccount, Error, Oper
       const path = `/api/auth/operator/accounts/${accountId}/${verb}`;
       return (await request({ method: "POST", path, body, response: operatedAccountResponse })).account;
     },
-    onSuccess: (account) => client.setQueryData(accountKey(account.accountId), account),
+    onSuccess: (account, { verb }) => {
+      client.setQueryData(accountKey(account.accountId), account);
+      // Everything else ends sessions.
+      if (verb !== "unblock") void client.invalidateQueries({ queryKey: sessionsKey(account.accountId) });
+    },
   });
 }
 

@@ -11,6 +11,7 @@ import { Loading } from "../../../shared/query-states.tsx";
 import { Section } from "../../../shared/section.tsx";
 import { sessionQuery } from "../../../shared/session.ts";
 import { accountQuery } from "../api/operators.ts";
+import { AccountSessions } from "./account-sessions.tsx";
 import { AccountState } from "./account-state.tsx";
 import { ActDialog, type Verb } from "./act-dialog.tsx";
 
@@ -32,6 +33,7 @@ export function OperatedAccountPage(): ReactNode {
         <>
           <Facts account={account} />
           {self && <Acts account={account} self={self} />}
+          {self && <AccountSessions account={account} self={self} />}
         </>
       )}
     </Stack>

@@ -9,6 +9,7 @@ import { countText, timeText } from "../../../shared/format.ts";
 import { PageTitle } from "../../../shared/page-title.tsx";
 import { Loading } from "../../../shared/query-states.tsx";
 import { Rows, type Column } from "../../../shared/rows.tsx";
+import { ShowMore } from "../../../shared/show-more.tsx";
 import { accountsQuery } from "../api/operators.ts";
 import { AccountState } from "./account-state.tsx";
 
@@ -46,9 +47,8 @@ export function AccountsPage(): ReactNode {
 
 function Found({ search }: { readonly search: string }): ReactNode {
   const { t, i18n } = useTranslation();
-  const { data, error, refetch, hasNextPage, fetchNextPage, isFetchingNextPage } = useInfiniteQuery(
-    accountsQuery(search),
-  );
+  const list = useInfiniteQuery(accountsQuery(search));
+  const { data, error, refetch } = list;
   if (error && !data) return <ErrorBlock error={error} onRetry={() => void refetch()} />;
   if (!data) return <Loading height={200} />;
   const accounts = data.pages.flatMap((page) => page.accounts);
@@ -70,14 +70,7 @@ function Found({ search }: { readonly search: string }): ReactNode {
         keyOf={({ accountId }) => accountId}
         testId="account"
       />
-      {error && <ErrorBlock error={error} onRetry={() => void fetchNextPage()} />}
-      {hasNextPage && (
-        <Group>
-          <Button variant="default" loading={isFetchingNextPage} onClick={() => void fetchNextPage()}>
-            {t("usage.more")}
-          </Button>
-        </Group>
-      )}
+      <ShowMore list={list} />
     </>
   );
 }

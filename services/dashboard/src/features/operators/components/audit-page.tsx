@@ -1,5 +1,5 @@
 import type { AuditLine } from "@codex/contracts";
-import { Anchor, Button, Code, Group, Stack, Text } from "@mantine/core";
+import { Anchor, Code, Stack, Text } from "@mantine/core";
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useState, type ReactNode } from "react";
@@ -11,6 +11,7 @@ import { timeText } from "../../../shared/format.ts";
 import { PageTitle } from "../../../shared/page-title.tsx";
 import { Loading } from "../../../shared/query-states.tsx";
 import { Rows, type Column } from "../../../shared/rows.tsx";
+import { ShowMore } from "../../../shared/show-more.tsx";
 import { auditQuery, type AuditSearch } from "../api/operators.ts";
 import { AuditSearchForm, everything } from "./audit-search-form.tsx";
 
@@ -30,7 +31,8 @@ export function AuditPage(): ReactNode {
 
 function Lines({ search }: { readonly search: AuditSearch }): ReactNode {
   const { t, i18n } = useTranslation();
-  const { data, error, refetch, hasNextPage, fetchNextPage, isFetchingNextPage } = useInfiniteQuery(auditQuery(search));
+  const list = useInfiniteQuery(auditQuery(search));
+  const { data, error, refetch } = list;
   if (error && !data) return <ErrorBlock error={error} onRetry={() => void refetch()} />;
   if (!data) return <Loading height={200} />;
   const lines = data.pages.flatMap((page) => page.lines);
@@ -56,14 +58,7 @@ function Lines({ search }: { readonly search: AuditSearch }): ReactNode {
           testId="audit-line"
         />
       )}
-      {error && <ErrorBlock error={error} onRetry={() => void fetchNextPage()} />}
-      {hasNextPage && (
-        <Group>
-          <Button variant="default" loading={isFetchingNextPage} onClick={() => void fetchNextPage()}>
-            {t("usage.more")}
-          </Button>
-        </Group>
-      )}
+      <ShowMore list={list} />
     </>
   );
 }

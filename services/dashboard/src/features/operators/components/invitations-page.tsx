@@ -1,8 +1,10 @@
-import { Button, Group, NativeSelect, Stack, Text, TextInput } from "@mantine/core";
+import type { Language } from "@codex/contracts";
+import { Button, Group, Stack, Text, TextInput } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useState, type ReactNode, type SyntheticEvent } from "react";
 import { useTranslation } from "react-i18next";
 import { ErrorBlock } from "../../../shared/error-block.tsx";
+import { MailLanguage } from "../../../shared/mail-language.tsx";
 import { PageTitle } from "../../../shared/page-title.tsx";
 import { Loading } from "../../../shared/query-states.tsx";
 import { rulesQuery } from "../../../shared/registration.ts";
@@ -31,10 +33,10 @@ function InviteSection(): ReactNode {
   const { t, i18n } = useTranslation();
   const invite = useInvite();
   const [email, setEmail] = useState("");
-  const [language, setLanguage] = useState(i18n.language === "en" ? "en" : "ru");
+  const [language, setLanguage] = useState<Language>(i18n.language === "en" ? "en" : "ru");
   const submit = (event: SyntheticEvent): void => {
     event.preventDefault();
-    invite.mutate({ email, language: language === "en" ? "en" : "ru" }, { onSuccess: () => setEmail("") });
+    invite.mutate({ email, language }, { onSuccess: () => setEmail("") });
   };
   return (
     <Section title={t("operator.invite")}>
@@ -52,15 +54,7 @@ function InviteSection(): ReactNode {
             value={email}
             onChange={(event) => setEmail(event.currentTarget.value)}
           />
-          <NativeSelect
-            label={t("account.mailLanguage")}
-            value={language}
-            data={[
-              { value: "ru", label: "Русский" },
-              { value: "en", label: "English" },
-            ]}
-            onChange={(event) => setLanguage(event.currentTarget.value)}
-          />
+          <MailLanguage value={language} onChange={setLanguage} />
           <Button type="submit" loading={invite.isPending}>
             {t("operator.inviteSend")}
           </Button>

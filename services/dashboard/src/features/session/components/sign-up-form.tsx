@@ -24,7 +24,7 @@ export function SignUpForm({ children }: { readonly children: ReactNode }): Reac
   if (registration === "closed" || (registration === "invite" && invitation === undefined)) {
     return (
       <NarrowPage title={t("signUp.title")}>
-        <Text>{t("signUp.closed")}</Text>
+        <Text>{t(registration === "closed" ? "signUp.closed" : "signUp.byInvitation")}</Text>
         {children}
       </NarrowPage>
     );
