@@ -74,7 +74,10 @@ test("a name that stands twice is refused at any depth, however it is written an
       const [first = "model"] = names;
       const escaped = [...first].map((letter) => [...JSON.stringify(letter)].slice(1, -1).join("")).join("");
       const again = isEscaped
-        ? Array.from({ length: first.length }, (_none, at) => `\\u${first.charCodeAt(at).toString(16).padStart(4, "0")}`).join("")
+        ? Array.from(
+            { length: first.length },
+            (_none, at) => `\\u${first.charCodeAt(at).toString(16).padStart(4, "0")}`,
+          ).join("")
         : escaped;
       const members = [...new Set([first, ...names])].map((name) => `${JSON.stringify(name)}:1`);
       const inner = `{${members.join(",")},"${again}":2}`;

@@ -288,8 +288,7 @@ interface Stretch {
 
 function joined(bytes: Buffer, pieces: readonly (string | Stretch)[]): Buffer {
   let size = 1 + Math.max(1, pieces.length);
-  for (const piece of pieces)
-    size += typeof piece === "string" ? Buffer.byteLength(piece) : piece.end - piece.start;
+  for (const piece of pieces) size += typeof piece === "string" ? Buffer.byteLength(piece) : piece.end - piece.start;
   const whole = Buffer.allocUnsafe(size);
   let at = 0;
   for (const piece of pieces) {

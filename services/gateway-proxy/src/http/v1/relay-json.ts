@@ -104,10 +104,7 @@ function readWhole(bytes: Buffer): { readonly answer: Json; readonly members: re
   try {
     whole = readJson(bytes, answerLimits);
   } catch (error) {
-    throw unusable(
-      error instanceof AppError ? "answer is ambiguous or out of bounds" : "answer is not JSON",
-      error,
-    );
+    throw unusable(error instanceof AppError ? "answer is ambiguous or out of bounds" : "answer is not JSON", error);
   }
   return { answer: objectOf(whole.value), members: whole.members };
 }
