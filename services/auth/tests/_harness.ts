@@ -59,6 +59,7 @@ export interface Harness {
   /** Another process on the same database and bus, with other settings; stopped with the harness. */
   startReplica(more?: Readonly<Record<string, string>>): Promise<InProcessService>;
   /** As superuser in the service's schema. */
+  readonly admin: Db<unknown>;
   query<Row extends Record<string, unknown>>(text: string, values?: readonly unknown[]): Promise<Row[]>;
   send(method: string, path: string, options?: SendOptions): Promise<Answer>;
   /** Applies the migrations again; answers the names of those that changed anything. */
@@ -143,6 +144,7 @@ export async function startHarness<T extends { readonly common: CommonConfig }>(
     },
     service,
     startReplica,
+    admin,
     query: async <Row extends Record<string, unknown>>(text: string, values: readonly unknown[] = []) =>
       (await admin.pool.query<Row>(text, [...values])).rows,
     send: (method, path, options) => sendTo(options?.to ?? service, method, path, options),

@@ -1,6 +1,9 @@
 import { accountActList, operatedSessionList, ownAuditLineList, type OperatedSession } from "@codex/contracts";
+import type { Db } from "@codex/db";
 import { idToUuid, newId, type AccountId } from "@codex/kernel";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import type { AuthTables } from "../src/store/schema.ts";
+import { sweep } from "../src/store/sweep.ts";
 import { comparable, type Answer, type Harness } from "./_harness.ts";
 import { cookieOf, enrolTotp, freshEmail, register, signIn, startAuth } from "./_util.ts";
 
@@ -66,6 +69,9 @@ describe("looking", () => {
       ["ended", "password", false],
       ["expired", "password", false],
     ]);
+    // Beside the list the same is counted.
+    const account = await world.send("GET", `/api/auth/operator/accounts/${accountId}`, { cookie: operators.support });
+    expect(account.body).toMatchObject({ account: { liveSessions: 1 } });
     expect(sessions[0]?.device).toEqual(expect.any(String));
     expect(new Set(sessions.map(({ sessionRef }) => sessionRef)).size).toBe(3);
     expect(answer.text).not.toMatch(/ses_|127\.0\.0\.1|"ip|token|secret/i);
@@ -88,6 +94,22 @@ describe("looking", () => {
     expect((await look(nobody)).status).toBe(404);
     expect(await world.query("select from audit_act where account_id = $1", [idToUuid(nobody)])).toEqual([]);
   });
+});
+
+test("given sessions that nobody ended, when rows are swept, then those that ran out a month ago are gone, and no others", async () => {
+  const { accountId } = await register(world, freshEmail());
+  for (const days of [61, 59])
+    await world.query(
+      "insert into session (id, account_id, created_at, last_seen_at, factor, authenticated_at) " +
+        "values ($1, $2, now() - $3 * interval '1 day', now(), 'password', now())",
+      [idToUuid(newId("ses")), idToUuid(accountId), days],
+    );
+  await sweep(world.admin as Db<AuthTables>, new Date());
+  const rows = await world.query<{ days: number }>(
+    "select (extract(epoch from now() - created_at) / 86400)::int as days from session where account_id = $1 order by 1",
+    [idToUuid(accountId)],
+  );
+  expect(rows.map(({ days }) => days)).toEqual([0, 59]);
 });
 
 describe("ending one", () => {

@@ -5,6 +5,7 @@ import { idToUuid, newId, parseId, uuidToId, type AccountId } from "@codex/kerne
 import { sql, type Transaction } from "kysely";
 import type { AccountActs, ActDraft, OperatedAccount } from "../app/factor-ports.ts";
 import { hashOfToken } from "../crypto/token.ts";
+import { sessionLife, type SessionLife } from "../domain/session-rules.ts";
 import { recordAct } from "./act-log.ts";
 import { insertMails } from "./mail-store.ts";
 import type { AuthTables } from "./schema.ts";
@@ -131,7 +132,6 @@ function reading(db: Db<AuthTables>): Pick<AccountActs, "search" | "find" | "lis
 
 /** Nothing secret is even selected. */
 function operated(db: Db<AuthTables>, now: Date) {
-  const born = new Date(now.getTime() - 31 * 86_400_000);
   return db.kysely
     .selectFrom("account")
     .select(["id", "email", "name", "role", "created_at", "blocked_at", "language", "mail_signals"])
@@ -141,11 +141,20 @@ function operated(db: Db<AuthTables>, now: Date) {
         .select(({ fn }) => fn.countAll<bigint>().as("n"))
         .whereRef("session.account_id", "=", "account.id")
         .where("session.ended_at", "is", null)
-        .where("session.created_at", ">", born)
+        .where("session.created_at", ">", since(now, "absoluteMs"))
+        .where("session.last_seen_at", ">", since(now, "idleMs"))
         .as("live_sessions"),
       sql<boolean>`exists (select from totp where totp.account_id = account.id and totp.confirmed_at is not null)
         or exists (select from passkey where passkey.account_id = account.id)`.as("second_factor"),
     ]);
+}
+
+/** The moment since which a session of the account must have begun, or been used, to live still. */
+function since(now: Date, bound: keyof SessionLife) {
+  const [customers, operators] = (["user", "admin"] as const).map(
+    (role) => new Date(now.getTime() - sessionLife(role)[bound]),
+  );
+  return sql<Date>`case when account.role = 'user' then ${customers}::timestamptz else ${operators}::timestamptz end`;
 }
 
 type Row = Awaited<ReturnType<ReturnType<typeof operated>["executeTakeFirstOrThrow"]>>;

@@ -6,6 +6,8 @@ import type { AuthTables } from "./schema.ts";
 
 /** Ended sessions are kept this long, so that the owner can be told about them. */
 const endedSessionMs = 30 * 86_400_000;
+/** The longest life of one that nobody ended, and the same again. */
+const sessionMs = 60 * 86_400_000;
 const demoMailMs = 86_400_000;
 /** Longer than the stream keeps its events. */
 const handledEventMs = 8 * 86_400_000;
@@ -20,7 +22,12 @@ export async function sweep(db: Db<AuthTables>, now: Date): Promise<void> {
   await kysely.deleteFrom("invitation").where("expires_at", "<=", now).execute();
   await kysely
     .deleteFrom("session")
-    .where("ended_at", "<", new Date(now.getTime() - endedSessionMs))
+    .where(({ eb, or }) =>
+      or([
+        eb("ended_at", "<", new Date(now.getTime() - endedSessionMs)),
+        eb("created_at", "<", new Date(now.getTime() - sessionMs)),
+      ]),
+    )
     .execute();
   await kysely
     .deleteFrom("demo_mail")
