@@ -56,6 +56,7 @@ import { createPriceStore } from "./store/price-store.ts";
 import { createRefundScanStore, withRefunds } from "./store/refund-store.ts";
 import { schema, type Tables } from "./store/schema.ts";
 import { createUsageScan } from "./store/usage-scan.ts";
+import { readAccountTotals } from "./store/account-totals.ts";
 import { readKeySpend } from "./store/key-spend.ts";
 import { createUsageStore } from "./store/usage-store.ts";
 import { createVerdictStore } from "./store/verdict-store.ts";
@@ -185,6 +186,7 @@ async function startLedger(parts: Parts): Promise<void> {
         ledger,
         readBalance: (accountId) => readBalance({ ledger, clock: systemClock }, accountId),
         usage: createUsageStore(db),
+        accountTotals: readAccountTotals(db),
         keySpend: readKeySpend(db),
       }),
       ...leaseRpcs({

@@ -126,7 +126,7 @@ async function startHotPath(
       reports: new UnknownKeys(config.keyReportsPerMinute, clock),
       signers: config.keyReportSignersFile === undefined ? new Map() : readReportSigners(config.keyReportSignersFile),
     },
-    books: bookReader(bus),
+    books: bookReader(bus, systemClock),
     counter,
     catalogue,
     lender,
