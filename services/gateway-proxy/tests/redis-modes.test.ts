@@ -71,6 +71,10 @@ async function countedBy(
     },
     { what: "the gateway to count in this Redis" },
   );
+  // Of a cluster that is taken for one server only the accounts of one node would be there.
+  const others = Array.from({ length: 8 }, () => world.customer(plenty));
+  for (const other of others) await chat(gateway, other.apiKey);
+  expect(await stored()).toEqual(expect.arrayContaining(others.map((other) => `gw:lim:{${other.accountId}}`)));
   const statuses: number[] = [];
   for (let index = 0; index < 3; index += 1) statuses.push((await chat(gateway, apiKey)).status);
   expect(await stored()).toContain(`gw:lim:{${accountId}}`);
