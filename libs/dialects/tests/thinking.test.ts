@@ -228,7 +228,9 @@ const models = [
 /** What the provider of a model would answer with a 400. */
 function complaints(model: string, body: Readonly<Record<string, unknown>>): string[] {
   const found: string[] = [];
-  const say = (isWrong: boolean, what: string): void => void (isWrong && found.push(what));
+  const say = (isWrong: boolean, what: string): void => {
+    if (isWrong) found.push(what);
+  };
   if (model.startsWith("gemini")) {
     const { thinkingConfig = {} } = (body["generationConfig"] ?? {}) as { thinkingConfig?: Record<string, unknown> };
     const { thinkingBudget: budget, thinkingLevel: level } = thinkingConfig;

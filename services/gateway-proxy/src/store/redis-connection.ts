@@ -78,7 +78,7 @@ export function connectRedis(settings: RedisSettings): Redis | Cluster {
     return new Redis({
       ...common,
       ...identity,
-      sentinels: servers.map(({ host, port }) => ({ host: host ?? "", port })),
+      sentinels: servers,
       name: settings.master ?? "",
       ...(settings.sentinelPassword === undefined ? {} : { sentinelPassword: settings.sentinelPassword.reveal() }),
       sentinelCommandTimeout: bounds.connectTimeout,
