@@ -68,6 +68,13 @@ describe("a customer with balance", () => {
     // Money on the gateway's lease is held, so what must fit is paid − charge.
     const { body } = await customer.browser.get("/api/billing/balance");
     expect(parseAmount(String(body["paid"]))).toBe(1_000n * tokens - charged);
+    const credits = await fetch(`${world.origin}/v1/credits`, {
+      headers: { authorization: `Bearer ${customer.apiKey}` },
+      signal: AbortSignal.timeout(5_000),
+    });
+    expect(await credits.json()).toMatchObject({
+      data: { total_credits: 1_000, total_usage: Number(line.charged), spent: line.charged },
+    });
   });
 
   test("completes a streamed chat; the last chunk says what it cost, and the ledger says the same", async () => {

@@ -9,6 +9,7 @@ import { Bench } from "./bench.ts";
 import { startChild } from "./child.ts";
 import { layCores, pin } from "./cores.ts";
 import { checkLedger, type LedgerCheck } from "./ledger-check.ts";
+import { fairness } from "./fairness.ts";
 import { explain } from "./explain.ts";
 import { readOptions, type BenchOptions } from "./options.ts";
 import type { BenchPlace } from "./place.ts";
@@ -48,6 +49,7 @@ async function run(options: BenchOptions): Promise<boolean> {
     bench.say(`${cores.text}; load of the machine at the start: ${load()}`);
     await speed(bench);
     await memory(bench);
+    await fairness(bench);
     await explain(bench);
     const ledger = await checkLedger(system, { delivered: bench.delivered.whole, cut: bench.delivered.cut });
     sayLedger(bench, ledger);

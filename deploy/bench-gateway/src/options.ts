@@ -1,6 +1,6 @@
 import { parseArgs } from "node:util";
 
-const scenarios = ["json", "sse", "paced", "traced", "workers", "memory", "stalled", "profile"] as const;
+const scenarios = ["json", "sse", "paced", "traced", "workers", "memory", "stalled", "fairness", "profile"] as const;
 export type Scenario = (typeof scenarios)[number];
 
 export interface BenchOptions {

@@ -23,6 +23,13 @@ import { targetOf, type Target, type TargetName } from "./target.ts";
 const customersCount = 8;
 const balanceMicroTokens = 1_000_000_000_000_000n;
 
+interface GatewayOptions {
+  readonly name: TargetName;
+  readonly otlpUrl?: string;
+  /** Settings that differ from those of the bench. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
 /** All of ours but the gateway: servers, key-registry, billing, money, prices, a channel. */
 export interface System {
   readonly servers: Servers;
@@ -33,7 +40,7 @@ export interface System {
   readonly grantedMicroTokens: bigint;
   readonly backends: Readonly<Record<"billing" | "key-registry", Child>>;
   /** So many gateways, each with a spool of its own. */
-  startGateways(workers: number, more?: { readonly name: TargetName; readonly otlpUrl?: string }): Promise<Target>;
+  startGateways(workers: number, more?: GatewayOptions): Promise<Target>;
   stop(): Promise<void>;
 }
 
@@ -144,7 +151,7 @@ class ServiceStarter {
 
   async gateways(
     workers: number,
-    more: { readonly name: TargetName; readonly otlpUrl?: string },
+    more: GatewayOptions,
     shared: { readonly channelSecret: string; readonly keys: readonly string[] },
   ): Promise<Target> {
     const children = [];
@@ -162,6 +169,7 @@ class ServiceStarter {
             GATEWAY_CHANNEL_KEY: shared.channelSecret,
             GATEWAY_SPOOL_DIR: spool,
             ...unlimited,
+            ...more.env,
             ...(more.otlpUrl === undefined ? {} : { OTEL_EXPORTER_OTLP_ENDPOINT: more.otlpUrl }),
           },
           instance,

@@ -2,6 +2,7 @@ import { busPermissions, type BusNeeds, type BusPermissions } from "@codex/bus";
 import {
   accountBlocked,
   accountRegistered,
+  accountTotalsGet,
   balanceChanged,
   balanceGet,
   balanceLow,
@@ -98,6 +99,7 @@ export const boundaries: readonly Boundary[] = [
         balanceGet,
         usageGet,
         keySpendGet,
+        accountTotalsGet,
       ],
       publishes: [usageEnvelope],
       watchesEnds: ["USAGE"],
@@ -122,6 +124,7 @@ export const boundaries: readonly Boundary[] = [
         commandVerdicts,
         usageGet,
         keySpendGet,
+        accountTotalsGet,
       ],
       calls: asksSessions,
       publishes: [balanceChanged, balanceLow],

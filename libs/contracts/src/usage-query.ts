@@ -14,6 +14,16 @@ export const usageGet = defineRpc({
   errors: ["unknown_request"],
 });
 
+export const accountTotalsGet = defineRpc({
+  subject: "rpc.billing.account-totals.get.v1",
+  description:
+    "What an account ever got, net of what was taken back, and what it ever spent, net of refunds of requests: the difference is its balance, paid and bonus. Zeros when it never had money.",
+  timeoutMs: 2_000,
+  req: z.strictObject({ accountId: idOf("acc") }),
+  res: z.strictObject({ creditedMicroTokens: microTokens, spentMicroTokens: microTokens }),
+  errors: [],
+});
+
 export const keySpendGet = defineRpc({
   subject: "rpc.billing.key-spend.get.v1",
   description:

@@ -28,6 +28,26 @@ export const leastRequests: Readonly<Record<DialectName, Pick<RequestOptions, "b
   gemini: { body: { contents: [{ parts: [{ text: "hi" }] }] }, url: { model: "m", stream: true } },
 };
 
+/** Parameters of a tool. */
+export const weather = { type: "object", properties: { city: { type: "string" } }, required: ["city"] };
+
+export const chat = (more: object, message: unknown = { role: "user", content: "x" }): object => ({
+  model: "m",
+  messages: [message],
+  ...more,
+});
+export const messages = (more: object, content: unknown = "x"): object => ({
+  model: "m",
+  max_tokens: 9,
+  messages: [{ role: "user", content }],
+  ...more,
+});
+export const responses = (more: object): object => ({ model: "m", input: "x", ...more });
+export const gemini = (more: object, part: object = { text: "x" }): object => ({
+  contents: [{ parts: [part] }],
+  ...more,
+});
+
 export function exchange(options: RequestOptions): Exchange {
   const converted = convertRequest(options);
   if (!converted.ok) throw new Error(`${converted.refusal.path}: ${converted.refusal.message}`);

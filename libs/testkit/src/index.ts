@@ -12,6 +12,7 @@ export { processIdentity } from "./process-identity.ts";
 export { MissingProgramError } from "./programs.ts";
 export { propertyRuns } from "./property-runs.ts";
 export { startRedisCluster, type RedisCluster } from "./redis-cluster.ts";
+export { startRedisSentinel, type RedisSentinel } from "./redis-sentinel.ts";
 export { makeRedisUsers, urlAs, type NatsUser, type RedisUser, type ServerUsers } from "./server-users.ts";
 export { testInfra } from "./test-infra.ts";
 export { testLogger, type TestLogLine } from "./test-logger.ts";

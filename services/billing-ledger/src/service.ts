@@ -25,6 +25,7 @@ import { previewPrices } from "./app/preview-prices.ts";
 import { setPriceGroup } from "./app/set-price-group.ts";
 import { watchStalePrices } from "./app/stale-prices.ts";
 import { reclaimLeases } from "./app/reclaim-leases.ts";
+import type { LedgerStore } from "./app/ports.ts";
 import { readBalance } from "./app/read-balance.ts";
 import { refundUsage } from "./app/refund-usage.ts";
 import { startAuditor } from "./auditor.ts";
@@ -34,7 +35,7 @@ import { verdictRpc, withVerdict } from "./bus/command-verdicts.ts";
 import { grantDurable, grantHandler } from "./bus/grant-consumer.ts";
 import { startPricePublisher } from "./bus/price-publisher.ts";
 import { leaseRpcs } from "./bus/lease-rpc.ts";
-import { ledgerRpcs } from "./bus/rpc.ts";
+import { ledgerRpcs, type LedgerRpcDeps } from "./bus/rpc.ts";
 import { startUsageAgent } from "./bus/usage-agent.ts";
 import { replayMargin, trimUsageStream } from "./bus/usage-trimmer.ts";
 import type { BillingConfig } from "./config.ts";
@@ -56,6 +57,7 @@ import { createPriceStore } from "./store/price-store.ts";
 import { createRefundScanStore, withRefunds } from "./store/refund-store.ts";
 import { schema, type Tables } from "./store/schema.ts";
 import { createUsageScan } from "./store/usage-scan.ts";
+import { readAccountTotals } from "./store/account-totals.ts";
 import { readKeySpend } from "./store/key-spend.ts";
 import { createUsageStore } from "./store/usage-store.ts";
 import { createVerdictStore } from "./store/verdict-store.ts";
@@ -134,6 +136,17 @@ async function startPrices({ config, scope, bus, prices, events }: Parts): Promi
   scope.defer("price publisher", () => publisher.stop());
 }
 
+/** What gateways may ask of the books. */
+function booksOf(db: Parts["db"], ledger: LedgerStore): LedgerRpcDeps {
+  return {
+    ledger,
+    readBalance: (accountId) => readBalance({ ledger, clock: systemClock }, accountId),
+    usage: createUsageStore(db),
+    accountTotals: readAccountTotals(db),
+    keySpend: readKeySpend(db),
+  };
+}
+
 /** Usage, grants, and what gateways ask. */
 async function startLedger(parts: Parts): Promise<void> {
   const { config, scope, db, bus, prices, events, encode } = parts;
@@ -181,12 +194,7 @@ async function startLedger(parts: Parts): Promise<void> {
     },
     [
       verdictRpc(verdicts),
-      ...ledgerRpcs({
-        ledger,
-        readBalance: (accountId) => readBalance({ ledger, clock: systemClock }, accountId),
-        usage: createUsageStore(db),
-        keySpend: readKeySpend(db),
-      }),
+      ...ledgerRpcs(booksOf(db, ledger)),
       ...leaseRpcs({
         ledger,
         leases,

@@ -3,7 +3,7 @@ import { createBusSessionVerifier, createHttpApp } from "@codex/http";
 import type { Bus } from "@codex/bus";
 import type { Scope } from "@codex/kernel";
 import { actWatchEvents, type Logger, type ServiceContext } from "@codex/runtime";
-import type { Redis } from "ioredis";
+import type { Cluster, Redis } from "ioredis";
 import type { RequestListener } from "node:http";
 import { exchangeCounts, finishDrains, healthOf, type RoundPorts } from "./app/channel-rounds.ts";
 import { canBePublished, republishChannels, type ChannelPorts } from "./app/manage-channels.ts";
@@ -26,7 +26,7 @@ export interface SharedParts {
   readonly bus: Bus;
   readonly envelopes: Envelopes;
   readonly parts: GatewayParts;
-  readonly redis: Redis;
+  readonly redis: Redis | Cluster;
 }
 
 /**
@@ -79,7 +79,7 @@ function startRounds(
   { workerId, scope, logger }: { readonly workerId: string; readonly scope: Scope; readonly logger: Logger },
   channels: ChannelPorts,
   { catalogue, clock, upstream }: GatewayParts,
-  redis: Redis,
+  redis: Redis | Cluster,
 ): InsightPorts {
   const exchange = redisChannelExchange(new RedisTurns(redis, redisAnswerMsMax), workerId, () => clock.now().getTime());
   const rounds: RoundPorts = { catalogue, exchange, channels, clock, workerId };

@@ -2,7 +2,7 @@ import { connectBus } from "@codex/bus";
 import { listen } from "@codex/http/edge";
 import { Scope, systemClock } from "@codex/kernel";
 import type { RunningService, ServiceContext } from "@codex/runtime";
-import { Redis } from "ioredis";
+import type { Cluster, Redis } from "ioredis";
 import type { RequestListener } from "node:http";
 import { Catalogue } from "./app/catalogue.ts";
 import { KeyCache } from "./app/key-cache.ts";
@@ -28,6 +28,7 @@ import { readReportSigners } from "./http/v1/report-signers.ts";
 import { createV1Handler, isProbe, isV1 } from "./http/v1/router.ts";
 import { RealtimeSessions } from "./http/realtime/accept.ts";
 import { Metering } from "./metering.ts";
+import { connectRedis, redisMisfit } from "./store/redis-connection.ts";
 import { redisLimits } from "./store/redis-limits.ts";
 import { redisAnswerMsMax, RedisTurns } from "./store/redis-turns.ts";
 import { TokenCounter } from "./tokens/token-counter.ts";
@@ -50,8 +51,9 @@ export async function start(context: ServiceContext<GatewayConfig>): Promise<Run
     current: { version: config.channelKeyVersion, secret: config.channelKey.reveal() },
     previous: config.channelKeyPrevious?.reveal(),
   });
-  const redis = openRedis(context);
-  const parts = await startHotPath(context, bus, events, envelopes, redis);
+  const tellMisfit = misfitTeller(context);
+  const redis = openRedis(context, tellMisfit);
+  const parts = await startHotPath(context, bus, events, envelopes, { redis, tellMisfit });
   const v1 = createV1Handler(parts);
   const realtime = new RealtimeSessions(parts, {
     sessionsMax: config.realtimeSessionsMax,
@@ -90,7 +92,7 @@ async function startHotPath(
   bus: Awaited<ReturnType<typeof connectBus>>,
   events: GatewayEvents,
   envelopes: Envelopes,
-  redis: Redis,
+  limits: Parameters<typeof startLimiter>[2],
 ): Promise<GatewayParts> {
   const { config, scope, logger, health } = context;
   const clock = systemClock;
@@ -116,7 +118,7 @@ async function startHotPath(
     connectionsMax: config.upstreamConnectionsMax,
   });
   scope.defer("upstream connections", () => upstream.close());
-  const limiter = startLimiter(context, events, redis);
+  const limiter = startLimiter(context, events, limits);
   const counter = new TokenCounter(1_000);
   scope.defer("token counter", () => counter.close());
   return {
@@ -127,7 +129,7 @@ async function startHotPath(
       reports: new UnknownKeys(config.keyReportsPerMinute, clock),
       signers: config.keyReportSignersFile === undefined ? new Map() : readReportSigners(config.keyReportSignersFile),
     },
-    books: bookReader(bus),
+    books: bookReader(bus, systemClock),
     counter,
     catalogue,
     lender,
@@ -174,7 +176,7 @@ function startUseReports(
 function startLimiter(
   { config, scope }: ServiceContext<GatewayConfig>,
   events: GatewayEvents,
-  redis: Redis,
+  { redis, tellMisfit }: { readonly redis: Redis | Cluster; readonly tellMisfit: (error: unknown) => void },
 ): RequestLimiter {
   const leaseMs = config.slotLeaseMs;
   const limiter = new RequestLimiter(
@@ -182,7 +184,10 @@ function startLimiter(
       store: redisLimits(new RedisTurns(redis, redisAnswerMsMax), { workerId: config.common.instanceId, leaseMs }),
       clock: systemClock,
       onInsurance: () => events.limitedAlone(),
-      onAway: (error) => events.limiterAway(error),
+      onAway: (error) => {
+        tellMisfit(error);
+        events.limiterAway(error);
+      },
       onBack: () => events.limiterBack(),
     },
     config.limits,
@@ -195,18 +200,30 @@ function startLimiter(
   return limiter;
 }
 
-function openRedis({ config, scope, logger }: ServiceContext<GatewayConfig>): Redis {
-  const redis = new Redis(config.redisUrl, {
-    connectTimeout: 1_000,
-    maxRetriesPerRequest: 0,
-    // Also of a connection that is down already, where it only delays the end of the process (2 s by default).
-    disconnectTimeout: 250,
-    enableOfflineQueue: false,
-    retryStrategy: (attempt) => Math.min(attempt * 100, 2_000),
+function openRedis(
+  { config, scope, logger }: ServiceContext<GatewayConfig>,
+  tellMisfit: (error: unknown) => void,
+): Redis | Cluster {
+  const redis = connectRedis(config.redis);
+  redis.on("error", (error: unknown) => {
+    logger.debug("redis is not reachable", { error });
+    tellMisfit(error);
   });
-  redis.on("error", (error: unknown) => logger.debug("redis is not reachable", { error }));
   scope.defer("redis", () => redis.disconnect());
   return redis;
+}
+
+/** Redis of another kind than the settings say is an outage that no waiting ends: told once. */
+function misfitTeller({ config, logger }: ServiceContext<GatewayConfig>): (error: unknown) => void {
+  let told: string | undefined;
+  return (error) => {
+    const misfit = redisMisfit(config.redis.mode, error);
+    if (misfit === undefined || misfit === told) return;
+    told = misfit;
+    logger.error("limits are counted by each worker alone, because the settings do not fit the Redis", {
+      error: new Error(misfit),
+    });
+  };
 }
 
 /** What owes and what is owed: the spool with its publishers, and the leases that requests are admitted against. */

@@ -1,5 +1,6 @@
 import { connectBus, decodeEvent, rpcHandler, type Bus } from "@codex/bus";
 import {
+  accountTotalsGet,
   balanceGet,
   epochOpen,
   insufficientBalanceMetadata,
@@ -236,6 +237,8 @@ export class BillingStandIn extends Switchable {
   duplicates = 0;
   readonly conflicts: string[] = [];
   leaseTtlMs = 60_000;
+  /** Questions for what accounts got and spent in all. */
+  totalsAsked = 0;
   /** Price groups of accounts that have one. */
   readonly groups = new Map<AccountId, string>();
 
@@ -271,6 +274,12 @@ export class BillingStandIn extends Switchable {
           heldMicroTokens: reserved,
           availableMicroTokens: paid - reserved,
         });
+      }),
+      rpcHandler(accountTotalsGet, async ({ req }) => {
+        this.totalsAsked += 1;
+        const { paid } = this.balance(req.accountId);
+        const spent = this.usage(req.accountId).reduce((sum, { costMicroTokens }) => sum + costMicroTokens, 0n);
+        return ok({ creditedMicroTokens: paid + spent, spentMicroTokens: spent });
       }),
       rpcHandler(keySpendGet, async ({ req }) => {
         const spent = this.usage()

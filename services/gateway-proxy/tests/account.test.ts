@@ -1,4 +1,4 @@
-import { newId, uuidToId } from "@codex/kernel";
+import { formatAmount, newId, uuidToId } from "@codex/kernel";
 import { eventually, leakCheck } from "@codex/testkit";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { request } from "node:http";
@@ -61,6 +61,23 @@ test("GET /v1/credits: what there is, exact, and nothing of anybody else", async
   const { apiKey: other } = world.customer(1_500_000n);
   const answer = await get("/v1/credits", { authorization: `Bearer ${other}` });
   expect(answer.body).toMatchObject({ data: { paid: "1.500000", available: "1.500000", currency: "token" } });
+});
+
+test("GET /v1/credits: what came in and what was spent in all, whose difference is the balance; asked of billing once in a while", async () => {
+  const customer = world.customer(500_000_000n);
+  const { costMicroTokens } = await recordOf(world, await chat(world.gateway, customer.apiKey));
+  const before = world.billing.totalsAsked;
+  const ask = () => get("/v1/credits", { authorization: `Bearer ${customer.apiKey}` });
+  const { data } = (await ask()).body as { data: Record<string, unknown> };
+  expect(data).toMatchObject({
+    total_credits: 500,
+    total_usage: Number(costMicroTokens) / 1e6,
+    credited: "500.000000",
+    spent: formatAmount(costMicroTokens),
+    balance: formatAmount(500_000_000n - costMicroTokens),
+  });
+  await Promise.all(Array.from({ length: 10 }, ask));
+  expect(world.billing.totalsAsked).toBe(before + 1);
 });
 
 test("GET /v1/key: caps and what is left of them; null, not zero, where spending is not counted", async () => {

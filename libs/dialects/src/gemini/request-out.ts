@@ -1,18 +1,19 @@
 import type { JsonObject } from "../model/dialect.ts";
-import { effortFor } from "../model/efforts.ts";
+import { budgetFor, effortFor, isOff } from "../model/efforts.ts";
 import { cannotSay, type ConversionContext } from "../model/fields.ts";
 import { optional } from "../model/optional.ts";
 import type { TextPart, Turn } from "../model/parts.ts";
-import type { ConversationRequest, Effort, Tool } from "../model/request.ts";
+import type { ConversationRequest, Effort, Reasoning, Tool } from "../model/request.ts";
 import { customToolSchema } from "../model/tool-arguments.ts";
+import { geminiThinking } from "../model/thinking.ts";
 import { allowedTools, type ToolNames } from "../model/tool-names.ts";
 import { contentsOut } from "./part-out.ts";
 
 /** ai.google.dev/api/generate-content, GenerationConfig (2026-11). */
 const stopSequencesMax = 5;
 
-/** The steps of `thinkingLevel`; `none` is a budget of 0. */
-const geminiEfforts: readonly Effort[] = ["none", "minimal", "low", "medium", "high"];
+/** The steps of `thinkingLevel`. */
+const geminiEfforts: readonly Effort[] = ["minimal", "low", "medium", "high"];
 
 /** Model → gemini body; the model's name and the streaming are of the URL. Throws RefusedError. */
 export function geminiRequestOut(
@@ -69,7 +70,8 @@ function toolConfigOut({ settings }: ConversationRequest, tools: readonly Tool[]
   return { functionCallingConfig: { mode: modes[choice.mode] } };
 }
 
-function generationOut(context: ConversionContext, { settings }: ConversationRequest): JsonObject {
+function generationOut(context: ConversionContext, request: ConversationRequest): JsonObject {
+  const { settings } = request;
   return {
     ...optional("temperature", settings.temperature),
     ...optional("topP", settings.topP),
@@ -82,25 +84,48 @@ function generationOut(context: ConversionContext, { settings }: ConversationReq
     ...optional("responseLogprobs", settings.logprobs),
     ...optional("logprobs", settings.topLogprobs),
     ...optional("stopSequences", settings.stop),
-    ...optional("thinkingConfig", thinkingOut(context, settings.reasoning)),
+    ...optional("thinkingConfig", thinkingOut(context, request)),
     ...formatOut(context, settings.outputFormat),
   };
 }
 
-function thinkingOut(
-  context: ConversionContext,
-  reasoning: ConversationRequest["settings"]["reasoning"],
-): JsonObject | undefined {
+/** In the words that the model's generation knows; a name that says no generation is spoken to as before there were two. */
+function thinkingOut(context: ConversionContext, { model, settings, paths }: ConversationRequest): unknown {
+  const { reasoning } = settings;
   if (reasoning === undefined) return undefined;
   const shown = optional("includeThoughts", reasoning.shown);
-  if (reasoning.budgetTokens !== undefined) {
-    if (reasoning.effort !== undefined) context.dropped.add("reasoning_effort");
-    return { thinkingBudget: reasoning.budgetTokens, ...shown };
+  const off = isOff(reasoning);
+  const thinking = geminiThinking(model);
+  if (thinking?.says === "none") {
+    if (!off && (reasoning.effort !== undefined || reasoning.budgetTokens !== undefined)) {
+      throw cannotSay(context, paths.reasoning, "this model does not reason");
+    }
+    if (reasoning.shown !== undefined) context.dropped.add("reasoning_display");
+    return undefined;
   }
-  const effort = effortFor(context, reasoning, geminiEfforts);
-  if (effort === "none") return { thinkingBudget: 0, ...shown };
-  const out = { ...optional("thinkingLevel", effort?.toUpperCase()), ...shown };
-  return Object.keys(out).length === 0 ? undefined : out;
+  if (off && !canBeOff(thinking)) throw cannotSay(context, paths.reasoning, "this model always reasons");
+  const isUnsaid = reasoning.effort === undefined && reasoning.budgetTokens === undefined;
+  if (isUnsaid) return Object.keys(shown).length === 0 ? undefined : shown;
+  if (thinking?.says === "level") return { thinkingLevel: levelOut(context, reasoning, thinking.levels), ...shown };
+  if (off) return { thinkingBudget: 0, ...shown };
+  if (thinking?.says === "budget")
+    return { thinkingBudget: budgetFor(context, reasoning, "gemini", thinking), ...shown };
+  if (reasoning.budgetTokens === undefined) {
+    return { thinkingLevel: levelOut(context, reasoning, geminiEfforts), ...shown };
+  }
+  if (reasoning.effort !== undefined) context.dropped.add("reasoning_effort");
+  return { thinkingBudget: reasoning.budgetTokens, ...shown };
+}
+
+function canBeOff(thinking: ReturnType<typeof geminiThinking>): boolean {
+  if (thinking?.says === "level") return thinking.levels.includes("minimal");
+  return thinking?.says !== "budget" || thinking.canBeOff;
+}
+
+function levelOut(context: ConversionContext, reasoning: Reasoning, levels: readonly Effort[]): string | undefined {
+  // A level and a budget are never both taken.
+  if (reasoning.effort !== undefined && reasoning.budgetTokens !== undefined) context.dropped.add("reasoning_effort");
+  return effortFor(context, isOff(reasoning) ? { effort: "none" } : reasoning, levels)?.toUpperCase();
 }
 
 function formatOut(context: ConversionContext, format: ConversationRequest["settings"]["outputFormat"]): JsonObject {

@@ -1,16 +1,13 @@
 import { optional } from "../model/optional.ts";
 import type { JsonObject } from "../model/dialect.ts";
-import { effortFor } from "../model/efforts.ts";
 import { cannotSay, type ConversionContext } from "../model/fields.ts";
 import { cacheControl } from "../model/media.ts";
 import { RefusedError } from "../model/refusal.ts";
-import type { ConversationRequest, Effort, Tool, ToolChoice } from "../model/request.ts";
+import type { ConversationRequest, Tool, ToolChoice } from "../model/request.ts";
 import { customToolSchema } from "../model/tool-arguments.ts";
 import { allowedTools, type ToolNames } from "../model/tool-names.ts";
 import { systemBlocks, turnOut } from "./block-out.ts";
-
-/** The steps of `output_config.effort`. */
-const messagesEfforts: readonly Effort[] = ["low", "medium", "high", "xhigh", "max"];
+import { samplingOut, thinkingOut } from "./thinking-out.ts";
 
 /** Model → messages body. Throws RefusedError. */
 export function messagesRequestOut(
@@ -38,13 +35,11 @@ export function messagesRequestOut(
     ...optional("system", system.length === 0 ? undefined : systemBlocks(system.flatMap(({ parts }) => parts))),
     messages: rest.flatMap((turn) => turnOut(context, turn, names)),
     ...(request.stream ? { stream: true } : {}),
-    ...optional("temperature", settings.temperature),
-    ...optional("top_p", settings.topP),
-    ...optional("top_k", settings.topK),
+    ...samplingOut(context, request),
     ...optional("stop_sequences", settings.stop),
     ...optional("tools", tools.length === 0 ? undefined : tools.map((tool) => toolOut(tool, names))),
     ...optional("tool_choice", toolChoiceOut(settings.toolChoice, settings.parallelToolCalls, tools, names)),
-    ...reasoningOut(context, request),
+    ...reasoningOut(context, request, settings.maxOutputTokens),
   };
 }
 
@@ -86,29 +81,21 @@ function toolChoiceOut(
   return { type: choice.mode === "required" ? "any" : "auto", ...serial };
 }
 
-/** A budget stays a budget; an effort makes the model decide how much (`adaptive`), within that effort. */
-function reasoningOut(context: ConversionContext, { settings }: ConversationRequest): JsonObject {
-  const { reasoning, outputFormat } = settings;
+function reasoningOut(context: ConversionContext, request: ConversationRequest, maxTokens: number): JsonObject {
+  const { outputFormat } = request.settings;
   if (outputFormat?.type === "json_schema") {
     if (outputFormat.name !== undefined || outputFormat.description !== undefined) {
       context.dropped.add("description_of_format");
     }
     if (outputFormat.strict !== undefined) context.dropped.add("strict_tool");
   }
-  const format =
-    outputFormat?.type === "json_schema" ? { format: { type: "json_schema", schema: outputFormat.schema } } : {};
-  const off = reasoning?.effort === "none" || reasoning?.budgetTokens === 0;
-  if (reasoning === undefined || off) {
-    return {
-      ...(off ? { thinking: { type: "disabled" } } : {}),
-      ...(outputFormat === undefined ? {} : { output_config: format }),
-    };
-  }
-  const display = reasoning.shown === undefined ? {} : { display: reasoning.shown ? "summarized" : "omitted" };
-  const budget = reasoning.budgetTokens;
-  const thinking =
-    budget === undefined ? { type: "adaptive", ...display } : { type: "enabled", budget_tokens: budget, ...display };
-  const effort = reasoning.effort === undefined ? undefined : effortFor(context, reasoning, messagesEfforts);
-  const config = { ...optional("effort", effort), ...format };
-  return { thinking, ...(Object.keys(config).length === 0 ? {} : { output_config: config }) };
+  const { thinking, effort } = thinkingOut(context, request, maxTokens);
+  const config = {
+    ...optional("effort", effort),
+    ...(outputFormat?.type === "json_schema" ? { format: { type: "json_schema", schema: outputFormat.schema } } : {}),
+  };
+  return {
+    ...optional("thinking", thinking),
+    ...optional("output_config", Object.keys(config).length === 0 ? undefined : config),
+  };
 }

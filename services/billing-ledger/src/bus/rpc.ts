@@ -1,7 +1,8 @@
 import { rpcHandler, type RpcHandler } from "@codex/bus";
-import { balanceGet, epochOpen, keySpendGet, usageGet } from "@codex/contracts";
+import { accountTotalsGet, balanceGet, epochOpen, keySpendGet, usageGet } from "@codex/contracts";
 import { ok, refuse, type AccountId, type KeyId } from "@codex/kernel";
 import type { LedgerStore, UsageStore } from "../app/ports.ts";
+import type { AccountTotals } from "../store/account-totals.ts";
 import type { KeySpend } from "../store/key-spend.ts";
 import type { BalanceView } from "../app/read-balance.ts";
 
@@ -9,6 +10,7 @@ export interface LedgerRpcDeps {
   readonly ledger: Pick<LedgerStore, "openEpoch">;
   readonly readBalance: (accountId: AccountId) => Promise<BalanceView>;
   readonly usage: Pick<UsageStore, "find">;
+  readonly accountTotals: (accountId: AccountId) => Promise<AccountTotals>;
   readonly keySpend: (keyId: KeyId) => Promise<KeySpend>;
 }
 
@@ -29,6 +31,10 @@ export function ledgerRpcs(deps: LedgerRpcDeps): readonly RpcHandler[] {
       if (!posted) return refuse("unknown_request", "There is no such request of this account, or not yet.");
       const { line, priceVersion, postedAt } = posted;
       return ok({ usage: line, priceVersion, postedAt: postedAt.toISOString() });
+    }),
+    rpcHandler(accountTotalsGet, async ({ req }) => {
+      const { credited, spent } = await deps.accountTotals(req.accountId);
+      return ok({ creditedMicroTokens: credited, spentMicroTokens: spent });
     }),
     rpcHandler(keySpendGet, async ({ req }) => {
       const { daily, monthly, total } = await deps.keySpend(req.keyId);

@@ -1,4 +1,5 @@
 import type { UsageLine } from "@codex/contracts";
+import type { AccountTotals } from "./account-totals.ts";
 import type { AccountId, Id, KeyId, MicroTokens, RequestId } from "@codex/kernel";
 
 /** What the books say of the account whose key asks. Not for the hot path: each is a question to billing. */
@@ -9,6 +10,8 @@ export interface BookReader {
     readonly held: MicroTokens;
     readonly available: MicroTokens;
   }>;
+  /** Remembered for seconds. Undefined: billing is of a version that cannot say. */
+  totals(accountId: AccountId): Promise<AccountTotals | undefined>;
   /** Undefined: no such request of this account, or not yet booked. */
   usage(
     accountId: AccountId,

@@ -1,5 +1,6 @@
 import { isUnserved, type Bus } from "@codex/bus";
 import {
+  accountTotalsGet,
   balanceGet,
   channelsKey,
   channelsKv,
@@ -23,7 +24,8 @@ import {
   usageGet,
   watermarkGet,
 } from "@codex/contracts";
-import { AppError, ok, type AccountId, type LeaseId, type Scope } from "@codex/kernel";
+import { AppError, ok, type AccountId, type Clock, type LeaseId, type Scope } from "@codex/kernel";
+import { AccountTotalsCache, type AccountTotals } from "../app/account-totals.ts";
 import type { Catalogue } from "../app/catalogue.ts";
 import type { BookReader } from "../app/book-reader.ts";
 import type { KeyCache, KeyCachePorts } from "../app/key-cache.ts";
@@ -81,8 +83,10 @@ export function keyReporter(bus: Bus): KeyReportPorts["report"] {
 }
 
 /** What a key's owner may ask of the books. Rejects with AppError `unavailable` when billing does not answer. */
-export function bookReader(bus: Bus): BookReader {
+export function bookReader(bus: Bus, clock: Clock): BookReader {
+  const totals = new AccountTotalsCache((accountId) => askTotals(bus, accountId), clock);
   return {
+    totals: (accountId) => totals.of(accountId),
     async balance(accountId) {
       const answer = await bus.call(balanceGet, { accountId });
       if (!answer.ok) throw new Error("billing refused a balance");
@@ -105,6 +109,18 @@ export function bookReader(bus: Bus): BookReader {
       return { daily: dailyMicroTokens, monthly: monthlyMicroTokens, total: totalMicroTokens };
     },
   };
+}
+
+/** Undefined while billing is still of a version before the question. */
+async function askTotals(bus: Bus, accountId: AccountId): Promise<AccountTotals | undefined> {
+  try {
+    const answer = await bus.call(accountTotalsGet, { accountId });
+    if (!answer.ok) throw new Error("billing refused an account's totals");
+    return { credited: answer.value.creditedMicroTokens, spent: answer.value.spentMicroTokens };
+  } catch (error) {
+    if (isUnserved(error)) return undefined;
+    throw error;
+  }
 }
 
 export function leaseGranter(bus: Bus, epoch: () => number): LenderPorts["grant"] {

@@ -1,4 +1,4 @@
-import { audioLength, pcmLength } from "../audio-length.ts";
+import { pcmLength, soundMeter } from "../audio-length.ts";
 import { jsonOutgoing, type Endpoint, type JsonBody, type ParsedRequest } from "../endpoint.ts";
 import {
   checkedFields,
@@ -101,10 +101,18 @@ export const speechEndpoint: Endpoint<SpeechRequest> = {
     metered: () => ({ tokens: undefined, answerBytes: 0 }),
     usage: inputOutputUsage,
   },
-  raw: () => ({
-    contentType: ({ format }) => contentTypes[format] ?? "application/octet-stream",
-    metered: (request, head, bytes) => ({ tokens: undefined, answerBytes: 0, audioMs: spokenMs(request, head, bytes) }),
-  }),
+  raw: () => {
+    // Asked for at every chunk: once the head is whole, its frames are not counted anew.
+    const lengthOf = soundMeter();
+    return {
+      contentType: ({ format }) => contentTypes[format] ?? "application/octet-stream",
+      metered: (request, head, bytes) => ({
+        tokens: undefined,
+        answerBytes: 0,
+        audioMs: request.format === "pcm" ? pcmLength(bytes).ms : (lengthOf(head, bytes)?.ms ?? likelyMs(request)),
+      }),
+    };
+  },
   stream: (request) =>
     new TypedStream({
       eventBytesMax: 4_194_304,
@@ -119,10 +127,3 @@ export const speechEndpoint: Endpoint<SpeechRequest> = {
       extra: (event) => (tokensFromInputOutput(event["usage"]) ? {} : { audioMs: likelyMs(request) }),
     }),
 };
-
-/** What cannot be measured, the compressed containers, is taken from the text. */
-function spokenMs(request: SpeechRequest, head: Buffer, bytes: number): number {
-  if (request.format === "pcm") return pcmLength(bytes).ms;
-  if (request.format === "wav" || request.format === "mp3") return audioLength(head, bytes).ms;
-  return likelyMs(request);
-}

@@ -49,7 +49,6 @@ const fields: Fields = {
   timestamp_granularities: textOrList,
 };
 
-const headBytes = 4_096;
 /** A token of sound is a tenth of a second (OpenAI's audio models); doubled, because nobody promises it. */
 const tokensPerSecondMax = 20;
 
@@ -62,7 +61,7 @@ function parse(body: RequestBody): TranscriptRequest {
     file,
     model: modelOf(values),
     stream: values["stream"] === true,
-    length: audioLength(file.content.subarray(0, headBytes), file.content.length),
+    length: audioLength(file.content, file.content.length),
     format: textIn(values["response_format"]) ?? "json",
   };
 }

@@ -14,11 +14,22 @@ import { sendJson } from "./send-json.ts";
 const currency = "token";
 const amountOf = (value: MicroTokens): number => Number(formatAmount(value));
 
-/** GET /v1/credits. The numbers are for people and their tools; the exact amounts stand beside them as text. */
+/**
+ * GET /v1/credits. The numbers are for people and their tools; the exact amounts stand beside them as text. The totals are those of
+ * all time and up to some seconds old; what a running request has spent is in `held` until it is settled.
+ */
 export async function credits(parts: GatewayParts, context: KeyContext): Promise<void> {
-  const { paid, bonus, held, available } = await parts.books.balance(context.key.accountId);
+  const { accountId } = context.key;
+  const [{ paid, bonus, held, available }, totals] = await Promise.all([
+    parts.books.balance(accountId),
+    parts.books.totals(accountId),
+  ]);
   sendJson(context, {
     data: {
+      total_credits: totals ? amountOf(totals.credited) : null,
+      total_usage: totals ? amountOf(totals.spent) : null,
+      credited: textOf(totals?.credited),
+      spent: textOf(totals?.spent),
       balance: formatAmount(paid + bonus),
       available: formatAmount(available),
       held: formatAmount(held),

@@ -5,8 +5,8 @@ import type { ServerResponse } from "node:http";
 import { drained } from "./drained.ts";
 import { note, unusable } from "./relay-json.ts";
 
-/** Enough for the header of any sound file. */
-const headBytes = 4_096;
+/** Enough to know how dense a sound file's frames are: seconds of them. */
+const headBytes = 65_536;
 const rawBytesMax = 268_435_456;
 
 /**

@@ -1,0 +1,7 @@
+/**
+ * What moved an account's money besides usage: some entries of an account beside any number of batches. `entry` is written with a
+ * batch far more often than without, and such a row does not touch this index.
+ */
+export const commandEntries = `
+create index entry_of_command on entry (ledger_account_id) include (amount) where batch_id is null;
+`;
