@@ -77,7 +77,7 @@ function refuseWithoutRoom(context: ConversionContext, { paths }: ConversationRe
   throw cannotSay(context, paths.reasoning, why);
 }
 
-/** A budget goes with neither sampling nor a forced call (platform.claude.com, extended thinking, 2026-11). */
+/** A budget goes with neither sampling nor a forced call (Anthropic, extended thinking; second-hand, 2026-11). */
 function refuseBesideBudget(context: ConversionContext, request: ConversationRequest, maxTokens: number): void {
   const { settings, paths } = request;
   refuseWithoutRoom(context, request, maxTokens);

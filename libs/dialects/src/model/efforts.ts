@@ -14,12 +14,12 @@ const budgetSteps: readonly { readonly upTo: number; readonly effort: Effort }[]
   { upTo: 65_536, effort: "xhigh" },
 ];
 
-/** Least budget that Anthropic takes; it must also be below `max_tokens` (platform.claude.com, extended thinking, 2026-11). */
+/** Least budget that Anthropic takes; it must also be below `max_tokens` (Anthropic, extended thinking; second-hand, 2026-11). */
 export const claudeBudgetMin = 1_024;
 
 /**
  * Tokens in place of a step, for models that know budgets alone. Claude's are the bounds above, so that a budget comes back
- * as it went; Gemini's are Google's own (ai.google.dev, OpenAI compatibility, 2026-11).
+ * as it went; Gemini's are Google's own (its OpenAI-compatible API; second-hand, 2026-11).
  */
 const budgets: Readonly<Record<"messages" | "gemini", Readonly<Record<Exclude<Effort, "none">, number>>>> = {
   messages: { minimal: claudeBudgetMin, low: 4_096, medium: 16_384, high: 32_768, xhigh: 65_536, max: 131_072 },

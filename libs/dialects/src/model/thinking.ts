@@ -5,7 +5,8 @@ import type { Effort } from "./request.ts";
  * changed the words between generations of one API, and refuse the words of the other generation with a 400. A name that is
  * not known is undefined: it is spoken to as the newest generation is, and a budget stays a budget.
  *
- * platform.claude.com (extended thinking, adaptive thinking, effort) and ai.google.dev (thinking), 2026-11.
+ * After the vendors' pages on thinking (platform.claude.com, ai.google.dev) as public client libraries cite them, 2026-11; the pages
+ * themselves were not read.
  */
 
 export interface ClaudeThinking {

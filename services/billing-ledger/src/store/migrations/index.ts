@@ -74,5 +74,5 @@ export const migrations: readonly Migration[] = [
   { name: "20261126T1030_account_blocks", up: accountBlocks, additive: true },
   { name: "20261126T1100_apply_batch_alone", up: applyBatchAlone, additive: true },
   moneyAuditLog,
-  { name: "20261127T0300_command_entries", up: commandEntries, additive: true },
+  { name: "20261127T0300_command_entries", transactional: false, up: commandEntries, additive: true },
 ];
