@@ -22,7 +22,7 @@ import {
 } from "@codex/contracts";
 import { PermissionViolationError, type NatsConnection } from "@nats-io/nats-core";
 import { connect } from "@nats-io/transport-node";
-import { boundaries, type Boundary } from "../src/boundary.ts";
+import { answersToOf, boundaries, type Boundary } from "../src/boundary.ts";
 import type { Attempt, Control, Tried } from "./attempt.ts";
 import type { World } from "./world.ts";
 
@@ -105,6 +105,10 @@ function allDeeds(boundary: Boundary): readonly Deed[] {
     ...boundaries
       .filter((other) => other.name !== name)
       .map((other) => ({ operation: "subscription", subject: `_INBOX_${other.name}.>` }) as const),
+    // An answer that nobody asked for; who reads a stream has the right for those who may ask it.
+    ...boundaries
+      .filter((other) => answersToOf(boundary)?.includes(other.name) !== true)
+      .map((other) => ({ operation: "publish", subject: `_INBOX_${other.name}.x.y` }) as const),
     { operation: "publish", subject: deadLetterSubject("EVENTS", "x") },
     { operation: "publish", subject: "cmd.billing.adjust.v1.x" },
     { operation: "publish", subject: "$JS.API.STREAM.CREATE.X" },

@@ -55,6 +55,9 @@ type BoundaryBus = Omit<BusNeeds, "consumes" | "reads"> & {
   readonly reads?: readonly (NonNullable<BusNeeds["reads"]>[number] & { readonly events: readonly EventDef[] })[];
 };
 
+/** User of NATS for whoever sets up, looks and mends. */
+export const administrator = "codex";
+
 /** The second form, and the first one of an auth of the version before. */
 const asksSessions = [jwksGet, sessionCheckV2, sessionCheck];
 
@@ -160,8 +163,16 @@ export const boundaries: readonly Boundary[] = [
   },
 ];
 
-export function busPermissionsOf({ name, bus }: Boundary): BusPermissions {
-  return busPermissions(name, bus);
+export function busPermissionsOf(boundary: Boundary): BusPermissions {
+  const answersTo = answersToOf(boundary);
+  return busPermissions(boundary.name, { ...boundary.bus, ...(answersTo === undefined ? {} : { answersTo }) });
+}
+
+/** Whoever asks it anything, and the administrator; undefined for a service that reads no stream and may answer anybody. */
+export function answersToOf({ bus: { reads = [], serves = [] } }: Boundary): readonly string[] | undefined {
+  if (reads.length === 0) return undefined;
+  const askers = boundaries.filter(({ bus }) => bus.calls?.some((call) => serves.includes(call)));
+  return [...askers.map(({ name }) => name), administrator];
 }
 
 /**

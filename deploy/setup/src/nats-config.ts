@@ -1,5 +1,5 @@
 import { renderBusUsers } from "@codex/bus";
-import { serverUsers } from "./boundary.ts";
+import { administrator, serverUsers } from "./boundary.ts";
 
 /** Name of the environment variable with a user's password, at the server and in `.env`. */
 export function natsPasswordVariable(user: string): string {
@@ -16,7 +16,7 @@ export function deployedNatsConfig(): string {
 http: 8222
 jetstream { store_dir: "/data" }
 authorization {
-  ${renderBusUsers([{ name: "codex", password: "$NATS_PASSWORD" }, ...nats])}
+  ${renderBusUsers([{ name: administrator, password: "$NATS_PASSWORD" }, ...nats])}
 }
 `;
 }

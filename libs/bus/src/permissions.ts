@@ -22,6 +22,12 @@ export interface BusNeeds {
   /** As which it serves RPCs; discovery asks by this name. */
   readonly serviceName?: string;
   readonly serves?: readonly RpcDef[];
+  /**
+   * Users to whose inboxes it may write, in place of the right to answer whoever asks. For a program that reads a stream: the
+   * server remembers for that right each message that it delivers, and above 4,096 of them goes over all at every further one
+   * (docs/adr/0023).
+   */
+  readonly answersTo?: readonly string[];
   readonly calls?: readonly RpcDef[];
   /** Events and commands that it publishes. */
   readonly publishes?: readonly EventDef[];
@@ -57,13 +63,13 @@ export function inboxPrefixOf(user: string): string | undefined {
 
 /** Sorted, each subject once. Throws RangeError for a user's name that cannot be in a subject. */
 export function busPermissions(user: string, needs: BusNeeds): BusPermissions {
-  const inbox = inboxPrefixOf(user);
-  if (inbox === undefined) throw new RangeError("a NATS user's name is lower-case letters, digits and -, 32 at most");
-  const { serves = [], calls = [], publishes = [], signals = [], hearsSignals = [] } = needs;
+  const inbox = inboxOf(user);
+  const { serves = [], answersTo, calls = [], publishes = [], signals = [], hearsSignals = [] } = needs;
   return {
     publish: unique([
       "$JS.API.INFO",
       ...calls.map(({ subject }) => subject),
+      ...(answersTo ?? []).map((asker) => `${inboxOf(asker)}.>`),
       ...publishes.map(({ pattern }) => wildcardOf(pattern)),
       ...signals.map(({ pattern }) => wildcardOf(pattern)),
       ...streamSubjects(needs),
@@ -75,8 +81,14 @@ export function busPermissions(user: string, needs: BusNeeds): BusPermissions {
       ...hearsSignals.map(({ pattern }) => wildcardOf(pattern)),
       ...(needs.serviceName === undefined ? [] : discoverySubjects(needs.serviceName)),
     ]),
-    answers: serves.length > 0,
+    answers: serves.length > 0 && answersTo === undefined,
   };
+}
+
+function inboxOf(user: string): string {
+  const inbox = inboxPrefixOf(user);
+  if (inbox === undefined) throw new RangeError("a NATS user's name is lower-case letters, digits and -, 32 at most");
+  return inbox;
 }
 
 function streamSubjects({ consumes = [], reads = [], watchesEnds = [], makesTopology }: BusNeeds): readonly string[] {
@@ -150,9 +162,12 @@ export interface BusUser {
   readonly permissions?: BusPermissions;
 }
 
-/** The `users` of the server's `authorization` block, in the form of its configuration file. */
+/**
+ * What is in the server's `authorization` block, in the form of its configuration file. A client has 10 s to sign in: with the
+ * server's own 2 s, services that start together on a busy machine were turned away.
+ */
 export function renderBusUsers(users: readonly BusUser[]): string {
-  return `users: [\n${users.map(renderUser).join("\n")}\n  ]`;
+  return `timeout: 10\n  users: [\n${users.map(renderUser).join("\n")}\n  ]`;
 }
 
 function renderUser({ name, password, permissions }: BusUser): string {
