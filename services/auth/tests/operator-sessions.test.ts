@@ -1,8 +1,6 @@
 import { accountActList, operatedSessionList, ownAuditLineList, type OperatedSession } from "@codex/contracts";
-import type { Db } from "@codex/db";
 import { idToUuid, newId, type AccountId } from "@codex/kernel";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import type { AuthTables } from "../src/store/schema.ts";
 import { sweep } from "../src/store/sweep.ts";
 import { comparable, type Answer, type Harness } from "./_harness.ts";
 import { cookieOf, enrolTotp, freshEmail, register, signIn, startAuth } from "./_util.ts";
@@ -104,7 +102,7 @@ test("given sessions that nobody ended, when rows are swept, then those that ran
         "values ($1, $2, now() - $3 * interval '1 day', now(), 'password', now())",
       [idToUuid(newId("ses")), idToUuid(accountId), days],
     );
-  await sweep(world.admin as Db<AuthTables>, new Date());
+  await sweep(world.admin, new Date());
   const rows = await world.query<{ days: number }>(
     "select (extract(epoch from now() - created_at) / 86400)::int as days from session where account_id = $1 order by 1",
     [idToUuid(accountId)],

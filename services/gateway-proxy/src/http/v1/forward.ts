@@ -277,7 +277,7 @@ function backOff(gone: Cancelled): Promise<void> {
     );
     const unheed = gone.onAbort(() => {
       clearTimeout(timer);
-      reject(gone.reason as Error);
+      reject(new Error("the client has left", { cause: gone.reason }));
     });
   });
 }
