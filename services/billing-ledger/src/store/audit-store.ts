@@ -22,7 +22,11 @@ export function createAuditStore(db: Db<Tables>): AuditStore {
   };
 }
 
-/** Two clocks never meet here: every time is the database's own. */
+/**
+ * Two clocks never meet here: every time is the database's own. Each check is one statement and sees one moment; all of them
+ * together need not see the same one, and must not: a snapshot that is kept for the whole of an audit keeps every version of a
+ * balance that is written meanwhile (ten minutes at 8,000 events a second made 23 MB of balances 112).
+ */
 async function run(
   db: Db<Tables>,
   mode: AuditMode,
@@ -30,19 +34,16 @@ async function run(
   alone: boolean,
 ): Promise<AuditReport | undefined> {
   const startedMs = performance.now();
-  return db.transaction(
-    async (trx) => {
-      await sql`set transaction read only`.execute(trx);
-      if (alone && !(await takeTurn(trx))) return undefined;
-      const position = await readPosition(trx);
-      const results: CheckResult[] = [];
-      for (const check of auditChecks) {
-        if (check.only === undefined || check.only === mode) results.push(await runCheck(trx, check, since));
-      }
-      return { mode, since, position, results, tookMs: Math.round(performance.now() - startedMs) };
-    },
-    { isolation: "repeatable read" },
-  );
+  return db.transaction(async (trx) => {
+    await sql`set transaction read only`.execute(trx);
+    if (alone && !(await takeTurn(trx))) return undefined;
+    const position = await readPosition(trx);
+    const results: CheckResult[] = [];
+    for (const check of auditChecks) {
+      if (check.only === undefined || check.only === mode) results.push(await runCheck(trx, check, since));
+    }
+    return { mode, since, position, results, tookMs: Math.round(performance.now() - startedMs) };
+  });
 }
 
 async function takeTurn(trx: Transaction<Tables>): Promise<boolean> {

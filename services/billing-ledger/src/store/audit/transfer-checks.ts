@@ -25,11 +25,16 @@ export const transferChecks: readonly AuditCheck[] = [
   {
     id: "batch-legs",
     says: "a transfer of a batch has its debit entry",
+    // A sum as well: looked up one by one, half a million transfers took forty seconds, and kept what was written meanwhile.
     sql: `
-      select t.id as transfer_id, t.batch_id, t.amount from transfer t
-      where t.batch_id >= ${firstBatch} and not exists (
-        select from entry d where d.transfer_id = t.id and d.batch_id >= ${firstBatch}
-          and d.ledger_account_id = t.debit_account_id and d.amount = -t.amount)`,
+      select transfer_id, max(batch_id) as batch_id, -amount as amount from (
+        select id as transfer_id, batch_id, debit_account_id as ledger_account_id, -amount as amount, 1 as due
+          from transfer where batch_id >= ${firstBatch}
+        union all
+        select transfer_id, batch_id, ledger_account_id, amount, -1 from entry
+          where batch_id >= ${firstBatch} and transfer_id is not null
+      ) legs
+      group by transfer_id, ledger_account_id, amount having sum(due) > 0`,
   },
   {
     id: "batch-balances",
