@@ -82,3 +82,15 @@ export function anyOf(schema: JsonSchema, seed: number): unknown {
 export function idempotencyHeader({ route }: Target, key: string): Readonly<Record<string, string>> {
   return route.idempotent ? { "idempotency-key": key } : {};
 }
+
+/** A password is hashed for each that gets through, a third of a second of a core: ask them seldom. */
+export const hashesPassword: ReadonlySet<string> = new Set([
+  "register",
+  "verifyEmail",
+  "makeFirstOperator",
+  "signIn",
+  "signInByLink",
+  "resetPassword",
+  "reauthenticate",
+  "changePassword",
+]);

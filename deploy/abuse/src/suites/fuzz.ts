@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { leakIn, problemFormOf } from "../checks.ts";
 import { casesOf, type Case } from "../requests.ts";
-import { targets, type Target } from "../routes.ts";
+import { hashesPassword, targets, type Target } from "../routes.ts";
 import { each, Tally, type Outcome, type Suite, type SuiteOptions } from "../suite.ts";
 import { codeOf, send, type Answer, type Visitor } from "../visitor.ts";
 import type { World } from "../world.ts";
@@ -13,17 +13,6 @@ import { fuzzV1 } from "./fuzz-v1.ts";
  * processes with clean prototypes, the same roles in the database, and no statement that Postgres could not parse.
  */
 
-/** A password is hashed for each that gets through, a third of a second of a core: fewer of these. */
-const hashes = new Set([
-  "register",
-  "verifyEmail",
-  "makeFirstOperator",
-  "signIn",
-  "signInByLink",
-  "resetPassword",
-  "reauthenticate",
-  "changePassword",
-]);
 const proofEveryMs = 120_000;
 
 /** Who sends: a customer or an operator, made anew when a request has ended the session. */
@@ -66,7 +55,7 @@ async function run(world: World, options: SuiteOptions): Promise<readonly Outcom
   const secrets = secretsOf(world);
   for (const [index, target] of targets.entries()) {
     // One that reaches past its hash costs a third of a second.
-    const count = hashes.has(target.route.operationId) ? Math.min(options.cases, 30) : options.cases;
+    const count = hashesPassword.has(target.route.operationId) ? Math.min(options.cases, 30) : options.cases;
     const cases = fc.sample(casesOf(target), { seed: options.seed + index, numRuns: count });
     const who = await sender.of(target);
     const cookie = who?.session;

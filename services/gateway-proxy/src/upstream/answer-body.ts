@@ -12,6 +12,9 @@ export interface BodySource {
 }
 
 const unreadBytesMax = 65_536;
+/** Of what nobody wants any more: the end of a transfer fits, an answer without an end does not. */
+const discardedBytesMax = 65_536;
+const discardedMsMax = 1_000;
 
 interface Reader {
   resolve(piece: Buffer | undefined): void;
@@ -131,7 +134,7 @@ export class AnswerBody implements AsyncIterable<Buffer> {
    * Nobody reads on. The connection serves another request when the rest comes within `msMax` and is at most `bytesMax`; else it
    * is closed.
    */
-  discard(bytesMax: number, msMax: number): void {
+  discard(bytesMax = discardedBytesMax, msMax = discardedMsMax): void {
     this.pieces = [];
     this.unreadBytes = 0;
     if (this.isOver) return;

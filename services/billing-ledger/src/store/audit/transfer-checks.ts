@@ -25,7 +25,7 @@ export const transferChecks: readonly AuditCheck[] = [
   {
     id: "batch-legs",
     says: "a transfer of a batch has its debit entry",
-    // A sum as well: looked up one by one, half a million transfers took forty seconds, and kept what was written meanwhile.
+    // A sum as well: looked up one by one they take far longer, and keep every row version that is written over meanwhile.
     sql: `
       select transfer_id, max(batch_id) as batch_id, -amount as amount from (
         select id as transfer_id, batch_id, debit_account_id as ledger_account_id, -amount as amount, 1 as due

@@ -160,8 +160,9 @@ export interface Blamed extends Pick<Refusal, "scope" | "error"> {
 }
 
 /**
- * Leaves alone who is to blame for what the upstream said, and tells whose fault it was: the request's own, when the same key served the same model a moment ago, because 403 or 404 then says that the model does not do what was asked of it (embeddings of a chat model, say). Otherwise anybody could take a
- * model from all others by asking it for what it cannot do. Another channel may do it.
+ * Leaves alone who is to blame for what the upstream said, and tells whose fault it was. It is the request's own when the same key
+ * served the same model a moment ago: 403 or 404 then says that the model does not do what was asked of it (embeddings of a chat
+ * model, say). Otherwise anybody could take a model from all others by asking it for what it cannot do. Another channel may do it.
  */
 export function blame(
   attempt: Attempt,

@@ -8,9 +8,6 @@ import { note, unusable } from "./relay-json.ts";
 /** Enough to know how dense a sound file's frames are: seconds of them. */
 const headBytes = 65_536;
 const rawBytesMax = 268_435_456;
-/** Of an answer that is not passed on: its connection serves another request, or is closed. */
-const tailBytesMax = 65_536;
-const tailMsMax = 1_000;
 
 /**
  * Passes bytes on as they come, sound mostly. One chunk is kept back, so that the charge is spooled before the last byte
@@ -26,7 +23,7 @@ export async function relayRaw<R extends ParsedRequest>(
   stalledReaderMs: number,
 ): Promise<void> {
   if (upstream.contentType.startsWith("application/json")) {
-    upstream.body.discard(tailBytesMax, tailMsMax);
+    upstream.body.discard();
     throw unusable("answer is JSON where bytes were asked for");
   }
   let head: Buffer = Buffer.alloc(0);

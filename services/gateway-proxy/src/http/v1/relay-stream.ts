@@ -64,12 +64,8 @@ export async function relayStream(
     throw error;
   }
   if (relay.cancelled) body.destroy();
-  else body.discard(tailBytesMax, tailMsMax);
+  else body.discard();
 }
-
-/** What may follow a whole answer, the end of the transfer: an upstream that has more to say, or never ends, loses its connection. */
-const tailBytesMax = 65_536;
-const tailMsMax = 1_000;
 
 function eventsOf(source: EventSource, chunk: Buffer): readonly SseEvent[] {
   try {
