@@ -4,6 +4,7 @@ import {
   accountRegistered,
   accountTotalsGet,
   balanceChanged,
+  balancesChanged,
   balanceGet,
   balanceLow,
   channelsKv,
@@ -130,7 +131,7 @@ export const boundaries: readonly Boundary[] = [
         accountTotalsGet,
       ],
       calls: asksSessions,
-      publishes: [balanceChanged, balanceLow],
+      publishes: [balanceChanged, balancesChanged, balanceLow],
       consumes: [
         { stream: "COMMANDS", durable: "billing-grants", events: [grantCommand] },
         { stream: "COMMANDS", durable: "billing-refunds", events: [refundCommand] },

@@ -101,20 +101,36 @@ export const usageEnvelope = defineEvent({
   }),
 });
 
+const changedBalance = z.strictObject({
+  accountId: idOf("acc"),
+  paidMicroTokens: microTokens,
+  bonusMicroTokens: microTokens,
+  heldMicroTokens: microTokens,
+  availableMicroTokens: microTokens,
+  version: count,
+});
+export type ChangedBalanceMessage = z.output<typeof changedBalance>;
+
 export const balanceChanged = defineEvent({
   stream: "EVENTS",
   type: "balance.changed",
   version: 1,
   pattern: "evt.balance.changed.v1.{accountId}",
-  description: "The balance after a commit. A hint: receivers keep the highest version, the ledger is the truth.",
-  data: z.strictObject({
-    accountId: idOf("acc"),
-    paidMicroTokens: microTokens,
-    bonusMicroTokens: microTokens,
-    heldMicroTokens: microTokens,
-    availableMicroTokens: microTokens,
-    version: count,
-  }),
+  description:
+    "The balance after a command: a grant, a refund, a voucher, a reclaim. A hint: receivers keep the highest version, the ledger is the truth. What usage changes is told by `balances.changed`.",
+  data: changedBalance,
+});
+
+export const changedBalancesMax = 200;
+
+export const balancesChanged = defineEvent({
+  stream: "EVENTS",
+  type: "balances.changed",
+  version: 1,
+  pattern: "evt.balances.changed.v1.{partition}",
+  description:
+    "Balances that usage has changed, of the accounts of one partition: the newest state of each, once a round and not for every batch. Hints like `balance.changed`.",
+  data: z.strictObject({ partition, balances: z.array(changedBalance).min(1).max(changedBalancesMax) }),
 });
 
 export const epochOpen = defineRpc({

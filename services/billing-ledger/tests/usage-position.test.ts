@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { balanceChanged, leaseGrant, subjectOf } from "@codex/contracts";
+import { balancesChanged, leaseGrant, subjectOf } from "@codex/contracts";
 import { idToUuid, newId } from "@codex/kernel";
 import { eventually } from "@codex/testkit";
 import { jetstreamManager } from "@nats-io/jetstream";
@@ -154,10 +154,12 @@ test("given many batches of one account, then the newest balance is told, and no
   const told = await eventually(
     async () => {
       const message = await jsm.streams.getMessage("EVENTS", {
-        last_by_subj: subjectOf(balanceChanged.pattern, { accountId }),
+        last_by_subj: subjectOf(balancesChanged.pattern, { partition: "8" }),
       });
-      const event = message?.json<{ data: { paidMicroTokens: string; version: number } }>();
-      return event?.data.paidMicroTokens === "925" && event.data;
+      type Told = { accountId: string; paidMicroTokens: string; version: number };
+      const event = message?.json<{ data: { balances: Told[] } }>();
+      const own = event?.data.balances.find((balance) => balance.accountId === accountId);
+      return own?.paidMicroTokens === "925" && own;
     },
     { what: "the balance after five batches" },
   );

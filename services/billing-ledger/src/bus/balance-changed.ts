@@ -1,33 +1,44 @@
 import type { Bus } from "@codex/bus";
-import { balanceChanged } from "@codex/contracts";
+import {
+  balanceChanged,
+  balancesChanged,
+  changedBalancesMax,
+  usagePartitionOf,
+  type ChangedBalanceMessage,
+} from "@codex/contracts";
 import type { OutboxMessage } from "@codex/db";
 import type { ChangedBalance } from "../app/ports.ts";
 
 /** The outbox row of a changed balance: subject and envelope come from the contract, the row commits with the change. */
 export function toBusBalanceChanged(bus: Pick<Bus, "encode">, balance: ChangedBalance): OutboxMessage {
-  return bus.encode(balanceChanged, {
-    params: { accountId: balance.accountId },
-    data: {
-      accountId: balance.accountId,
-      paidMicroTokens: balance.paid,
-      bonusMicroTokens: balance.bonus,
-      heldMicroTokens: balance.held,
-      availableMicroTokens: balance.paid + balance.bonus - balance.held,
-      version: balance.version,
-    },
-  });
+  return bus.encode(balanceChanged, { params: { accountId: balance.accountId }, data: toBusBalance(balance) });
 }
 
-/** Messages that are made and sent in one go: a thousand at once would hold up usage and leases for a tenth of a second. */
-const sliceMessages = 32;
+function toBusBalance(balance: ChangedBalance): ChangedBalanceMessage {
+  return {
+    accountId: balance.accountId,
+    paidMicroTokens: balance.paid,
+    bonusMicroTokens: balance.bonus,
+    heldMicroTokens: balance.held,
+    availableMicroTokens: balance.paid + balance.bonus - balance.held,
+    version: balance.version,
+  };
+}
 
-/** Resolves when all are stored; rejects with the first failure, and then any of them may have been. */
+/**
+ * What usage has changed, many accounts in one message (docs/adr/0024). One message is made and stored after the other: all at
+ * once would hold up usage and leases meanwhile. Resolves when all are stored; rejects with the first failure, and then any of
+ * them may have been.
+ */
 export async function publishBalances(
   bus: Pick<Bus, "encode" | "publishRaw">,
   balances: readonly ChangedBalance[],
 ): Promise<void> {
-  for (let from = 0; from < balances.length; from += sliceMessages) {
-    const slice = balances.slice(from, from + sliceMessages);
-    await bus.publishRaw(slice.map((balance) => toBusBalanceChanged(bus, balance)));
+  for (const [partition, own] of Map.groupBy(balances, ({ accountId }) => usagePartitionOf(accountId))) {
+    for (let from = 0; from < own.length; from += changedBalancesMax) {
+      const part = own.slice(from, from + changedBalancesMax).map(toBusBalance);
+      const params = { partition: String(partition) };
+      await bus.publishRaw([bus.encode(balancesChanged, { params, data: { partition, balances: part } })]);
+    }
   }
 }
