@@ -173,6 +173,9 @@ const tampering: readonly {
     found: ["I4", "I5-lease-settled"],
     since: ["I4"],
   },
+  { change: "delete from usage_key", found: ["usage-named"], since: [] },
+  { change: "delete from usage_shape", found: ["usage-named"], since: [] },
+  { change: "update usage_row set account_no = 0 where lease_settled = 60", found: ["usage-named"], since: [] },
   { change: `update lease set granted = granted + 1 where state = 'open'`, found: ["I5"] },
   {
     change: `alter table balance drop constraint balance_available_not_negative; update balance set reserved = 100000`,

@@ -24,3 +24,10 @@ export const firstTransfer =
 /** Archived days are out of the tables; what is said of single records holds for the others. */
 export const notArchived = (epoch: string): string =>
   `not exists (select from gateway_epoch g where g.epoch = ${epoch} and g.archived_at is not null)`;
+
+/**
+ * Of a row of `usage_row`, as its views say it: the columns themselves, because the names and keys that a view brings along cost
+ * many times a sum. Null for a LEASE_CLOSE.
+ */
+export const costOf = "coalesce(cost_wide, cost)";
+export const chargedOf = "coalesce(charged, cost_wide, cost)";

@@ -1,4 +1,4 @@
-import { firstBatch, notArchived, type AuditCheck } from "./check.ts";
+import { chargedOf, costOf, firstBatch, notArchived, type AuditCheck } from "./check.ts";
 
 /** How long a hole in a spool, and a lease, may stay before somebody must look. Reclaim takes leases back after a day. */
 const gapMax = "interval '15 minutes'";
@@ -10,17 +10,15 @@ export const usageChecks: readonly AuditCheck[] = [
     id: "I4",
     says: "a batch is the number and the sum of its records",
     sql: `
-      select b.id as batch_id, b.inserted, r.records, b.settled, b.written_off, u.cost, u.charged from ingest_batch b
+      select b.id as batch_id, b.inserted, u.records, b.settled, b.written_off, u.cost, u.charged from ingest_batch b
       left join (
-        select batch_id, count(*) as records from spool_record where batch_id >= ${firstBatch} group by 1
-      ) r on r.batch_id = b.id
-      left join (
-        select batch_id, sum(cost) as cost, sum(charged) as charged from usage_line where batch_id >= ${firstBatch} group by 1
+        select batch_id, count(*) as records, sum(${costOf}) as cost, sum(${chargedOf}) as charged
+        from usage_row where batch_id >= ${firstBatch} group by 1
       ) u on u.batch_id = b.id
       where b.created_at >= $1
         -- Records of an archived day are gone, so batches that may have held some cannot be counted again.
         and b.created_at >= coalesce((select max(archived_at) from gateway_epoch), '-infinity')
-        and (coalesce(r.records, 0) <> b.inserted or coalesce(u.cost, 0) <> b.settled + b.written_off
+        and (coalesce(u.records, 0) <> b.inserted or coalesce(u.cost, 0) <> b.settled + b.written_off
           or coalesce(u.charged, 0) <> b.settled)`,
   },
   {
@@ -30,6 +28,17 @@ export const usageChecks: readonly AuditCheck[] = [
     sql: `
       select epoch, partition, seq, batch_id from spool_record r
       where not exists (select from ingest_batch b where b.id = r.batch_id)`,
+  },
+  {
+    // Else no view shows it, and no sum above would miss it.
+    id: "usage-named",
+    says: "a record has its account, and a request its key and what it was",
+    only: "full",
+    sql: `
+      select stream, seq, account_no, key_no, shape_no from usage_row u
+      where not exists (select from balance b where b.account_no = u.account_no)
+        or (request_id is not null and (not exists (select from usage_key k where k.no = u.key_no)
+          or not exists (select from usage_shape s where s.no = u.shape_no)))`,
   },
   {
     id: "I7",
@@ -62,7 +71,11 @@ export const usageChecks: readonly AuditCheck[] = [
     id: "I8-once",
     says: "a request was charged once",
     only: "full",
-    sql: `select account_id, request_id, count(*) as records from usage_line group by 1, 2 having count(*) > 1`,
+    sql: `
+      select b.account_id, u.request_id, u.records from (
+        select account_no, request_id, count(*) as records from usage_row where request_id is not null
+        group by 1, 2 having count(*) > 1
+      ) u join balance b on b.account_no = u.account_no`,
   },
   {
     id: "I8-closed",
