@@ -54,7 +54,7 @@ export const config = defineConfig({
       .integer({ min: 1, max: 8, default: 2 })
       .describe("database connections of this replica that write usage; more than two bring little on one machine"),
     USAGE_LINGER_MS: env
-      .integer({ min: 0, max: 1_000, default: 15 })
+      .integer({ min: 0, max: 1_000, default: 5 })
       .describe("how long a transaction waits for more usage, of all its partitions"),
     USAGE_ROUND_MS: env
       .integer({ min: 20, max: 60_000, default: 1_000 })
