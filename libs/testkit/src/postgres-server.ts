@@ -139,14 +139,20 @@ async function makeCluster(cluster: string, options: PostgresServerOptions, deps
   renameSync(work, cluster);
 }
 
-/** After a kill -9 of the postmaster its workers need a moment to notice; until then the shared memory looks in use. */
+/**
+ * After a kill -9 of the postmaster its workers need a moment to notice, and one that computes notices at the end of its statement
+ * alone; until then the shared memory looks in use.
+ */
+const leftoversEndWithinMs = 60_000;
+
 async function startAfterCrash(start: () => Promise<ChildServer>, log: ChildDeps["log"]): Promise<ChildServer> {
-  for (let triesLeft = 20; ; triesLeft -= 1) {
+  const until = performance.now() + leftoversEndWithinMs;
+  for (;;) {
     try {
       return await start();
     } catch (error) {
       const leftover = error instanceof ChildStartError && error.logTail.includes("shared memory block");
-      if (!leftover || triesLeft === 0) throw error;
+      if (!leftover || performance.now() > until) throw error;
       log("workers of a killed Postgres are still ending; trying again");
       await new Promise((resolve) => setTimeout(resolve, 250));
     }
