@@ -1,4 +1,5 @@
 import { loadavg } from "node:os";
+import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { Numbers } from "./accounts.ts";
 import { startBilling, type BillingProcess } from "./billing-process.ts";
@@ -204,9 +205,18 @@ async function run(world: BenchWorld): Promise<void> {
   print(`${String(met)} of ${String(of)} targets met`);
 }
 
+const stopMs = 30_000;
+
 const world = await startWorld(() => undefined);
 try {
   await run(world);
-} finally {
-  await world.stop();
+} catch (error) {
+  // Said before anything is stopped: with a server that is down, that may take as long as it likes.
+  print(error instanceof Error ? (error.stack ?? error.message) : String(error));
+  process.exitCode = 1;
+}
+const inTime = await Promise.race([world.stop().then(() => true), delay(stopMs, false, { ref: false })]);
+if (!inTime) {
+  print("not everything stopped in time; what is left goes with this process");
+  process.kill(process.pid, "SIGTERM");
 }

@@ -1,4 +1,5 @@
 import { usageEnvelope, usagePartitions, type SpoolRecord } from "@codex/contracts";
+import { envelopePayload } from "@codex/gateway-proxy";
 import { setTimeout as delay } from "node:timers/promises";
 import { makeRecord, Traffic, type Numbers } from "./accounts.ts";
 import type { BenchWorld } from "./world.ts";
@@ -71,10 +72,10 @@ export class BenchSender {
     const until = performance.now() + publishTimeoutMs;
     for (;;) {
       try {
-        await bus.publish(usageEnvelope, {
+        await bus.publishJson(usageEnvelope, {
           id: `${String(epoch)}-${String(partition)}-${String(first)}-${String(last)}`,
           params: { partition: String(partition) },
-          data: { epoch, partition, first, last, records },
+          json: envelopePayload({ epoch, partition, first, last, records }),
         });
         return;
       } catch (error) {

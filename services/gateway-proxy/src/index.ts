@@ -9,3 +9,5 @@ export { Lender } from "./app/lender.ts";
 export { hearRecalls, leaseGranter, leaseReturner } from "./bus/adapters.ts";
 export type { GatewayEvents } from "./events.ts";
 export { Metering } from "./metering.ts";
+// What goes onto the bus, for the benchmark of the ledger, which sends as a gateway does (deploy/bench-ledger).
+export { envelopePayload } from "./spool/records.ts";
