@@ -53,8 +53,11 @@ end
 if refusedBy == 0 and request ~= '' then
   local slots = {tonumber(ARGV[10]), tonumber(ARGV[7])}
   for i = 2, 1, -1 do
-    redis.call('ZREMRANGEBYSCORE', KEYS[1 + i], '-inf', text(now))
-    if refusedBy == 0 and redis.call('ZCARD', KEYS[1 + i]) >= slots[i] then refusedBy = 7 - i end
+    if refusedBy == 0 and redis.call('ZCARD', KEYS[1 + i]) >= slots[i] then
+      -- Leases that have lapsed matter here alone.
+      redis.call('ZREMRANGEBYSCORE', KEYS[1 + i], '-inf', text(now))
+      if redis.call('ZCARD', KEYS[1 + i]) >= slots[i] then refusedBy = 7 - i end
+    end
   end
 end
 if refusedBy > 0 then return {refusedBy, wait, unpack(levels)} end
@@ -79,14 +82,20 @@ return {0, 0, unpack(after)}`);
 const end = new RedisScript(`${clock}
 redis.call('ZREM', KEYS[2], ARGV[2])
 redis.call('ZREM', KEYS[3], ARGV[2])
-for i, field in ipairs({'t:' .. ARGV[1], 't'}) do
+local fields = {'t:' .. ARGV[1], 't'}
+local stored = redis.call('HMGET', KEYS[1], unpack(fields))
+local changes = {}
+for i = 1, 2 do
   local change = tonumber(ARGV[2 + i])
   if change ~= 0 then
-    local level = math.max(0, (tonumber(redis.call('HGET', KEYS[1], field)) or 0) - now)
-    level = math.min(${String(levelMaxMicros)}, math.max(0, level + change))
-    redis.call('HSET', KEYS[1], field, text(now + level))
-    redis.call('PEXPIRE', KEYS[1], ${String(bucketsTtlMs)})
+    local level = math.max(0, (tonumber(stored[i]) or 0) - now) + change
+    changes[#changes + 1] = fields[i]
+    changes[#changes + 1] = text(now + math.min(${String(levelMaxMicros)}, math.max(0, level)))
   end
+end
+if #changes > 0 then
+  redis.call('HSET', KEYS[1], unpack(changes))
+  redis.call('PEXPIRE', KEYS[1], ${String(bucketsTtlMs)})
 end
 return 0`);
 
