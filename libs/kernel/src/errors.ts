@@ -38,6 +38,12 @@ export interface AppErrorInit {
   readonly metadata?: Readonly<Record<string, unknown>>;
 }
 
+/**
+ * Kinds that anybody can have by the thousand, at the cost of a request: what refuses them must be cheap, and where in the code it
+ * was said tells nobody anything. Taking the stack was the dearest part of such a refusal.
+ */
+const withoutStack: ReadonlySet<ErrorKind> = new Set(["rate_limited", "unauthenticated"]);
+
 /** The one error class that crosses module borders. Expected refusals inside a use case are return values instead. */
 export class AppError extends Error {
   readonly kind: ErrorKind;
@@ -49,7 +55,10 @@ export class AppError extends Error {
   readonly metadata: Readonly<Record<string, unknown>> | undefined;
 
   constructor(init: AppErrorInit) {
+    const { stackTraceLimit } = Error;
+    if (withoutStack.has(init.kind)) Error.stackTraceLimit = 0;
     super(`${init.code}: ${init.publicMessage}`, init.cause === undefined ? undefined : { cause: init.cause });
+    Error.stackTraceLimit = stackTraceLimit;
     this.name = "AppError";
     this.kind = init.kind;
     this.code = init.code;
