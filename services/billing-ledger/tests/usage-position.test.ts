@@ -1,9 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { balancesChanged, leaseGrant, subjectOf } from "@codex/contracts";
+import { decodeEvent } from "@codex/bus";
+import { balancesChanged, changedBalancesMax, leaseGrant, subjectOf } from "@codex/contracts";
 import { idToUuid, newId } from "@codex/kernel";
 import { eventually } from "@codex/testkit";
 import { jetstreamManager } from "@nats-io/jetstream";
 import pg from "pg";
+import { publishBalances } from "../src/bus/balance-changed.ts";
 import { trimUsageStream } from "../src/bus/usage-trimmer.ts";
 import { schema } from "../src/index.ts";
 import { brokenInvariants } from "./_invariants.ts";
@@ -169,6 +171,29 @@ test("given many batches of one account, then the newest balance is told, and no
   expect(String(told.version)).toBe(row?.version);
   await eventually(async () => (await world.query("select from balance_dirty")).length === 0, {
     what: "nothing left to tell",
+  });
+});
+
+test("given more changed balances of a partition than one message holds, then several tell of all of them", async () => {
+  const subject = subjectOf(balancesChanged.pattern, { partition: "12" });
+  const balances = Array.from({ length: 2 * changedBalancesMax + 1 }, (_, index) => ({
+    accountId: accountIn(12),
+    paid: 5n,
+    bonus: 2n,
+    held: 3n,
+    version: index + 1,
+  }));
+  await publishBalances(world.bus, balances);
+  const jsm = await jetstreamManager(world.bus.connection);
+  const { state } = await jsm.streams.info("EVENTS", { subjects_filter: subject });
+  expect(state.subjects).toEqual({ [subject]: 3 });
+  const last = await jsm.streams.getMessage("EVENTS", { last_by_subj: subject });
+  const told = decodeEvent(balancesChanged, last?.data ?? new Uint8Array());
+  expect(told).toMatchObject({
+    ok: true,
+    value: {
+      data: { partition: 12, balances: [{ accountId: balances.at(-1)?.accountId, availableMicroTokens: 4n }] },
+    },
   });
 });
 
