@@ -81,7 +81,7 @@ export async function readJson(req: IncomingMessage, limitBytes: number): Promis
  * bytes resets it, and the client would see the reset instead of the answer. Headers and `content-length` must be set.
  */
 export function endReply(req: IncomingMessage, res: ServerResponse, body: Uint8Array | string, lingerMs: number): void {
-  if (req.complete || !hasBody(req) || req.destroyed || hasArrived(req)) {
+  if (req.complete || !hasBody(req) || req.destroyed) {
     res.end(body);
     return;
   }
@@ -97,9 +97,4 @@ export function endReply(req: IncomingMessage, res: ServerResponse, body: Uint8A
     res.end();
   };
   req.on("end", done).on("close", done).resume();
-}
-
-/** All of it was read from the socket, though the parser has not told its end yet: so it is in the turn in which a small request came. */
-function hasArrived(req: IncomingMessage): boolean {
-  return req.readableLength > 0 && req.readableLength === Number(req.headers["content-length"]);
 }

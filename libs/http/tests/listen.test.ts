@@ -144,29 +144,3 @@ test("given a refused client that never stops sending, then it reads its answer,
   expect(answer).toMatch(/^HTTP\/1\.1 413 [^]*no/);
   await close();
 });
-
-test("given a refused client whose body has arrived, then the answer ends at once, and the connection goes on", async () => {
-  const ended: boolean[] = [];
-  const { port, close } = await listen(
-    (req, res) => {
-      res.writeHead(429, { "content-length": 2 });
-      // As a handler that had to wait for nothing but promises.
-      void Promise.resolve().then(() => {
-        endReply(req, res, "no", 30);
-        ended.push(res.writableEnded);
-      });
-    },
-    { host: "127.0.0.1", port: 0 },
-  );
-  const socket = connect(port, "127.0.0.1");
-  const answers: string[] = [];
-  for (const body of ["hello", "again"]) {
-    const answered = new Promise((resolve) => socket.once("data", resolve));
-    socket.write(`POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n${body}`);
-    answers.push(String(await answered));
-  }
-  socket.destroy();
-  await close();
-  expect(ended).toEqual([true, true]);
-  expect(answers.every((answer) => /^HTTP\/1\.1 429 [^]*\r\nno$/.test(answer))).toBe(true);
-});
