@@ -30,15 +30,14 @@ function toBusBalance(balance: ChangedBalance): ChangedBalanceMessage {
  * once would hold up usage and leases meanwhile. Resolves when all are stored; rejects with the first failure, and then any of
  * them may have been.
  */
-export async function publishBalances(
-  bus: Pick<Bus, "encode" | "publishRaw">,
-  balances: readonly ChangedBalance[],
-): Promise<void> {
+export async function publishBalances(bus: Pick<Bus, "publish">, balances: readonly ChangedBalance[]): Promise<void> {
   for (const [partition, own] of Map.groupBy(balances, ({ accountId }) => usagePartitionOf(accountId))) {
     for (let from = 0; from < own.length; from += changedBalancesMax) {
       const part = own.slice(from, from + changedBalancesMax).map(toBusBalance);
-      const params = { partition: String(partition) };
-      await bus.publishRaw([bus.encode(balancesChanged, { params, data: { partition, balances: part } })]);
+      await bus.publish(balancesChanged, {
+        params: { partition: String(partition) },
+        data: { partition, balances: part },
+      });
     }
   }
 }
