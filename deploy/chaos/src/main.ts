@@ -85,7 +85,7 @@ async function main(): Promise<void> {
   // More than one arrives: from the terminal, and from the program that started us.
   process.on("SIGINT", interrupt);
   process.on("SIGTERM", interrupt);
-  const boundMs = startMs + afterwardsMs + (options.scenario.race === true ? raceMs : options.durationMs);
+  const boundMs = startMs + afterwardsMs + (options.scenario.race !== undefined ? raceMs : options.durationMs);
   const bound = setTimeout(() => {
     say(`the run hangs: more than ${String(Math.round(boundMs / 1_000))} s`);
     process.exitCode = 1;

@@ -1,19 +1,25 @@
 import { idToUuid } from "@codex/kernel";
 import { eventually } from "@codex/testkit";
 import { Client, type Observation } from "./client.ts";
+import type { Gateway } from "./fleet.ts";
 import { flatCostMicroTokens, flatModel } from "./models.ts";
+import type { Random } from "./random.ts";
 import type { World } from "./world.ts";
 
 export interface RaceOptions {
   readonly repeats: number;
   /** At once, over all gateways. */
   readonly requests: number;
+  /** Given, it chooses a gateway in each repeat that is far away from NATS. */
+  readonly far: Random | undefined;
   readonly signal: AbortSignal;
   readonly onObservation: (observation: Observation) => void;
   readonly onProgress: (line: string) => void;
 }
 
 const affordable = 3n;
+/** One way: there and back is longer than billing waits for recalled money from workers that have answered. */
+const farMs = 150;
 
 /**
  * Money for exactly three requests and many more than that at once: exactly three must be admitted, and the rest be told
@@ -47,25 +53,39 @@ async function once(world: World, client: Client, repeat: number, options: RaceO
     what: "the grant",
   });
   const { gateways } = world.fleet;
-  const answers = await Promise.all(
-    Array.from({ length: options.requests }, (_, index) => {
-      const gateway = gateways[index % gateways.length];
-      if (gateway === undefined) throw new Error("there is no gateway");
-      return client.ask({
-        gateway: gateway.program.name,
-        url: gateway.url,
-        customer,
-        model: flatModel,
-        stream: index % 2 === 0,
-        maxTokens: 20,
-        words: "Three of us may pass.",
-        leaveAfterMs: undefined,
-      });
-    }),
+  const ask = (gateway: Gateway | undefined, stream: boolean): Promise<Observation> => {
+    if (gateway === undefined) throw new Error("there is no gateway");
+    return client.ask({
+      gateway: gateway.program.name,
+      url: gateway.url,
+      customer,
+      model: flatModel,
+      stream,
+      maxTokens: 20,
+      words: "Three of us may pass.",
+      leaveAfterMs: undefined,
+    });
+  };
+  const far = options.far?.pick(gateways);
+  const before: Observation[] = [];
+  if (far) {
+    // It keeps a lease with room for half a request. The third request, at the other gateway, needs that half.
+    before.push(await ask(far, false));
+    far.links.nats.set({ kind: "latency", ms: farMs });
+    const near = gateways.find((gateway) => gateway !== far);
+    before.push(await ask(near, false), await ask(near, true));
+  }
+  const together = Array.from({ length: options.requests - before.length }, (_none, index) =>
+    ask(gateways[index % gateways.length], index % 2 === 0),
   );
+  const answers = [...before, ...(await Promise.all(together))];
+  far?.links.nats.set({ kind: "pass" });
   answers.forEach(options.onObservation);
   const admitted = answers.filter(({ status }) => status === 200).length;
   const refused = answers.filter(({ status }) => status === 402).length;
+  if (before.some(({ status }) => status !== 200)) {
+    return `race ${String(repeat + 1)}: before it, with money that nobody used, ${statuses(before)}`;
+  }
   if (BigInt(admitted) === affordable && admitted + refused === answers.length) return undefined;
   return `race ${String(repeat + 1)}: ${String(admitted)} admitted and ${statuses(answers)}`;
 }

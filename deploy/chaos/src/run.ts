@@ -74,9 +74,9 @@ export async function run(options: RunOptions): Promise<RunResult> {
   options.log(`starting the processes (scenario ${scenario.name}, seed ${String(options.seed)})`);
   const world = await startWorld({
     gatewayHosts: options.gatewayHosts,
-    workersPerHost: scenario.race === true ? 1 : options.workersPerHost,
+    workersPerHost: scenario.race !== undefined ? 1 : options.workersPerHost,
     billings: 2,
-    customers: scenario.race === true ? options.raceRepeats : loadCustomers,
+    customers: scenario.race !== undefined ? options.raceRepeats : loadCustomers,
     leaseTtlMs,
     spoolBytesMax: 1_073_741_824,
     smallDiskBytes: 0,
@@ -121,10 +121,11 @@ class Session {
 
   async run(): Promise<RunResult> {
     const { scenario, raceRepeats, raceRequests, signal, log } = this.options;
-    if (scenario.race === true) {
+    if (scenario.race !== undefined) {
       const raced = {
         repeats: raceRepeats,
         requests: raceRequests,
+        far: scenario.race === "far" ? new Random(this.options.seed) : undefined,
         signal,
         onObservation: this.observe,
         onProgress: log,

@@ -60,6 +60,15 @@ describe("pnpm chaos", () => {
     expect(code).toBe(0);
   }, 240_000);
 
+  test("money that is idle at a gateway which hears late is not missing at the other one", async () => {
+    const { code, output } = await chaos(["--scenario", "race-far", "--repeats", "2", "--seed", "1", "--json"]);
+    expect(outcome.parse(JSON.parse(output))).toMatchObject({
+      restless: [],
+      verdict: { ...zeros, delivered: 6, charged: 6 },
+    });
+    expect(code).toBe(0);
+  }, 240_000);
+
   test("whatever the seed does to the processes, the books are what the upstream delivered", async () => {
     const { code, output } = await chaos([
       "--seed",
