@@ -116,7 +116,7 @@ export class Gateway {
       giveBack: leaseReturner(bus, () => metering.epoch),
       clock: this.clock,
     });
-    await hearRecalls(bus, lender, { defer: () => undefined } as never);
+    await hearRecalls(bus, lender, () => metering.epoch, { defer: () => undefined } as never);
     setInterval(() => lender.sweep(), sweepMs);
     this.metering = metering;
     this.lender = lender;

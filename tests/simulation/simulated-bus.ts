@@ -59,6 +59,8 @@ export function simulatedBus(network: Network, owner: SimulatedProcess): Bus {
         publishTimeoutMs,
         async () => world.stream,
       ),
+    // The model's billing waits the same for everybody, so an answered recall tells it nothing.
+    signal: () => undefined,
     onSignal: async (signal: unknown, listener: (data: { readonly accountId: string }) => void) => {
       if (signal !== leaseRecall) throw new Error("a signal that the model does not know");
       const hear = (accountId: string): void => {

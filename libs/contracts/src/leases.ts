@@ -20,6 +20,14 @@ export const leaseRecall = defineSignal({
   data: z.strictObject({ accountId: idOf("acc") }),
 });
 
+/** Not sent by a worker that holds nothing of the account: billing knows whose leases are open. */
+export const leaseRecalled = defineSignal({
+  pattern: "sig.gateway.lease-recalled.v1.{accountId}",
+  description:
+    "A worker with leases of the account has heard the recall and returned what it could: a refusal need not wait for it any more.",
+  data: z.strictObject({ accountId: idOf("acc"), epoch }),
+});
+
 export const leaseReturn = defineRpc({
   subject: "rpc.billing.lease.return.v1",
   description:

@@ -1,5 +1,5 @@
 import { connectBus, startOutboxRelay, type Bus } from "@codex/bus";
-import { leaseRecall, priceBookKv } from "@codex/contracts";
+import { leaseRecall, leaseRecalled, priceBookKv } from "@codex/contracts";
 import { assertMigrated, listActs, openDb, outboxSource, type Db } from "@codex/db";
 import { createBusSessionVerifier, createHttpApp, listen } from "@codex/http";
 import { systemClock, type AccountId, type Scope } from "@codex/kernel";
@@ -24,6 +24,7 @@ import type { PriceGroupStore, PriceVersionStore } from "./app/price-ports.ts";
 import { previewPrices } from "./app/preview-prices.ts";
 import { setPriceGroup } from "./app/set-price-group.ts";
 import { watchStalePrices } from "./app/stale-prices.ts";
+import { Recalls } from "./app/recalls.ts";
 import { reclaimLeases } from "./app/reclaim-leases.ts";
 import type { LedgerStore } from "./app/ports.ts";
 import { readBalance } from "./app/read-balance.ts";
@@ -156,6 +157,9 @@ async function startLedger(parts: Parts): Promise<void> {
   const { leaseTtlMs, leaseReclaimEveryMs } = config;
   const recall = (accountId: AccountId): void =>
     bus.signal(leaseRecall, { params: { accountId }, data: { accountId } });
+  const recalls = new Recalls(recall);
+  const answers = await bus.onSignal(leaseRecalled, ({ accountId, epoch }) => recalls.heard(accountId, epoch));
+  scope.defer("recall answers", () => answers.stop());
   for (let writer = 1; writer <= config.usageWriters; writer += 1) {
     const agent = startUsageAgent({
       bus,
@@ -199,7 +203,7 @@ async function startLedger(parts: Parts): Promise<void> {
         ledger,
         leases,
         clock: systemClock,
-        grantLease: (request, signal) => grantLease({ leases, events, recall, leaseTtlMs }, request, signal),
+        grantLease: (request, signal) => grantLease({ leases, events, recalls, leaseTtlMs }, request, signal),
         onReturned: (freed) => events.leasesReturned(freed),
       }),
     ],

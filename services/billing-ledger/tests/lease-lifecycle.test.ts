@@ -3,6 +3,7 @@ import {
   balanceChanged,
   leaseGrant,
   leaseRecall,
+  leaseRecalled,
   leaseRecover,
   leaseReturn,
   watermarkGet,
@@ -103,26 +104,37 @@ describe("lease.return", () => {
 });
 
 describe("recall", () => {
+  /** What is recalled, and what somebody does at each recall. */
+  const recalls = async (then: (accountId: AccountId) => void = () => undefined) => {
+    const heard: AccountId[] = [];
+    const listening = await world.bus.onSignal(leaseRecall, ({ accountId }) => {
+      heard.push(accountId);
+      then(accountId);
+    });
+    return { heard, listening };
+  };
+  const answer = ({ epoch }: Worker, accountId: AccountId): void =>
+    world.bus.signal(leaseRecalled, { params: { accountId }, data: { accountId, epoch } });
+
   test("given another worker holds idle money, when an ask would be refused, then it is recalled, and the ask is granted", async () => {
     const accountId = await funded(1_000n);
     const [holder, asker] = [await Worker.open(world), await Worker.open(world, "worker-2")];
     const leaseId = await holder.lease(accountId, 900n);
-    const heard: string[] = [];
-    const listening = await world.bus.onSignal(leaseRecall, (signal) => {
-      heard.push(signal.accountId);
-      if (signal.accountId === accountId) void giveBack(holder, accountId, leaseId, 0n);
+    const { heard, listening } = await recalls((signal) => {
+      if (signal === accountId) void giveBack(holder, accountId, leaseId, 0n);
     });
     expect(await asker.ask(accountId, 800n)).toMatchObject({ ok: true, value: { grantedMicroTokens: 800n } });
     expect(heard).toEqual([accountId]);
     listening.stop();
   });
 
-  test("given nobody gives anything back, then the refusal comes after two recalls, with what is available and held", async () => {
+  test("given every holder has answered and nobody gives anything back, then the refusal comes after two recalls, with what is available and held", async () => {
     const accountId = await funded(1_000n);
     const worker = await Worker.open(world);
     await worker.lease(accountId, 900n);
-    const heard: string[] = [];
-    const listening = await world.bus.onSignal(leaseRecall, (signal) => heard.push(signal.accountId));
+    const { heard, listening } = await recalls((signal) => {
+      if (signal === accountId) answer(worker, accountId);
+    });
     expect(await worker.ask(accountId, 800n)).toMatchObject({
       ok: false,
       code: "insufficient_balance",
@@ -132,6 +144,42 @@ describe("recall", () => {
     // More than there ever was: nobody can help, so nobody is disturbed.
     expect(await worker.ask(accountId, 1_001n)).toMatchObject({ ok: false });
     expect(heard).toEqual([accountId, accountId]);
+    listening.stop();
+  });
+
+  test("given a holder that hears nothing at first, then the refusal waits for it, and what it gives back late is granted", async () => {
+    const accountId = await funded(1_000n);
+    const [quick, late, asker] = [
+      await Worker.open(world),
+      await Worker.open(world, "worker-2"),
+      await Worker.open(world, "worker-3"),
+    ];
+    await quick.lease(accountId, 100n);
+    const leaseId = await late.lease(accountId, 600n);
+    const { heard, listening } = await recalls((signal) => {
+      if (signal !== accountId) return;
+      answer(quick, accountId);
+      // The first that comes after those of the ordinary wait.
+      if (heard.length === 3) void giveBack(late, accountId, leaseId, 0n).then(() => answer(late, accountId));
+    });
+    expect(await asker.ask(accountId, 800n)).toMatchObject({ ok: true, value: { grantedMicroTokens: 800n } });
+    expect(heard).toHaveLength(3);
+    listening.stop();
+  });
+
+  test("given a holder that never answers, then the refusal comes all the same; one that has given no sign of life lately is not waited for", async () => {
+    const accountId = await funded(1_000n);
+    const worker = await Worker.open(world);
+    await worker.lease(accountId, 900n);
+    const { heard, listening } = await recalls();
+    expect(await worker.ask(accountId, 800n)).toMatchObject({ ok: false, code: "insufficient_balance" });
+    expect(heard).toHaveLength(6);
+    await world.query("update gateway_epoch set last_seen_at = now() - interval '4 minutes' where epoch = $1", [
+      worker.epoch,
+    ]);
+    const asker = await Worker.open(world, "worker-2");
+    expect(await asker.ask(accountId, 800n)).toMatchObject({ ok: false, code: "insufficient_balance" });
+    expect(heard).toHaveLength(8);
     listening.stop();
   });
 });

@@ -252,7 +252,7 @@ async function startMoney(
     giveBack: leaseReturner(bus, () => metering.epoch),
     clock,
   });
-  await hearRecalls(bus, lender, scope);
+  await hearRecalls(bus, lender, () => metering.epoch, scope);
   // Closes before the metering does: the closing of the leases travels in the spool.
   scope.defer("leases", () => void lender.closeAll());
   const sweeper = setInterval(() => lender.sweep(), 500);

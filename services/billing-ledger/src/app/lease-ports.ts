@@ -66,6 +66,8 @@ export interface IngestPosition {
 export interface LeaseStore {
   /** One row lock; idempotent by (epoch, requestNo). Throws `unknown_epoch` for an epoch that was never issued. */
   grant(ask: GrantAsk): Promise<GrantOutcome>;
+  /** Epochs with an open lease of the account whose workers have given a sign of life in the last three minutes. */
+  holders(accountId: AccountId): Promise<readonly number[]>;
   /** Lowers leases to ceilings; answers what became free. Idempotent, in any order. */
   giveBack(epoch: number, accountId: AccountId, leases: readonly LeaseCeiling[]): Promise<MicroTokens>;
   /** The lease of the number, or undefined, and then the number is burnt. Throws `unknown_epoch`. */

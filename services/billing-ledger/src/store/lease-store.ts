@@ -36,6 +36,7 @@ interface ReclaimedRow {
 export function createLeaseStore(db: Db<Tables>, encode: EncodeBalanceChanged): LeaseStore {
   return {
     grant: (ask) => grant(db, ask),
+    holders: (accountId) => holders(db, accountId),
     giveBack: (epoch, accountId, leases) => giveBack(db, epoch, accountId, leases),
     recover: (epoch, requestNo, accountId) => recover(db, epoch, requestNo, accountId),
     reclaim: (which) => reclaim(db, encode, which),
@@ -99,6 +100,15 @@ async function ofKnownEpoch<T>(work: Promise<T>): Promise<T> {
       cause: error,
     });
   }
+}
+
+/** `touch_epoch` writes a sign of life once a minute at most, and a worker gives one each half minute. */
+async function holders(db: Db<Tables>, accountId: AccountId): Promise<readonly number[]> {
+  const { rows } = await sql<{ epoch: bigint }>`
+    select distinct l.epoch from lease l join gateway_epoch e on e.epoch = l.epoch
+    where l.account_id = ${idToUuid(accountId)}::uuid and l.state = 'open'
+      and e.last_seen_at > now() - interval '3 minutes'`.execute(db.kysely);
+  return rows.map(({ epoch }) => toCount(epoch));
 }
 
 async function giveBack(

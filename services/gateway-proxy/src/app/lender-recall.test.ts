@@ -8,10 +8,10 @@ describe("money that somebody else needs", () => {
     const { ticket } = await admit(10n);
     const other = await admit(40n);
     lender.settle(other.ticket, 15n);
-    lender.recall(accountId);
+    await lender.recall(accountId);
     expect(returned.toSorted()).toEqual([10n, 15n]);
     expect([...open]).toEqual([ticket.lease.leaseId]);
-    lender.recall(newId("acc"));
+    await lender.recall(newId("acc"));
     expect(returned).toHaveLength(2);
     lender.settle(ticket, 10n);
     expect(open.size).toBe(0);
@@ -30,12 +30,12 @@ describe("money that somebody else needs", () => {
     const { ticket } = await admit(10n);
     lender.settle(ticket, 3n);
     lender.closeAll();
-    lender.recall(accountId);
+    await lender.recall(accountId);
     await aMoment();
     away = false;
-    lender.recall(accountId);
+    await lender.recall(accountId);
     await aMoment();
-    lender.recall(accountId);
+    await lender.recall(accountId);
     expect(returned).toEqual([3n]);
     clock.advance(10_000);
     lender.sweep();
@@ -50,7 +50,7 @@ describe("money that somebody else needs", () => {
     await admit(10n);
     await aMoment();
     expect(answers).toHaveLength(1);
-    lender.recall(accountId);
+    await lender.recall(accountId);
     answers[0]?.(granted(80n));
     await aMoment();
     expect(returned).toEqual([0n]);
@@ -67,5 +67,24 @@ describe("money that somebody else needs", () => {
     clock.advance(6_000);
     lender.sweep();
     expect(open.size).toBe(0);
+  });
+
+  test("given a recall, then it is answered when billing has what it brought, and not at all without leases of the account", async () => {
+    let arrived = (): void => undefined;
+    const { lender, admit } = setUp(({ minimum }) => granted(minimum * 4n), {
+      giveBack: () => new Promise((resolve) => (arrived = resolve)),
+    });
+    expect(await lender.recall(accountId)).toBe(false);
+    const { ticket } = await admit(10n);
+    let answer: boolean | undefined;
+    const answered = lender.recall(accountId).then((isHolder) => (answer = isHolder));
+    await aMoment();
+    expect(answer).toBeUndefined();
+    arrived();
+    await answered;
+    expect(answer).toBe(true);
+    // Spent to its end and closed: nothing of it could come back.
+    lender.settle(ticket, 10n);
+    expect(await lender.recall(accountId)).toBe(false);
   });
 });

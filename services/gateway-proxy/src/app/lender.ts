@@ -106,8 +106,11 @@ export class Lender {
     for (const finished of this.book.takeFinishedOf(lease.purse, nowMs)) this.close(finished);
   }
 
-  /** Somebody needs the account's money: gives back what no request uses. Never throws; a lost return is repeated by the next recall. */
-  recall(accountId: AccountId): void {
+  /**
+   * Somebody needs the account's money: gives back what no request uses. False when there are no leases of it here. Resolves
+   * when billing has the returns, or cannot be reached; never rejects. A lost return is repeated by the next recall.
+   */
+  async recall(accountId: AccountId): Promise<boolean> {
     const renewNotBeforeMs = this.ports.clock.monotonicMs() + renewPauseMs;
     for (const purse of [accountId, ...this.book.pursesOf(accountId)]) {
       const line = this.lines.get(purse);
@@ -116,11 +119,15 @@ export class Lender {
       line.renewNotBeforeMs = renewNotBeforeMs;
     }
     const returns = this.book.giveBack(accountId);
-    for (const { lease } of this.closedLately.get(accountId) ?? []) {
+    const closed = this.closedLately.get(accountId) ?? [];
+    const isHolder = closed.length > 0 || this.book.has(accountId);
+    for (const { lease } of closed) {
       if (lease.reserved > lease.spent) returns.push({ lease, ceiling: lease.spent });
     }
-    this.giveBack(accountId, returns);
+    const returned = this.giveBack(accountId, returns);
     for (const lease of this.book.takeIdle(accountId)) this.close(lease);
+    await returned;
+    return isHolder;
   }
 
   /** Closes what is expired, used up or idle, and asks after lost answers. Looks at every account, so it belongs on a timer. */
@@ -154,7 +161,7 @@ export class Lender {
     if (payer.caps !== null && payer.version > line.payer.version) {
       line.payer = payer;
       // Granted under other caps: from now on the new ones decide.
-      this.giveBack(
+      void this.giveBack(
         payer.accountId,
         this.book.giveBack(payer.accountId, (lease) => lease.purse === purse),
       );
@@ -306,7 +313,7 @@ export class Lender {
       const { recalls } = line;
       await this.askOnce(line, 0n, this.wanted(line, hold), undefined);
       // The recall came while the answer was on its way, and did not find this lease.
-      if (line.recalls > recalls) this.recall(line.payer.accountId);
+      if (line.recalls > recalls) await this.recall(line.payer.accountId);
       else if (this.book.hasSuccessor(line.purse, hold, this.ports.clock.monotonicMs())) line.renewNotBeforeMs = 0;
     };
     // A renewal that fails costs nothing: the next request that finds no room asks, and gets the error.
@@ -330,18 +337,19 @@ export class Lender {
     this.inTurn(line, work).catch(() => undefined);
   }
 
-  private giveBack(accountId: AccountId, returns: readonly Return[]): void {
-    for (let from = 0; from < returns.length; from += returnsMax) {
-      const some = returns.slice(from, from + returnsMax);
+  private async giveBack(accountId: AccountId, returns: readonly Return[]): Promise<void> {
+    const parts = Array.from({ length: Math.ceil(returns.length / returnsMax) }, (_none, part) => {
+      const some = returns.slice(part * returnsMax, (part + 1) * returnsMax);
       const leases = some.map(({ lease, ceiling }) => ({ leaseId: lease.leaseId, ceiling }));
-      this.ports.giveBack(accountId, leases).then(
+      return this.ports.giveBack(accountId, leases).then(
         () => {
           for (const { lease, ceiling } of some) if (ceiling < lease.reserved) lease.reserved = ceiling;
         },
         // Billing still reserves it; the next recall, or the close, brings it back.
         () => undefined,
       );
-    }
+    });
+    await Promise.all(parts);
   }
 
   private close(lease: Lease): void {

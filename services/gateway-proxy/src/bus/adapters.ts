@@ -15,6 +15,7 @@ import {
   keyUsesReport,
   leaseGrant,
   leaseRecall,
+  leaseRecalled,
   leaseRecover,
   leaseReturn,
   priceBookKey,
@@ -171,9 +172,13 @@ export function leaseReturner(bus: Bus, epoch: () => number): LenderPorts["giveB
   };
 }
 
-/** Billing's recalls, for as long as the scope lives. */
-export async function hearRecalls(bus: Bus, lender: Lender, scope: Scope): Promise<void> {
-  const heard = await bus.onSignal(leaseRecall, ({ accountId }) => lender.recall(accountId));
+/** Billing's recalls, for as long as the scope lives; each is answered once billing has what it brought. */
+export async function hearRecalls(bus: Bus, lender: Lender, epoch: () => number, scope: Scope): Promise<void> {
+  const answer = async (accountId: AccountId): Promise<void> => {
+    if (!(await lender.recall(accountId))) return;
+    bus.signal(leaseRecalled, { params: { accountId }, data: { accountId, epoch: epoch() } });
+  };
+  const heard = await bus.onSignal(leaseRecall, ({ accountId }) => void answer(accountId));
   scope.defer("lease recalls", () => heard.stop());
 }
 

@@ -134,6 +134,10 @@ export class LeaseBook {
     return leases.reduce((sum, lease) => (lease.expiresAtMs > nowMs ? sum + free(lease) : sum), 0n);
   }
 
+  has(accountId: AccountId): boolean {
+    return this.purses.has(accountId);
+  }
+
   /** The purses of an account that have leases. */
   pursesOf(accountId: AccountId): Iterable<Purse> {
     return this.purses.get(accountId) ?? [];
