@@ -28,6 +28,8 @@ const { values } = parseArgs({
     batches: { type: "string", default: "100" },
     minutes: { type: "string", default: "0" },
     rows: { type: "string", default: "0" },
+    /** Tables of usage, one a day, that there are besides those that are written. */
+    days: { type: "string", default: "365" },
   },
 });
 
@@ -45,17 +47,22 @@ const backlog = countOf("backlog", 1_000);
 const batches = countOf("batches", 10);
 const minutes = countOf("minutes", 0);
 const rows = countOf("rows", 0);
+const days = countOf("days", 0);
 
 /** "No more than before", with what two runs of the same differ by. */
 const sameMax = 1.1;
 /** The share of the sends that is drained while the generator runs; the rest of --backlog is filled first. */
 const togetherMax = 200_000;
 
+/** An epoch of its own: its numbers must not meet those of another part of the run. */
+async function ofOwnEpoch(world: BenchWorld): Promise<BenchWorld> {
+  const { rows } = await world.admin.query<{ epoch: string }>("select open_epoch('bench alone') as epoch");
+  return { ...world, epoch: Number(rows[0]?.epoch) };
+}
+
 async function sqlAlone(world: BenchWorld): Promise<{ readonly perSecond: number; readonly cpu: CpuPerEvent }> {
   const numbers = new Numbers();
-  // An epoch of its own: its numbers must not meet those of the run over the bus.
-  const { rows } = await world.admin.query<{ epoch: string }>("select open_epoch('bench alone') as epoch");
-  const own = { ...world, epoch: Number(rows[0]?.epoch) };
+  const own = await ofOwnEpoch(world);
   const accounts = world.accounts.filter((account) => account.partition === 3);
   const count = meterCpu(world);
   const mixed = await runBatches(own, numbers, { name: "30 % hot, zipf", accounts, size: 1_000, hot: 0.3 }, batches);
@@ -90,6 +97,28 @@ async function withRows(world: BenchWorld, empty: Awaited<ReturnType<typeof sqlA
   const [rate, cpu] = [full.perSecond / empty.perSecond, full.cpu.postgres / empty.cpu.postgres];
   print(`      rate ${rate.toFixed(2)} × that of the empty table, Postgres CPU a record ${cpu.toFixed(2)} ×`);
   printJudged("CPU a record, full to empty", cpu, { what: "×", bound: sameMax, is: "at most" });
+}
+
+/** What a small batch costs beside the tables of many days, and beside those of two. */
+async function withDays(world: BenchWorld): Promise<void> {
+  const own = await ofOwnEpoch(world);
+  const numbers = new Numbers();
+  const shape = { name: "", accounts: world.accounts.filter((one) => one.partition === 3), size: 20, hot: 0.3 };
+  const costOf = async (): Promise<number> => {
+    const count = meterCpu(world);
+    await runBatches(own, numbers, shape, batches * 3);
+    return count(batches * 3).postgres / 1_000;
+  };
+  const before = await costOf();
+  await world.admin.query(
+    "select ensure_usage_day(floor(extract(epoch from now()) / 86400)::bigint - day) from generate_series(1, $1::integer) day",
+    [days],
+  );
+  const after = await costOf();
+  print(
+    `a batch of 20 records: Postgres ${before.toFixed(1)} ms of CPU, and ${after.toFixed(1)} with tables of ${String(days)} more days`,
+  );
+  printJudged("CPU a batch, many days to two", after / before, { what: "×", bound: sameMax, is: "at most" });
 }
 
 function printDrained(figures: DrainFigures): void {
@@ -200,6 +229,7 @@ async function run(world: BenchWorld): Promise<void> {
     `bytes an event: ${bytes.heapAndKey.toFixed(1)} (row and key), ${bytes.receiptIndex.toFixed(1)} more for the receipt index, of ${String(bytes.events)} events`,
   );
   printJudged("row and key", bytes.heapAndKey, { what: "bytes", bound: 160, is: "at most" });
+  if (days > 0) await withDays(world);
   print(`load of the machine at the end: ${(loadavg()[0] ?? 0).toFixed(1)}`);
   const { met, of } = score();
   print(`${String(met)} of ${String(of)} targets met`);

@@ -35,6 +35,7 @@ import { accountBlocks } from "./20261126T1030-account-blocks.ts";
 import { applyBatchAlone } from "./20261126T1100-apply-batch-alone.ts";
 import { moneyAuditLog } from "./20261127T0200-audit-log.ts";
 import { commandEntries } from "./20261127T0300-command-entries.ts";
+import { highestKnown } from "./20261127T0400-highest-known.ts";
 
 /** Every migration, oldest first. A file that has been merged is never edited; a mistake is corrected by the next one. */
 export const migrations: readonly Migration[] = [
@@ -75,4 +76,5 @@ export const migrations: readonly Migration[] = [
   { name: "20261126T1100_apply_batch_alone", up: applyBatchAlone, additive: true },
   moneyAuditLog,
   { name: "20261127T0300_command_entries", transactional: false, up: commandEntries, additive: true },
+  { name: "20261127T0400_highest_known", up: highestKnown, additive: true },
 ];
