@@ -1,18 +1,18 @@
 import type { Db } from "@codex/db";
-import { idToUuid, uuidToId, type AccountId, type RequestId } from "@codex/kernel";
+import { uuidToId, type AccountId, type RequestId } from "@codex/kernel";
 import { sql } from "kysely";
 import type { ReceiptKeyStore, ReceiptTransfers, StoredReceiptKey } from "../app/receipt-ports.ts";
 import type { Tables } from "./schema.ts";
+import { usageLineOf } from "./usage-lines.ts";
 
 export function createReceiptTransfers(db: Db<Tables>): ReceiptTransfers {
   return {
     ofRequest: async (accountId: AccountId, requestId: RequestId) => {
       const { rows } = await sql<{ id: string; bucket: "bonus" | "paid" }>`
         select t.id, case a.kind when 'customer_bonus' then 'bonus' else 'paid' end as bucket
-        from usage_line u
+        from ${usageLineOf(accountId, requestId)} u
         join transfer t on t.batch_id = u.batch_id
         join ledger_account a on a.id = t.debit_account_id and a.account_id = u.account_id
-        where u.account_id = ${idToUuid(accountId)} and u.request_id = ${idToUuid(requestId)}
         order by bucket limit 2`.execute(db.kysely);
       return rows.map((row) => ({ transferId: uuidToId("trf", row.id), bucket: row.bucket }));
     },

@@ -5,6 +5,7 @@ import type { UsageExportStore, UsagePart } from "../app/statement-ports.ts";
 import { fromDbUsageEvent, type UsageRow } from "./mapping.ts";
 import { withRefunded } from "./refund-store.ts";
 import type { Tables } from "./schema.ts";
+import { lowerUuid, usageLines } from "./usage-lines.ts";
 
 /**
  * Usage by time and by batch, over the index (account, request id): a request id is a UUIDv7, so a range of time is a range of
@@ -13,7 +14,8 @@ import type { Tables } from "./schema.ts";
 
 /** How long before its booking a request may have started and still be found by its batch: a request plus a long outage of the bus. */
 const bookedLateMsMax = 48 * 3_600_000;
-const highestUuid = "ffffffff-ffff-ffff-ffff-ffffffffffff";
+/** And how far after it, by the clock of a gateway that is fast. */
+const clockAheadMsMax = 24 * 3_600_000;
 
 /** The lowest uuid of a UUIDv7 made at this millisecond. */
 export function uuidFloor(ms: number): string {
@@ -24,11 +26,12 @@ export function uuidFloor(ms: number): string {
 export function createUsageExportStore(db: Db<Tables>): UsageExportStore {
   return {
     between: async (accountId, from, to, limit, before) => {
-      const { rows } = await sql<UsageRow>`
-        select * from usage_line where account_id = ${idToUuid(accountId)}
-          and request_id >= ${uuidFloor(from.getTime())}::uuid and request_id < ${uuidFloor(to.getTime())}::uuid
-          and request_id < ${before === undefined ? highestUuid : idToUuid(before)}::uuid
-        order by request_id desc limit ${limit}`.execute(db.kysely);
+      const range = {
+        from: uuidFloor(from.getTime()),
+        before: lowerUuid(uuidFloor(to.getTime()), before === undefined ? undefined : idToUuid(before)),
+        limit,
+      };
+      const { rows } = await sql<UsageRow>`select * from ${usageLines(accountId, range)}`.execute(db.kysely);
       return withRefunded(db, accountId, rows.map(fromDbUsageEvent));
     },
     ofTransfer: (accountId, transferId, limit, before) => ofTransfer(db, accountId, transferId, limit, before),
@@ -51,11 +54,13 @@ async function ofTransfer(
   const batch = found.rows[0];
   if (!batch) return undefined;
   const bookedMs = batch.created_at.getTime();
-  const { rows } = await sql<UsageRow>`
-    select * from usage_line where account_id = ${idToUuid(accountId)} and batch_id = ${batch.batch_id}
-      and request_id >= ${uuidFloor(bookedMs - bookedLateMsMax)}::uuid
-      and request_id < ${before === undefined ? highestUuid : idToUuid(before)}::uuid
-    order by request_id desc limit ${limit + 1}`.execute(db.kysely);
+  const range = {
+    from: uuidFloor(bookedMs - bookedLateMsMax),
+    before: lowerUuid(uuidFloor(bookedMs + clockAheadMsMax), before === undefined ? undefined : idToUuid(before)),
+    batchId: batch.batch_id,
+    limit: limit + 1,
+  };
+  const { rows } = await sql<UsageRow>`select * from ${usageLines(accountId, range)}`.execute(db.kysely);
   const lines = await withRefunded(db, accountId, rows.slice(0, limit).map(fromDbUsageEvent));
   return { lines, next: rows.length > limit ? (lines.at(-1)?.requestId ?? null) : null };
 }

@@ -1,8 +1,10 @@
 import type { Db } from "@codex/db";
 import { idToUuid, uuidToId, type AccountId, type RequestId } from "@codex/kernel";
+import { sql } from "kysely";
 import type { PostedUsage, UsagePage, UsageStore } from "../app/ports.ts";
-import { fromDbUsageEvent } from "./mapping.ts";
+import { fromDbUsageEvent, type UsageRow } from "./mapping.ts";
 import type { Tables } from "./schema.ts";
+import { usageLineOf, usageLines } from "./usage-lines.ts";
 
 export function createUsageStore(db: Db<Tables>): UsageStore {
   return {
@@ -11,33 +13,22 @@ export function createUsageStore(db: Db<Tables>): UsageStore {
   };
 }
 
-/** The number stands in the index where the id would not be of use: pages come in order without a sort. */
-function accountNo(db: Db<Tables>, accountId: AccountId) {
-  return db.kysely.selectFrom("balance").select("account_no").where("account_id", "=", idToUuid(accountId));
-}
-
 async function readPage(
   db: Db<Tables>,
   accountId: AccountId,
   limit: number,
   before: RequestId | undefined,
 ): Promise<UsagePage> {
-  let query = db.kysely
-    .selectFrom("usage_line")
-    .selectAll()
-    .where("account_no", "=", accountNo(db, accountId))
-    .orderBy("request_id", "desc")
-    // One more than asked for tells whether there is a next page.
-    .limit(limit + 1);
-  if (before !== undefined) query = query.where("request_id", "<", idToUuid(before));
-  const rows = await query.execute();
+  // One more than asked for tells whether there is a next page.
+  const range = { limit: limit + 1, ...(before === undefined ? {} : { before: idToUuid(before) }) };
+  const { rows } = await sql<UsageRow>`select * from ${usageLines(accountId, range)}`.execute(db.kysely);
   const lines = rows.slice(0, limit).map((row) => fromDbUsageEvent(row));
   return { lines, next: rows.length > limit ? (lines.at(-1)?.requestId ?? null) : null };
 }
 
 async function findUsage(db: Db<Tables>, accountId: AccountId, requestId: RequestId): Promise<PostedUsage | undefined> {
   const row = await db.kysely
-    .selectFrom("usage_line as event")
+    .selectFrom(usageLineOf(accountId, requestId).as("event"))
     .innerJoin("ingest_batch as batch", "batch.id", "event.batch_id")
     .selectAll("event")
     .select("batch.created_at as posted_at")
@@ -59,9 +50,6 @@ async function findUsage(db: Db<Tables>, accountId: AccountId, requestId: Reques
         .limit(1)
         .as("transfer_id"),
     )
-    .where("event.account_no", "=", accountNo(db, accountId))
-    .where("event.request_id", "=", idToUuid(requestId))
-    .limit(1)
     .executeTakeFirst();
   if (!row) return undefined;
   return {

@@ -36,6 +36,7 @@ import { applyBatchAlone } from "./20261126T1100-apply-batch-alone.ts";
 import { moneyAuditLog } from "./20261127T0200-audit-log.ts";
 import { commandEntries } from "./20261127T0300-command-entries.ts";
 import { highestKnown } from "./20261127T0400-highest-known.ts";
+import { usageLines } from "./20261127T0500-usage-lines.ts";
 
 /** Every migration, oldest first. A file that has been merged is never edited; a mistake is corrected by the next one. */
 export const migrations: readonly Migration[] = [
@@ -77,4 +78,5 @@ export const migrations: readonly Migration[] = [
   moneyAuditLog,
   { name: "20261127T0300_command_entries", transactional: false, up: commandEntries, additive: true },
   { name: "20261127T0400_highest_known", up: highestKnown, additive: true },
+  { name: "20261127T0500_usage_lines", up: usageLines, additive: true },
 ];
