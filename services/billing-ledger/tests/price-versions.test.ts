@@ -223,20 +223,23 @@ describe("preview", () => {
     await fund(world, one, { paid: 100_000n });
     await fund(world, two, { paid: 100_000n });
     const [leaseOne, leaseTwo] = [await worker.lease(one, 50_000n), await worker.lease(two, 50_000n)];
-    const day = { startedAt: "2026-11-20T10:00:00.000Z" };
+    const midnightMs = Date.UTC(new Date().getUTCFullYear(), new Date().getUTCMonth(), new Date().getUTCDate());
+    const hoursLater = (hours: number): string => new Date(midnightMs + hours * 3_600_000).toISOString();
+    const [from, to] = [hoursLater(-24), hoursLater(0)];
+    const day = { startedAt: hoursLater(-12) };
     await worker.send([
       worker.usage(one, leaseOne, { input: 1 }, day),
       worker.usage(one, leaseOne, { input: 3 }, day),
       worker.usage(two, leaseTwo, { output: 10 }, day),
       worker.usage(two, leaseTwo, { input: 5 }, { ...day, model: "demo-large" }),
       worker.usage(two, leaseTwo, {}, { ...day, costMicroTokens: 0n }),
-      worker.usage(one, leaseOne, { input: 1 }, { startedAt: "2026-11-21T00:00:00.000Z" }),
+      worker.usage(one, leaseOne, { input: 1 }, { startedAt: to }),
     ]);
     await worker.confirmed(3, 6);
     const before = await world.query("select count(*) from price_version");
     // 0.5 of a micro-token a token: 1 → 0.5 → 0, 3 → 1.5 → 2: each request is rounded by itself.
     const cheap = { ...model, rates: { ...model.rates, input: 500_000n }, perRequest: 0n };
-    const body = { models: wire([cheap]), from: "2026-11-20T00:00:00.000Z", to: "2026-11-21T00:00:00.000Z" };
+    const body = { models: wire([cheap]), from, to };
     const answer = await send(world, "POST", `${path}/preview`, operator, body);
     expect(answer.status).toBe(200);
     const preview = pricePreview.parse(answer.body);

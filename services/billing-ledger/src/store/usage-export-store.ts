@@ -5,17 +5,12 @@ import type { UsageExportStore, UsagePart } from "../app/statement-ports.ts";
 import { fromDbUsageEvent, type UsageRow } from "./mapping.ts";
 import { withRefunded } from "./refund-store.ts";
 import type { Tables } from "./schema.ts";
-import { lowerUuid, usageLines } from "./usage-lines.ts";
+import { bookedLateMsMax, clockAheadMsMax, lowerUuid, usageLines } from "./usage-lines.ts";
 
 /**
  * Usage by time and by batch, over the index (account, request id): a request id is a UUIDv7, so a range of time is a range of
  * ids. An id is made when the request starts, and its usage is booked later.
  */
-
-/** How long before its booking a request may have started and still be found by its batch: a request plus a long outage of the bus. */
-const bookedLateMsMax = 48 * 3_600_000;
-/** And how far after it, by the clock of a gateway that is fast. */
-const clockAheadMsMax = 24 * 3_600_000;
 
 /** The lowest uuid of a UUIDv7 made at this millisecond. */
 export function uuidFloor(ms: number): string {

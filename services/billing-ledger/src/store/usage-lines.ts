@@ -13,6 +13,11 @@ export interface LineRange {
   readonly limit: number;
 }
 
+/** How long before its booking a request may have started and still be looked for: a request plus a long outage of the bus. */
+export const bookedLateMsMax = 48 * 3_600_000;
+/** And how far after it, by the clock of a gateway that is fast. */
+export const clockAheadMsMax = 24 * 3_600_000;
+
 const lowestUuid = "00000000-0000-0000-0000-000000000000";
 const highestUuid = "ffffffff-ffff-ffff-ffff-ffffffffffff";
 

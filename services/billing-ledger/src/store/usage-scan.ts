@@ -4,6 +4,7 @@ import { sql } from "kysely";
 import type { BookedUsage, UsageScan } from "../app/preview-prices.ts";
 import { imagesOf, toCount, type UsageRow } from "./mapping.ts";
 import type { Tables } from "./schema.ts";
+import { bookedLateMsMax, clockAheadMsMax } from "./usage-lines.ts";
 
 const pageRows = 2_000;
 /** Of one page: a cursor that finds nothing for this long gives the connection back. */
@@ -33,13 +34,20 @@ export function createUsageScan(db: Db<Tables>): UsageScan {
   return {
     scan: (range, onPage, signal) =>
       db.transaction(async (trx) => {
+        // Nothing is ordered by the time of requests, and batches are in the order of their ids, which an index knows.
+        const bookedFrom = new Date(range.from.getTime() - clockAheadMsMax);
+        const bookedTo = new Date(range.to.getTime() + bookedLateMsMax);
         await sql`set transaction read only`.execute(trx);
         await sql`select set_config('statement_timeout', ${String(pageMsMax)}, true)`.execute(trx);
         await sql`declare usage_scan no scroll cursor for
           select account_id, model, started_at, tokens_input, tokens_cached_input, tokens_cache_write, tokens_cache_write_1h,
             tokens_output, tokens_reasoning, image_count, image_variant, audio_ms, price_group, hold, charged
           from usage_line
-          where started_at >= ${range.from}::timestamptz and started_at < ${range.to}::timestamptz`.execute(trx);
+          where started_at >= ${range.from}::timestamptz and started_at < ${range.to}::timestamptz
+            and batch_id >= (select min(id) from ingest_batch where created_at >= ${bookedFrom}::timestamptz)
+            and batch_id <= (select max(id) from ingest_batch where created_at < ${bookedTo}::timestamptz)`.execute(
+          trx,
+        );
         while (!signal.aborted) {
           const { rows } = await sql<ScanRow>`fetch forward ${sql.lit(pageRows)} from usage_scan`.execute(trx);
           if (rows.length > 0 && !onPage(rows.map(toBookedUsage))) return false;
