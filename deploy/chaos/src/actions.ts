@@ -31,6 +31,8 @@ const trapWaitMs = 3_000;
 export class Actor {
   private readonly deps: ActorDeps;
   private readonly client = new Client();
+  /** So far, by the action `redeliver`. */
+  recordsSentAgain = 0;
   private active = 0;
   /** Two actions on one server would undo each other half-way. */
   private readonly busy = new Set<string>();
@@ -90,9 +92,7 @@ export class Actor {
       case "gateway-before-publish":
         return this.killBeforePublish(this.gateway(target), ms);
       case "redeliver":
-        return redeliver(this.deps.world.bus, this.deps.random, 20 + size * 4)
-          .then((count) => `${String(count)} envelopes again`)
-          .catch((error: unknown) => `not possible now: ${String(error)}`);
+        return this.sendAgain(20 + size * 4);
       case "spool-full":
         return this.fillSpool(this.gateway(target), ms);
     }
@@ -138,6 +138,16 @@ export class Actor {
     await delay(ms);
     await server.start();
     return `down for ${String(ms)} ms`;
+  }
+
+  private async sendAgain(count: number): Promise<string> {
+    try {
+      const { envelopes, records } = await redeliver(this.deps.world.bus, this.deps.random, count);
+      this.recordsSentAgain += records;
+      return `${String(envelopes)} envelopes again`;
+    } catch (error) {
+      return `not possible now: ${String(error)}`;
+    }
   }
 
   private async disturbLink(name: string, mode: LinkMode, ms: number): Promise<string> {

@@ -6,13 +6,14 @@ const recoveryWantedS = 5;
 
 /** The lines for a person. The first is the one that the whole run is about. */
 export function reportLines(result: RunResult): readonly string[] {
-  const { verdict, kills, inserted, duplicates } = result;
+  const { verdict, kills, inserted, duplicates, sentAgain } = result;
   const { delivered, charged, lost, doubled, overspent, ledgerDifference } = verdict;
   return [
     `delivered ${String(delivered)}, charged ${String(charged)}, lost ${String(lost.length)}, ` +
       `doubled ${String(doubled.length)}, overspent ${String(overspent.length)}, ledger difference ${String(ledgerDifference)}`,
     `requests: ${String(result.sent)} sent (${byName(result.answers)}), ${String(result.heldBack)} held back`,
-    `duplicates per real event: ${ratio(duplicates, inserted)} (${String(duplicates)} of ${String(inserted)})`,
+    `duplicates per real event: ${ratio(duplicates, inserted)} (${String(duplicates)} of ${String(inserted)}), ` +
+      `of which faults put ${String(sentAgain)} into the stream: ${ratio(Math.max(0, duplicates - sentAgain), inserted)} without them`,
     ...recoveryLines(kills),
     `done: ${byName(result.actions) || "nothing"}`,
     `quiet ${result.quietAfterS.toFixed(1)} s after the last fault was healed; ${String(result.seconds)} s in all`,

@@ -48,6 +48,8 @@ export interface RunResult {
   readonly answers: Readonly<Record<string, number>>;
   readonly inserted: number;
   readonly duplicates: number;
+  /** Records that a fault has put into the stream once more; each is a duplicate, unless another fault took it out again. */
+  readonly sentAgain: number;
   readonly kills: readonly KillRecord[];
   readonly actions: Readonly<Record<string, number>>;
   /** What had not come to rest before the books were compared, or was still in a spool afterwards. */
@@ -111,6 +113,7 @@ class Session {
   private readonly clock: RecoveryClock;
   private readonly startedMs = performance.now();
   private sent = 0;
+  private sentAgain = 0;
   private heldBack = 0;
 
   constructor(world: World, options: RunOptions) {
@@ -210,6 +213,7 @@ class Session {
       await world.heal(healTimeoutMs);
       await load.stop();
       actor.close();
+      this.sentAgain = actor.recordsSentAgain;
       this.sent = load.sent;
       this.heldBack = load.heldBack;
     }
@@ -278,6 +282,7 @@ class Session {
       answers: countAnswers(this.observations),
       inserted: books.inserted,
       duplicates: books.duplicates,
+      sentAgain: this.sentAgain,
       kills: clock.records,
       actions: this.actions,
       restless,

@@ -180,7 +180,8 @@ test("the report begins with the line of the promise and ends with the seed", ()
     heldBack: 0,
     answers: { whole: 1 },
     inserted: 10,
-    duplicates: 1,
+    duplicates: 3,
+    sentAgain: 2,
     kills: [
       { kind: "nats", target: "nats", atMs: 0, recoveredS: 1.5, overlapped: false },
       { kind: "nats", target: "nats", atMs: 0, recoveredS: 9, overlapped: true },
@@ -193,7 +194,9 @@ test("the report begins with the line of the promise and ends with the seed", ()
     folder: undefined,
   });
   expect(lines[0]).toBe("delivered 1, charged 1, lost 0, doubled 0, overspent 0, ledger difference 0");
-  expect(lines).toContain("duplicates per real event: 0.100 (1 of 10)");
+  expect(lines).toContain(
+    "duplicates per real event: 0.300 (3 of 10), of which faults put 2 into the stream: 0.100 without them",
+  );
   expect(lines).toContain("kills: gateway 1, nats 2");
   expect(lines).toContain("  nats          n 1, median 1.50, p99 1.50, max 1.50");
   expect(lines.at(-1)).toBe("scenario random, seed 42: clean");
