@@ -27,6 +27,8 @@ const never: readonly Command[] = [
   ["swapdb", "0", "1"],
   ["publish", "x", "x"],
   ["subscribe", "x"],
+  ["cluster", "reset"],
+  ["cluster", "nodes"],
   ["migrate", "127.0.0.1", "1", "x", "0", "1"],
 ];
 

@@ -197,6 +197,9 @@ export function redisRules(prefix: string): readonly string[] {
     "-@blocking",
     // The client asks it once, to see whether the data is loaded.
     "+info",
+    // What a client of a Redis Cluster asks: where which key is, and whether all of them are somewhere.
+    "+cluster|slots",
+    "+cluster|info",
     // What shows the names of other services' keys, and what touches the scripts of all.
     "-scan",
     "-randomkey",

@@ -9,6 +9,7 @@ import { freePort } from "./ports.ts";
 import { converse } from "./probe.ts";
 import { findRedis } from "./programs.ts";
 import { startRedisServer } from "./redis-server.ts";
+import type { RedisUser } from "./server-users.ts";
 import { startWatchdog } from "./watchdog.ts";
 
 export interface RedisCluster {
@@ -22,8 +23,11 @@ export interface RedisCluster {
 const masters = 3;
 const slots = 16_384;
 
-/** A Redis Cluster of three masters for one test file; without replicas, for nothing of it must survive. Needs Redis 7. */
-export async function startRedisCluster(): Promise<RedisCluster> {
+/**
+ * A Redis Cluster of three masters for one test file, with these users on each; without replicas, for nothing of it must
+ * survive. Needs Redis 7.
+ */
+export async function startRedisCluster(users: readonly RedisUser[] = []): Promise<RedisCluster> {
   const log = (): void => undefined;
   const program = await findRedis({ log });
   const password = randomBytes(12).toString("hex");
@@ -41,7 +45,7 @@ export async function startRedisCluster(): Promise<RedisCluster> {
       const dataDir = path.join(folder, String(index));
       prepareDataFolder(dataDir);
       const [port, busPort] = [await freePort(), await freePort()];
-      const options = { program, dataDir, port, password, durable: false, clusterBusPort: busPort };
+      const options = { program, dataDir, port, password, durable: false, clusterBusPort: busPort, users };
       servers.push(await startRedisServer(options, { watchdog, log }));
       nodes.push({ port, busPort });
     }
