@@ -1,4 +1,6 @@
+import { eventually } from "@codex/testkit";
 import { Numbers } from "./accounts.ts";
+import { startBilling } from "./billing-process.ts";
 import { runBatches } from "./sql-alone.ts";
 import type { BenchWorld } from "./world.ts";
 
@@ -27,6 +29,32 @@ export async function prefill(world: BenchWorld, rows: number): Promise<number> 
   };
   await Promise.all(Array.from({ length: lanes }, lane));
   return (performance.now() - from) / 1_000;
+}
+
+/** Long enough for some tens of millions of rows. */
+const auditMsMax = 900_000;
+
+/**
+ * The rows get the full audit that they would have had in life, by billing's own job: from then on it looks at what is new.
+ * Answers the seconds it took.
+ */
+export async function audited(world: BenchWorld): Promise<number> {
+  const billing = await startBilling(world);
+  try {
+    const run = await eventually(
+      async () => {
+        const { rows } = await world.admin.query<{ took_ms: number; broken: string[] }>(
+          "select took_ms, broken from audit_run where mode = 'full' order by id desc limit 1",
+        );
+        return rows[0];
+      },
+      { what: "the full audit", timeoutMs: auditMsMax, everyMs: 1_000 },
+    );
+    if (run.broken.length > 0) throw new Error(`the audit found what breaks the books: ${run.broken.join(", ")}`);
+    return run.took_ms / 1_000;
+  } finally {
+    await billing.kill();
+  }
 }
 
 /** What a batch of the measure finds: statistics of now, nothing dirty to write out first. The same before and after. */

@@ -19,8 +19,8 @@ export interface ScannedLine extends BookedLine {
 
 /** Where the search for refunds stands, for every spool and partition. */
 export interface RefundScanStore {
-  /** A stretch that nobody else looks at for a while; undefined when everything booked was looked at. */
-  claim(): Promise<ScanRange | undefined>;
+  /** At most so many stretches that nobody else looks at for a while; none when everything booked was looked at. */
+  claim(most: number): Promise<readonly ScanRange[]>;
   /** Lines of the stretch that some rule might give back; the domain decides. */
   candidates(range: ScanRange): Promise<readonly ScannedLine[]>;
   /** The stretch is done. */
@@ -31,8 +31,10 @@ export interface AutoRefundEvents {
   autoRefunded(rule: RefundRule, outcome: string): void;
 }
 
-/** Stretches of one round; the next round goes on where this one ends. */
-const rangesMax = 50;
+/** Stretches that are claimed together: one of each partition. */
+const claimMax = 16;
+/** Claims of one round; the next round goes on where this one ends. */
+const claimsMax = 4;
 
 /**
  * Gives back what the rules say of newly booked usage. Exactly once a request: the command's key is the request. A crash
@@ -48,23 +50,30 @@ export async function refundByRule(
   },
   signal: AbortSignal,
 ): Promise<void> {
-  for (let round = 0; round < rangesMax && !signal.aborted; round += 1) {
-    const range = await deps.scan.claim();
-    if (!range) return;
-    for (const line of await deps.scan.candidates(range)) {
-      const rule = refundRuleOf(line, deps.rules);
-      if (rule === undefined) continue;
-      // The rule is no part of the input: settings may change between two attempts, the refund stays the same.
-      const command = {
-        key: `auto_refund:${line.requestId}`,
-        inputHash: createHash("sha256")
-          .update(JSON.stringify([line.accountId, line.requestId]))
-          .digest(),
-      };
-      const outcome = await deps.operations.autoRefund(command, line.accountId, line.requestId, rule);
-      // exceeds_charge: an operator was faster, and nothing is left.
-      deps.events.autoRefunded(rule, outcomeName(outcome));
+  for (let claims = 0; claims < claimsMax && !signal.aborted; claims += 1) {
+    const ranges = await deps.scan.claim(claimMax);
+    if (ranges.length === 0) return;
+    for (const range of ranges) {
+      if (signal.aborted) return;
+      await refundIn(deps, range);
     }
-    await deps.scan.advance(range);
   }
+}
+
+async function refundIn(deps: Parameters<typeof refundByRule>[0], range: ScanRange): Promise<void> {
+  for (const line of await deps.scan.candidates(range)) {
+    const rule = refundRuleOf(line, deps.rules);
+    if (rule === undefined) continue;
+    // The rule is no part of the input: settings may change between two attempts, the refund stays the same.
+    const command = {
+      key: `auto_refund:${line.requestId}`,
+      inputHash: createHash("sha256")
+        .update(JSON.stringify([line.accountId, line.requestId]))
+        .digest(),
+    };
+    const outcome = await deps.operations.autoRefund(command, line.accountId, line.requestId, rule);
+    // exceeds_charge: an operator was faster, and nothing is left.
+    deps.events.autoRefunded(rule, outcomeName(outcome));
+  }
+  await deps.scan.advance(range);
 }

@@ -37,6 +37,8 @@ async function run(
   return db.transaction(async (trx) => {
     await sql`set transaction read only`.execute(trx);
     if (alone && !(await takeTurn(trx))) return undefined;
+    // The job has the time that it needs, and one core at most: those that sell and book have the others.
+    if (alone) await sql`set local max_parallel_workers_per_gather = 0`.execute(trx);
     const position = await readPosition(trx);
     const results: CheckResult[] = [];
     for (const check of auditChecks) {

@@ -11,14 +11,25 @@ import type { Tables } from "./schema.ts";
 const stretchMax = 5_000n;
 /** After which another replica takes over a stretch whose reader died. */
 const claimSeconds = 30;
+/**
+ * An epoch whose worker has given no sign of life for so long has brought nothing new: whoever sends what is left in an old
+ * spool asks for its watermarks, which is a sign of life.
+ */
+const quietDays = 2;
 
 /**
  * Reads along the primary key of usage, (stream, seq), up to the watermark, so it costs one look at each new row and
  * never misses one: what is below the watermark is committed. No row of money is locked.
  */
 export function createRefundScanStore(db: Db<Tables>): RefundScanStore {
+  // Whatever happened while nobody looked, once; there are sixteen watermarks for every start that a worker has ever had.
+  let caughtUp = false;
   return {
-    claim: () => claim(db),
+    claim: async (most) => {
+      const ranges = await claim(db, most, caughtUp ? quietDays : undefined);
+      if (ranges.length === 0) caughtUp = true;
+      return ranges;
+    },
     candidates: (range) => readCandidates(db, range),
     advance: async ({ epoch, partition, upTo }) => {
       await sql`update refund_scan_position set scanned = greatest(scanned, ${upTo}), claimed_until = now()
@@ -27,26 +38,31 @@ export function createRefundScanStore(db: Db<Tables>): RefundScanStore {
   };
 }
 
-async function claim(db: Db<Tables>): Promise<ScanRange | undefined> {
-  await sql`insert into refund_scan_position (epoch, partition)
-    select c.epoch, c.partition from gateway_cursor c
-    where not exists (select from refund_scan_position p where p.epoch = c.epoch and p.partition = c.partition)
-    on conflict do nothing`.execute(db.kysely);
-  // Who waits longest comes first, so that one busy partition does not hold up the others.
+async function claim(db: Db<Tables>, most: number, days: number | undefined): Promise<readonly ScanRange[]> {
+  const seen = days === undefined ? sql`true` : sql`e.last_seen_at > now() - make_interval(days => ${days})`;
+  // Who waits longest comes first, so that one busy partition does not hold up the others. Another replica may have been
+  // faster since: then the row is not taken.
   const { rows } = await sql<{ epoch: bigint; partition: number; after: bigint; up_to: bigint }>`
-    with due as (
-      select p.epoch, p.partition, c.contiguous
-      from refund_scan_position p join gateway_cursor c on c.epoch = p.epoch and c.partition = p.partition
-      where c.contiguous > p.scanned and p.claimed_until <= now()
-      order by p.claimed_until, p.epoch, p.partition limit 1 for update of p skip locked
+    with due as materialized (
+      select c.epoch, c.partition, c.contiguous
+      from gateway_epoch e join gateway_cursor c on c.epoch = e.epoch
+      left join refund_scan_position p on p.epoch = c.epoch and p.partition = c.partition
+      where ${seen} and c.contiguous > coalesce(p.scanned, 0) and coalesce(p.claimed_until, '-infinity') <= now()
+      order by p.claimed_until nulls first, c.epoch, c.partition limit ${most}
+    ), claimed as (
+      insert into refund_scan_position as p (epoch, partition, claimed_until)
+        select epoch, partition, now() + make_interval(secs => ${claimSeconds}) from due order by epoch, partition
+        on conflict (epoch, partition) do update set claimed_until = excluded.claimed_until where p.claimed_until <= now()
+        returning epoch, partition, scanned
     )
-    update refund_scan_position p set claimed_until = now() + make_interval(secs => ${claimSeconds}) from due
-    where p.epoch = due.epoch and p.partition = due.partition
-    returning p.epoch, p.partition, p.scanned as after, least(due.contiguous, p.scanned + ${stretchMax}) as up_to`.execute(
-    db.kysely,
-  );
-  const row = rows[0];
-  return row && { epoch: row.epoch, partition: row.partition, after: row.after, upTo: row.up_to };
+    select epoch, partition, scanned as after, least(contiguous, scanned + ${stretchMax}) as up_to
+    from claimed join due using (epoch, partition)`.execute(db.kysely);
+  return rows.map((row) => ({
+    epoch: row.epoch,
+    partition: row.partition,
+    after: row.after,
+    upTo: row.up_to,
+  }));
 }
 
 interface CandidateRow {
