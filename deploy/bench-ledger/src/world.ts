@@ -33,7 +33,6 @@ const database = "bench";
 
 /** A server for a ledger: durable, and with a bounded log, so that a crash is recovered from in seconds. */
 const postgresSettings = {
-  max_wal_size: "1GB",
   shared_buffers: "256MB",
   checkpoint_timeout: "5min",
 };
