@@ -40,14 +40,15 @@ export function createUsageScan(db: Db<Tables>): UsageScan {
         await sql`set transaction read only`.execute(trx);
         await sql`select set_config('statement_timeout', ${String(pageMsMax)}, true)`.execute(trx);
         await sql`declare usage_scan no scroll cursor for
+          with batch as materialized (
+            select id from ingest_batch
+            where created_at >= ${bookedFrom}::timestamptz and created_at < ${bookedTo}::timestamptz
+          )
           select account_id, model, started_at, tokens_input, tokens_cached_input, tokens_cache_write, tokens_cache_write_1h,
             tokens_output, tokens_reasoning, image_count, image_variant, audio_ms, price_group, hold, charged
           from usage_line
           where started_at >= ${range.from}::timestamptz and started_at < ${range.to}::timestamptz
-            and batch_id >= (select min(id) from ingest_batch where created_at >= ${bookedFrom}::timestamptz)
-            and batch_id <= (select max(id) from ingest_batch where created_at < ${bookedTo}::timestamptz)`.execute(
-          trx,
-        );
+            and batch_id between (select min(id) from batch) and (select max(id) from batch)`.execute(trx);
         while (!signal.aborted) {
           const { rows } = await sql<ScanRow>`fetch forward ${sql.lit(pageRows)} from usage_scan`.execute(trx);
           if (rows.length > 0 && !onPage(rows.map(toBookedUsage))) return false;

@@ -14,12 +14,15 @@ export interface AuditCheck {
   readonly only?: "full" | "incremental";
 }
 
-/** The oldest batch that was written since `$1`. Ids rise in the order of begin, so nothing newer is below it. */
-export const firstBatch = "(select min(id) from ingest_batch where created_at >= $1)";
+/**
+ * The oldest batch that was written since `$1`. Ids rise in the order of begin, so nothing newer is below it. `offset 0` keeps
+ * the planner from walking along the ids, from the first batch there ever was: what is new is found by its time.
+ */
+export const firstBatch = "(select min(id) from (select id from ingest_batch where created_at >= $1 offset 0) recent)";
 
 /** The same of transfers by command; min(uuid) exists since Postgres 18 only. */
 export const firstTransfer =
-  "(select id from transfer where created_at >= $1 and batch_id is null order by id limit 1)";
+  "(select id from (select id from transfer where created_at >= $1 and batch_id is null offset 0) recent order by id limit 1)";
 
 /** Archived days are out of the tables; what is said of single records holds for the others. */
 export const notArchived = (epoch: string): string =>
