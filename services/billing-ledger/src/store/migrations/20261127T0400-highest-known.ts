@@ -1,5 +1,6 @@
 import { batchParts } from "./20261125T1115-batch-parts.ts";
 import { applyBatchAlone } from "./20261126T1100-apply-batch-alone.ts";
+import { changed, functionIn } from "./changed.ts";
 
 /**
  * A batch reads no table of usage any more to see that its numbers are new. Each day has a table, and a statement that may meet
@@ -8,15 +9,6 @@ import { applyBatchAlone } from "./20261126T1100-apply-batch-alone.ts";
  * come out of order, so in nearly every stream it stays behind `contiguous`. Where tables must be read, they are within the
  * bounds of the batch's own streams, so that the others are left alone.
  */
-
-/** The former text with each piece replaced, which must be in it once. */
-function changed(text: string, changes: readonly (readonly [former: string, now: string])[]): string {
-  return changes.reduce((before, [former, now]) => {
-    const [head, tail, ...more] = before.split(former);
-    if (head === undefined || tail === undefined || more.length > 0) throw new Error(`not there once: ${former}`);
-    return head + now + tail;
-  }, text);
-}
 
 const applyBatchByHighest = changed(applyBatchAlone, [
   ["create function apply_batch(", "create or replace function apply_batch("],
@@ -59,8 +51,7 @@ const applyBatchByHighest = changed(applyBatchAlone, [
   ],
 ]);
 
-const cursorFrom = batchParts.indexOf("create function advance_cursor(");
-const advanceCursorToHighest = changed(batchParts.slice(cursorFrom, batchParts.indexOf("end $$;", cursorFrom)), [
+const advanceCursorToHighest = changed(functionIn(batchParts, "advance_cursor"), [
   ["create function advance_cursor(", "create or replace function advance_cursor("],
   ["  v_step bigint;\n", "  v_step bigint;\n  v_highest bigint;\n"],
   [
@@ -84,6 +75,6 @@ update gateway_cursor c set highest = h.seq
   where c.epoch = g.epoch and c.partition = g.partition and h.seq > g.contiguous;
 
 -- It keeps the highest number of a record that is booked.
-${advanceCursorToHighest}end $$;
+${advanceCursorToHighest}
 
 ${applyBatchByHighest}`;
