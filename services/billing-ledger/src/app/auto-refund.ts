@@ -50,12 +50,12 @@ export async function refundByRule(
   },
   signal: AbortSignal,
 ): Promise<void> {
-  for (let claims = 0; claims < claimsMax && !signal.aborted; claims += 1) {
+  const goesOn = (): boolean => !signal.aborted;
+  for (let claims = 0; claims < claimsMax && goesOn(); claims += 1) {
     const ranges = await deps.scan.claim(claimMax);
     if (ranges.length === 0) return;
     for (const range of ranges) {
-      if (signal.aborted) return;
-      await refundIn(deps, range);
+      if (goesOn()) await refundIn(deps, range);
     }
   }
 }
