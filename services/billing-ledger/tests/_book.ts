@@ -1,7 +1,7 @@
 import type { LeaseCloseRecord, UsageRecord } from "@codex/contracts";
 import type { Db } from "@codex/db";
 import { newId, type AccountId, type LeaseId } from "@codex/kernel";
-import type { BookableRecord } from "../src/app/ports.ts";
+import type { BatchOutcome, BookableRecord } from "../src/app/ports.ts";
 import type { Tables } from "../src/store/schema.ts";
 import { openWriterSession } from "../src/store/writer-session.ts";
 
@@ -10,7 +10,7 @@ export async function book(
   db: Db<Tables>,
   epoch: number,
   records: readonly (UsageRecord | LeaseCloseRecord)[],
-): Promise<void> {
+): Promise<BatchOutcome> {
   const writer = await openWriterSession(db);
   try {
     const bookable = records.map((record): BookableRecord => ({
@@ -19,7 +19,7 @@ export async function book(
       hold: record.type === "usage" ? record.holdMicroTokens : 0n,
       chargeMismatch: false,
     }));
-    await writer.applyBatch({
+    return await writer.applyBatch({
       positions: [{ partition: 3, term: null, floor: null }],
       records: bookable,
       aside: [],
