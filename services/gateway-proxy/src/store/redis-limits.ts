@@ -130,12 +130,14 @@ export function redisLimits(turns: RedisTurns, { workerId, leaseMs }: RedisLimit
         return readAnswer(await take.run(turns, keysOf(of), argumentsOf(of, demand, leaseMs)));
       } catch (error) {
         // It may have come too late and not in vain: the slot must not wait for its lease to lapse.
-        if (demand.slot) forget(end.run(turns, keysOf(of), [of.keyId, demand.requestId, 0, 0]));
+        if (demand.slot) forget(end.runSoon(turns, keysOf(of), [of.keyId, demand.requestId, 0, 0]));
         throw error;
       }
     },
     end(of, requestId, { key, account }) {
-      forget(end.run(turns, keysOf(of), [of.keyId, requestId, Math.round(key * 1_000), Math.round(account * 1_000)]));
+      forget(
+        end.runSoon(turns, keysOf(of), [of.keyId, requestId, Math.round(key * 1_000), Math.round(account * 1_000)]),
+      );
     },
     async renew(running) {
       const calls = running.flatMap(({ of, requestIds }) =>

@@ -12,12 +12,34 @@ export class RedisScript {
   }
 
   /** On Redis Cluster all keys must be of one slot. Rejects as {@link RedisTurns.send} does. */
-  async run(turns: RedisTurns, keys: readonly string[], values: readonly (string | number)[]): Promise<unknown> {
+  run(turns: RedisTurns, keys: readonly string[], values: readonly (string | number)[]): Promise<unknown> {
+    return this.orInFull(turns, turns.send("evalsha", this.argumentsOf(this.hash, keys, values)), keys, values);
+  }
+
+  /** For what nobody waits for: {@link RedisTurns.sendSoon}. */
+  runSoon(turns: RedisTurns, keys: readonly string[], values: readonly (string | number)[]): Promise<unknown> {
+    return this.orInFull(turns, turns.sendSoon("evalsha", this.argumentsOf(this.hash, keys, values)), keys, values);
+  }
+
+  private async orInFull(
+    turns: RedisTurns,
+    answer: Promise<unknown>,
+    keys: readonly string[],
+    values: readonly (string | number)[],
+  ): Promise<unknown> {
     try {
-      return await turns.send("evalsha", [this.hash, keys.length, ...keys, ...values]);
+      return await answer;
     } catch (error) {
       if (!(error instanceof Error) || !error.message.startsWith("NOSCRIPT")) throw error;
-      return turns.send("eval", [this.source, keys.length, ...keys, ...values]);
+      return turns.send("eval", this.argumentsOf(this.source, keys, values));
     }
+  }
+
+  private argumentsOf(
+    script: string,
+    keys: readonly string[],
+    values: readonly (string | number)[],
+  ): readonly (string | number)[] {
+    return [script, keys.length, ...keys, ...values];
   }
 }

@@ -9,6 +9,9 @@ import { Command, Redis, type Cluster } from "ioredis";
 /** Of the gateway: what Redis does not say in this time is counted without it. */
 export const redisAnswerMsMax = 50;
 
+/** What nobody waits for goes with the next turn, and alone after this: a write and an answer of its own wake two processes. */
+const soonMs = 5;
+
 interface Waiting {
   readonly command: Command;
   readonly resolve: (answer: unknown) => void;
@@ -19,6 +22,8 @@ export class RedisTurns {
   private readonly redis: Redis | Cluster;
   private readonly answerMsMax: number;
   private waiting: Waiting[] = [];
+  private due: NodeJS.Immediate | undefined;
+  private soon: NodeJS.Timeout | undefined;
 
   /** `answerMsMax`: from the write to the answer. */
   constructor(redis: Redis | Cluster, answerMsMax: number) {
@@ -28,15 +33,29 @@ export class RedisTurns {
 
   /** Rejects with the server's refusal, without a connection, and when no answer comes in time; it may then have been carried out. */
   send(name: string, args: readonly (string | number)[]): Promise<unknown> {
+    this.due ??= setImmediate(() => this.write());
+    return this.wait(name, args);
+  }
+
+  /** The same, after at most {@link soonMs} and before whatever is sent later. */
+  sendSoon(name: string, args: readonly (string | number)[]): Promise<unknown> {
+    if (!this.due) this.soon ??= setTimeout(() => this.write(), soonMs);
+    return this.wait(name, args);
+  }
+
+  private wait(name: string, args: readonly (string | number)[]): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const command = new Command(name, args.map(String), { replyEncoding: "utf8" });
-      if (this.waiting.push({ command, resolve, reject }) === 1) setImmediate(() => this.write());
+      this.waiting.push({ command, resolve, reject });
     });
   }
 
   private write(): void {
     const turn = this.waiting;
     this.waiting = [];
+    this.due = undefined;
+    clearTimeout(this.soon);
+    this.soon = undefined;
     let open = turn.length;
     const timer = setTimeout(() => {
       for (const { reject } of turn) reject(new Error("Redis did not answer in time"));
