@@ -140,7 +140,10 @@ export const commands = {
   "bench:ledger": {
     description: "how fast the ledger is, on servers of its own (deploy/bench-ledger/README.md; takes minutes)",
     needs: "packages",
-    steps: [["node", "--conditions=codex:source", "deploy/bench-ledger/src/main.ts"]],
+    steps: [
+      [...launcher, "build", "--quiet"],
+      ["node", "--conditions=codex:source", "deploy/bench-ledger/src/main.ts"],
+    ],
   },
   "bench:gateway": {
     description:

@@ -7,7 +7,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { searchPath } from "./config.ts";
 import type { BenchWorld } from "./world.ts";
 
-const main = path.resolve(import.meta.dirname, "../../../services/billing-ledger/src/main.ts");
+const main = path.resolve(import.meta.dirname, "../../../services/billing-ledger/dist/main.js");
 
 /** A real process of billing. */
 export interface BillingProcess {
@@ -21,11 +21,13 @@ export async function startBilling(world: BenchWorld): Promise<BillingProcess> {
   // What it complains of while Postgres is killed is no line of the figures.
   const logFile = path.join(world.dataDir, "logs/billing.log");
   const log = openSync(logFile, "a", 0o600);
-  const child = spawn(process.execPath, ["--conditions=codex:source", "--no-warnings", main], {
+  const child = spawn(process.execPath, ["--enable-source-maps", main], {
     env: {
       PATH: searchPath(),
       NODE_ENV: "test",
       LOG_LEVEL: "error",
+      // As every deployment of ours sets it.
+      NODE_COMPILE_CACHE: path.join(world.dataDir, "compile-cache"),
       HTTP_PORT: String(await freePort()),
       ADMIN_PORT: String(adminPort),
       DATABASE_URL: world.appUrl,
@@ -36,14 +38,17 @@ export async function startBilling(world: BenchWorld): Promise<BillingProcess> {
     stdio: ["ignore", log, log],
   });
   closeSync(log);
+  const { pid } = child;
+  if (pid === undefined) throw new Error("billing has no process");
+  world.watchdog.watch(pid, "TERM");
   await untilReady(child, adminPort, logFile);
-  if (child.pid === undefined) throw new Error("billing has no process");
   return {
-    pid: child.pid,
+    pid,
     kill: async () => {
       const ended = new Promise((resolve) => child.once("exit", resolve));
       child.kill("SIGKILL");
       await ended;
+      world.watchdog.forget(pid);
     },
   };
 }

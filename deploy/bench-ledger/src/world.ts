@@ -8,7 +8,7 @@ import os from "node:os";
 import path from "node:path";
 import pg from "pg";
 import { infraDataFolders, removeInfraData } from "../../../libs/testkit/src/data-folder.ts";
-import { startWatchdog } from "../../../libs/testkit/src/watchdog.ts";
+import { startWatchdog, type Watchdog } from "../../../libs/testkit/src/watchdog.ts";
 import { allServers, startServers, type Servers } from "../../chaos/src/servers.ts";
 import { accountsMax, benchModel, makeAccounts, type BenchAccount } from "./accounts.ts";
 
@@ -25,6 +25,8 @@ export interface BenchWorld {
   readonly priceVersion: Id<"prc">;
   readonly epoch: number;
   readonly dataDir: string;
+  /** Stops what it is told of when the bench is killed. */
+  readonly watchdog: Pick<Watchdog, "watch" | "forget">;
   stop(): Promise<void>;
 }
 
@@ -84,6 +86,7 @@ export async function startWorld(log: (line: string) => void): Promise<BenchWorl
     priceVersion,
     epoch,
     dataDir,
+    watchdog,
     stop: async () => {
       await bus.drain();
       await admin.end();
