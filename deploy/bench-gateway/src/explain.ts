@@ -20,7 +20,10 @@ export async function explain(bench: Bench): Promise<void> {
   if (!options.wants("profile")) return;
   for (const load of ["json", "sse"] as const) {
     const costs = new Map<string, readonly PartCost[]>();
-    for (const start of [() => startFloor(place, 1), () => system.startGateways(1)]) {
+    for (const start of [
+      () => startFloor(place, 1),
+      () => system.startGateways(1, { name: "ours", fromSources: true }),
+    ]) {
       const target = await start();
       for (const pid of target.pids()) pin(pid, cores.tested(1));
       try {

@@ -7,29 +7,29 @@ import type { SampledStack } from "./profile.ts";
 
 const parts: readonly (readonly [part: string, urls: RegExp])[] = [
   ["HTTP with the client", /^node:_http_/],
-  ["call of the upstream", /\/undici\/|\/dist\/upstream\//],
+  ["call of the upstream", /\/undici\/|\/src\/upstream\//],
   [
     "limits: question to Redis and its answer",
-    /\/ioredis\/|redis-parser|redis-limits|redis-script|request-limiter|running-requests|limit-gate|limit-headers|domain\/(limits|rate)\.js/,
+    /\/ioredis\/|redis-parser|redis-limits|redis-script|request-limiter|running-requests|limit-gate|limit-headers|domain\/(limits|rate)\.ts/,
   ],
   [
     "usage to billing: envelopes, NATS",
-    /@nats-io|libs\/bus\/|\/bus\/dist\/|dist\/bus\/|spool\/(publisher|resend-rule)/,
+    /@nats-io|libs\/bus\/|gateway-proxy\/src\/bus\/|spool\/(publisher|resend-rule)/,
   ],
-  ["usage on the disk: spool", /\/dist\/spool\/|dist\/metering\.js/],
+  ["usage on the disk: spool", /\/src\/spool\/|src\/metering\.ts/],
   [
     "hold, metering, charge",
     /lender|lease-book|lease-asks|metered-request|domain\/(charge|hold|usage|token-estimate|burn)|price-usage|domain\/usage-objects/,
   ],
-  ["log and metrics", /\/pino|sonic-boom|@opentelemetry|dist\/events\.js|runtime\/dist\//],
+  ["log and metrics", /\/pino|sonic-boom|@opentelemetry|src\/events\.ts|runtime\/src\//],
   ["whose key: hash, cache", /key-cache|credentials|api-key/],
   ["which channel", /choose-route|catalogue|channel-|affinity|rendezvous|breaker/],
   [
     "reading the answer: JSON, events",
-    /relay-|collect\.js|json-scan|sse-scanner|chat-chunk|chat-stream|stream-state|client-stream|drained|dist\/http\/v1\/cost/,
+    /relay-|collect\.ts|json-scan|sse-scanner|chat-chunk|chat-stream|stream-state|client-stream|drained|src\/http\/v1\/cost/,
   ],
   ["reading the request: body, JSON, fields", /read-body|body-memory|chat-request|domain\/(endpoints|fields|endpoint)/],
-  ["the path itself: routing, ids, promises", /gateway-proxy\/dist\/|kernel\/dist\/|http\/dist\//],
+  ["the path itself: routing, ids, promises", /gateway-proxy\/src\/|kernel\/src\/|http\/src\//],
   ["the floor's own work", /\/floor\.ts/],
 ];
 

@@ -28,6 +28,8 @@ interface GatewayOptions {
   readonly otlpUrl?: string;
   /** Settings that differ from those of the bench. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Runs its sources: a profile of the one file that a service is made into tells no part from another. */
+  readonly fromSources?: boolean;
 }
 
 /** All of ours but the gateway: servers, key-registry, billing, money, prices, a channel. */
@@ -105,6 +107,13 @@ export async function startSystem(place: BenchPlace): Promise<System> {
   };
 }
 
+function programOf(folder: string, fromSources: boolean): readonly string[] {
+  const service = path.join(root, "services", folder);
+  return fromSources
+    ? ["--no-warnings", "--conditions=codex:source", path.join(service, "src/main.ts")]
+    : ["--enable-source-maps", path.join(service, "dist/main.js")];
+}
+
 class ServiceStarter {
   private readonly place: BenchPlace;
   private readonly servers: Servers;
@@ -121,14 +130,14 @@ class ServiceStarter {
     folder: string,
     schema: Boundary["name"],
     env: Readonly<Record<string, string>>,
-    instance = folder,
+    { instance = folder, fromSources = false } = {},
   ): Promise<{ readonly child: Child; readonly url: string }> {
     const [port, adminPort] = [await freePort(), await freePort()];
     const child = await startChild(
       {
         name: instance,
         command: process.execPath,
-        args: ["--enable-source-maps", path.join(root, `services/${folder}/dist/main.js`)],
+        args: programOf(folder, fromSources),
         env: {
           NODE_ENV: "production",
           LOG_LEVEL: "info",
@@ -172,7 +181,7 @@ class ServiceStarter {
             ...more.env,
             ...(more.otlpUrl === undefined ? {} : { OTEL_EXPORTER_OTLP_ENDPOINT: more.otlpUrl }),
           },
-          instance,
+          { instance, ...(more.fromSources === undefined ? {} : { fromSources: more.fromSources }) },
         ),
       );
     }
