@@ -35,6 +35,8 @@ describe("settings of auth (SEC-08, SEC-13)", () => {
   const cases = [
     ...secretNames.flatMap((name) => ["", ...wrong].map((value) => [name, value] as const)),
     ...optionalNames.flatMap((name) => wrong.map((value) => [name, value] as const)),
+    ["REDIS_MODE", "sentinel"] as const,
+    ["REDIS_MODE", "ring"] as const,
     ["AUTH_BCRYPT_COST", "11"] as const,
     ["AUTH_BCRYPT_COST", "12abc"] as const,
     ["AUTH_HASH_THREADS", "0"] as const,

@@ -1,3 +1,4 @@
+import { redisFields, redisOf, redisProblems, type RedisSettings } from "@codex/redis";
 import type { Consent } from "./domain/account.ts";
 import { commonConfig, commonFields, defineConfig, env, type CommonConfig, type Secret } from "@codex/runtime";
 
@@ -5,7 +6,7 @@ export interface AuthConfig {
   readonly common: CommonConfig;
   readonly databaseUrl: string;
   readonly natsServers: readonly string[];
-  readonly redisUrl: string;
+  readonly redis: RedisSettings;
   readonly publicOrigin: string;
   readonly trustedProxyCount: number;
   readonly signingSecret: Secret;
@@ -51,7 +52,7 @@ export const authConfig = defineConfig({
     ...commonFields,
     DATABASE_URL: env.url({ protocols: ["postgres", "postgresql"] }).describe("Postgres, role auth_app"),
     NATS_URL: env.urls({ protocols: ["nats", "tls"] }).describe("NATS servers, comma separated"),
-    REDIS_URL: env.url({ protocols: ["redis", "rediss"] }).describe("Redis for sign-in throttles"),
+    ...redisFields("Redis for sign-in throttles and the names of browsers, comma separated"),
     PUBLIC_ORIGIN: env.url({ protocols: ["http", "https"] }).describe("Origin of the dashboard; issuer of sessions"),
     TRUSTED_PROXY_COUNT: env
       .integer({ min: 0, max: 5, default: 0 })
@@ -114,6 +115,7 @@ export const authConfig = defineConfig({
       .describe('Documents that a new customer agrees to, each with its version; "none"'),
   },
   check: (values) => [
+    ...redisProblems(values),
     ...(values.AUTH_MAIL === "smtp" && values.AUTH_SMTP_URL === undefined
       ? [
           {
@@ -146,7 +148,7 @@ export const authConfig = defineConfig({
     common: commonConfig(values),
     databaseUrl: values.DATABASE_URL,
     natsServers: values.NATS_URL,
-    redisUrl: values.REDIS_URL,
+    redis: redisOf(values),
     publicOrigin: values.PUBLIC_ORIGIN,
     trustedProxyCount: values.TRUSTED_PROXY_COUNT,
     signingSecret: values.AUTH_SIGNING_SECRET,

@@ -2,8 +2,8 @@ import { connectBus, startOutboxRelay, type Bus } from "@codex/bus";
 import { assertMigrated, listActs, openDb, outboxSource, watchActs, type Db } from "@codex/db";
 import { createHttpApp, listen } from "@codex/http";
 import { systemClock } from "@codex/kernel";
+import { connectRedis, misfitTeller, type Cluster, type Redis } from "@codex/redis";
 import { actWatchEvents, type RunningService, type ServiceContext } from "@codex/runtime";
-import { Redis } from "ioredis";
 import type { AuthPorts } from "./app/ports.ts";
 import { failureAlarm } from "./app/failure-alarm.ts";
 import { noticeHandlers, noticesDurable } from "./bus/notices.ts";
@@ -103,7 +103,7 @@ export async function start(context: Context): Promise<RunningService> {
 
 interface Acquired {
   readonly db: Db<AuthTables>;
-  readonly redis: Redis;
+  readonly redis: Redis | Cluster;
   readonly bus: Bus;
   readonly breached: BreachList;
   readonly events: AuthEvents;
@@ -214,17 +214,13 @@ function buildSigner(config: AuthConfig): Promise<TokenSigner> {
 }
 
 /** Commands fail fast and the throttle counts in memory meanwhile; signing in never waits for Redis. */
-function openRedis({ config, scope, logger }: Context): Redis {
-  const redis = new Redis(config.redisUrl, {
-    commandTimeout: 250,
-    connectTimeout: 1_000,
-    // Also of a connection that is down already, where it only delays the end of the process (2 s by default).
-    disconnectTimeout: 250,
-    maxRetriesPerRequest: 0,
-    enableOfflineQueue: false,
-    retryStrategy: (attempt) => Math.min(attempt * 100, 2_000),
+function openRedis({ config, scope, logger }: Context): Redis | Cluster {
+  const redis = connectRedis(config.redis, { commandTimeout: 250 });
+  const tellMisfit = misfitTeller(config.redis.mode, logger, "sign-ins are counted by each process alone");
+  redis.on("error", (error: unknown) => {
+    logger.debug("redis is not reachable", { error });
+    tellMisfit(error);
   });
-  redis.on("error", (error: unknown) => logger.debug("redis is not reachable", { error }));
   scope.defer("redis", () => redis.disconnect());
   return redis;
 }

@@ -1,6 +1,6 @@
+import { redisFields, redisOf, redisProblems, type RedisSettings } from "@codex/redis";
 import { commonConfig, commonFields, defineConfig, env, type CommonConfig, type Secret } from "@codex/runtime";
 import type { Limits, LimitScope } from "./domain/limits.ts";
-import { redisModes, redisProblem, type RedisMode, type RedisSettings } from "./store/redis-connection.ts";
 
 export interface GatewayConfig {
   readonly common: CommonConfig;
@@ -33,20 +33,6 @@ export interface GatewayConfig {
   readonly realtimeSessionMs: number;
 }
 
-function redisOf(values: {
-  readonly REDIS_URL: readonly string[];
-  readonly REDIS_MODE: RedisMode;
-  readonly REDIS_SENTINEL_MASTER: string | undefined;
-  readonly REDIS_SENTINEL_PASSWORD: Secret | undefined;
-}): RedisSettings {
-  return {
-    mode: values.REDIS_MODE,
-    urls: values.REDIS_URL,
-    master: values.REDIS_SENTINEL_MASTER,
-    sentinelPassword: values.REDIS_SENTINEL_PASSWORD,
-  };
-}
-
 export const gatewayConfig = defineConfig({
   service: "gateway-proxy",
   fields: {
@@ -55,16 +41,7 @@ export const gatewayConfig = defineConfig({
       .url({ protocols: ["postgres", "postgresql"] })
       .describe("Postgres, role gateway_app; control plane only"),
     NATS_URL: env.urls({ protocols: ["nats", "tls"] }).describe("NATS servers, comma separated"),
-    REDIS_URL: env
-      .urls({ protocols: ["redis", "rediss"] })
-      .describe("Redis for rate limits and channels' bounds, comma separated; without it each worker counts alone"),
-    REDIS_MODE: env
-      .oneOf(redisModes, { default: "single" })
-      .describe("What REDIS_URL lists: one server, the sentinels of one, or nodes of a Redis Cluster"),
-    REDIS_SENTINEL_MASTER: env.optional(env.text()).describe("Name of the master at the sentinels"),
-    REDIS_SENTINEL_PASSWORD: env
-      .optional(env.secret({ bytesMin: 16 }))
-      .describe("Password of the sentinels themselves; without it they have none"),
+    ...redisFields("Redis for rate limits and channels' bounds, comma separated; without it each worker counts alone"),
     PUBLIC_ORIGIN: env.url({ protocols: ["http", "https"] }).describe("Origin of the dashboard, for sessions and CSRF"),
     TRUSTED_PROXY_COUNT: env
       .integer({ min: 0, max: 5, default: 0 })
@@ -143,10 +120,7 @@ export const gatewayConfig = defineConfig({
       .integer({ min: 1_000, max: 86_400_000, default: 3_600_000 })
       .describe("Longest time of a realtime session"),
   },
-  check: (values) => {
-    const problem = redisProblem(redisOf(values));
-    return problem === undefined ? [] : [{ variable: "REDIS_URL", problem }];
-  },
+  check: redisProblems,
   build: (values): GatewayConfig => ({
     common: commonConfig(values),
     databaseUrl: values.DATABASE_URL,

@@ -1,8 +1,8 @@
 import { connectBus } from "@codex/bus";
 import { listen } from "@codex/http/edge";
 import { Scope, systemClock } from "@codex/kernel";
+import { connectRedis, misfitTeller, type Cluster, type Redis } from "@codex/redis";
 import type { RunningService, ServiceContext } from "@codex/runtime";
-import type { Cluster, Redis } from "ioredis";
 import type { RequestListener } from "node:http";
 import { Catalogue } from "./app/catalogue.ts";
 import { KeyCache } from "./app/key-cache.ts";
@@ -28,7 +28,6 @@ import { readReportSigners } from "./http/v1/report-signers.ts";
 import { createV1Handler, isProbe, isV1 } from "./http/v1/router.ts";
 import { RealtimeSessions } from "./http/realtime/accept.ts";
 import { Metering } from "./metering.ts";
-import { connectRedis, redisMisfit } from "./store/redis-connection.ts";
 import { redisLimits } from "./store/redis-limits.ts";
 import { redisAnswerMsMax, RedisTurns } from "./store/redis-turns.ts";
 import { TokenCounter } from "./tokens/token-counter.ts";
@@ -51,7 +50,7 @@ export async function start(context: ServiceContext<GatewayConfig>): Promise<Run
     current: { version: config.channelKeyVersion, secret: config.channelKey.reveal() },
     previous: config.channelKeyPrevious?.reveal(),
   });
-  const tellMisfit = misfitTeller(context);
+  const tellMisfit = misfitTeller(context.config.redis.mode, context.logger, "limits are counted by each worker alone");
   const redis = openRedis(context, tellMisfit);
   const parts = await startHotPath(context, bus, events, envelopes, { redis, tellMisfit });
   const v1 = createV1Handler(parts);
@@ -211,19 +210,6 @@ function openRedis(
   });
   scope.defer("redis", () => redis.disconnect());
   return redis;
-}
-
-/** Redis of another kind than the settings say is an outage that no waiting ends: told once. */
-function misfitTeller({ config, logger }: ServiceContext<GatewayConfig>): (error: unknown) => void {
-  let told: string | undefined;
-  return (error) => {
-    const misfit = redisMisfit(config.redis.mode, error);
-    if (misfit === undefined || misfit === told) return;
-    told = misfit;
-    logger.error("limits are counted by each worker alone, because the settings do not fit the Redis", {
-      error: new Error(misfit),
-    });
-  };
 }
 
 /** What owes and what is owed: the spool with its publishers, and the leases that requests are admitted against. */

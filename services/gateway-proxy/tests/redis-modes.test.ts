@@ -1,4 +1,5 @@
 import { newId } from "@codex/kernel";
+import { connectRedis, redisMisfit, type RedisSettings } from "@codex/redis";
 import { loadConfig, Secret } from "@codex/runtime";
 import {
   eventually,
@@ -12,7 +13,6 @@ import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { Redis } from "ioredis";
 import { gatewayConfig } from "../src/config.ts";
 import type { Limited } from "../src/domain/limits.ts";
-import { connectRedis, redisMisfit, type RedisSettings } from "../src/store/redis-connection.ts";
 import { redisLimits } from "../src/store/redis-limits.ts";
 import { RedisTurns } from "../src/store/redis-turns.ts";
 import { chat, startWorld, type World } from "./_world.ts";

@@ -1,11 +1,11 @@
-import type { Redis } from "ioredis";
+import type { Cluster, Redis } from "@codex/redis";
 import { createHmac } from "node:crypto";
 import type { DeviceNames } from "../app/ports.ts";
 
 /** As long as a session lives at most; what a browser called itself is kept nowhere else (privacy inventory). */
 const lifeSeconds = 30 * 86_400;
 
-export function redisDeviceNames(redis: Redis, keySecret: string): DeviceNames {
+export function redisDeviceNames(redis: Redis | Cluster, keySecret: string): DeviceNames {
   const keyOf = (sessionId: string): string =>
     `auth:device:${createHmac("sha256", keySecret).update(`session\u0000${sessionId}`).digest("base64url")}`;
   return {
@@ -13,8 +13,8 @@ export function redisDeviceNames(redis: Redis, keySecret: string): DeviceNames {
       await redis.set(keyOf(sessionId), deviceNameOf(userAgent), "EX", lifeSeconds).catch(() => undefined);
     },
     async get(sessionIds) {
-      if (sessionIds.length === 0) return [];
-      return redis.mget(sessionIds.map(keyOf)).catch(() => sessionIds.map(() => null));
+      // Each for itself: in a cluster they lie on several nodes.
+      return Promise.all(sessionIds.map((sessionId) => redis.get(keyOf(sessionId)).catch(() => null)));
     },
   };
 }

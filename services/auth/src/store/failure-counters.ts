@@ -1,5 +1,5 @@
 import type { Clock } from "@codex/kernel";
-import type { Redis } from "ioredis";
+import type { Cluster, Redis } from "@codex/redis";
 import { nextAttempt, type FailureCount, type FailureRule, type FailureVerdict } from "../domain/throttle-rules.ts";
 
 /** Failures by key, shared by all replicas. Keys come in as HMACs: no address is stored. */
@@ -34,7 +34,7 @@ return 1`;
 
 const keyPrefix = "auth:fail:";
 
-export function redisCounters(redis: Redis, clock: Clock): FailureCounters {
+export function redisCounters(redis: Redis | Cluster, clock: Clock): FailureCounters {
   return {
     async take(key, rule) {
       const nowMs = clock.now().getTime();

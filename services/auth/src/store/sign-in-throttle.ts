@@ -1,5 +1,5 @@
 import { AppError } from "@codex/kernel";
-import type { Redis } from "ioredis";
+import type { Cluster, Redis } from "@codex/redis";
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes, type RateLimiterAbstract } from "rate-limiter-flexible";
 import type { Attempt, SignInThrottle } from "../app/ports.ts";
@@ -25,7 +25,7 @@ const devicePattern = /^([\w-]{22})\.([\w-]{43})$/;
 
 type Limiters = Readonly<Record<keyof typeof windows, RateLimiterAbstract>>;
 
-function limitersOn(redis: Redis, mailsPerNetworkPerHour: number): Limiters {
+function limitersOn(redis: Redis | Cluster, mailsPerNetworkPerHour: number): Limiters {
   const limiter = (name: keyof typeof windows): RateLimiterAbstract => {
     const keyPrefix = `auth:window:${name}`;
     const window = name === "mailOfAddress" ? { points: mailsPerNetworkPerHour, duration: hourSeconds } : windows[name];
@@ -70,7 +70,7 @@ export interface ThrottleOptions {
 }
 
 export function signInThrottle(
-  redis: Redis,
+  redis: Redis | Cluster,
   counters: FailureCounters,
   { keySecret, mailsPerNetworkPerHour }: ThrottleOptions,
 ): SignInThrottle {

@@ -1,5 +1,5 @@
 import type { Clock } from "@codex/kernel";
-import type { Redis } from "ioredis";
+import type { Cluster, Redis } from "@codex/redis";
 import type { WaveCounter } from "../app/failure-alarm.ts";
 import { waveWindowMinutes, windowMinutes } from "../domain/failure-wave.ts";
 
@@ -11,7 +11,7 @@ for _, count in ipairs(redis.call('MGET', unpack(KEYS))) do sum = sum + tonumber
 return sum`;
 
 /** Of all replicas together. The braces keep the minutes on one node of a cluster. */
-export function redisWaveCounter(redis: Redis, clock: Clock, keyPrefix = "auth:{wave}:"): WaveCounter {
+export function redisWaveCounter(redis: Redis | Cluster, clock: Clock, keyPrefix = "auth:{wave}:"): WaveCounter {
   return {
     async failed() {
       const keys = windowMinutes(clock.now().getTime()).map((minute) => `${keyPrefix}${String(minute)}`);
