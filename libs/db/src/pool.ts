@@ -16,6 +16,11 @@ export interface Db<Tables> {
   ping(): Promise<void>;
   /** A connection of the same settings outside the pool, not yet connected; for LISTEN. The caller ends it. */
   dedicatedClient(): pg.Client;
+  /**
+   * Has the server cancel what runs on this pool's connections; its callers get `service_unavailable`, because of Postgres's 57014.
+   * For a pool that is about to be closed: between two statements of a caller there is nothing to cancel, and the next one runs.
+   */
+  cancel(): Promise<void>;
   /** Waits for borrowed connections, then closes all. Idempotent. */
   close(): Promise<void>;
 }
@@ -32,6 +37,9 @@ export function openDb<Tables>(config: PoolConfig): Db<Tables> {
   // An idle connection that breaks would end the process if nobody listened; so would a borrowed one between two queries.
   pool.on("error", report);
   pool.on("connect", (client) => client.on("error", () => undefined));
+  const borrowed = new Set<pg.PoolClient>();
+  pool.on("acquire", (client) => borrowed.add(client));
+  pool.on("release", (_error, client) => borrowed.delete(client));
   const kysely = new Kysely<Tables>({ dialect: new PostgresDialect({ pool: discardingBroken(pool) }) });
 
   let closing: Promise<void> | undefined;
@@ -49,8 +57,26 @@ export function openDb<Tables>(config: PoolConfig): Db<Tables> {
       await sql`select 1`.execute(kysely);
     },
     dedicatedClient: () => new pg.Client(settings),
+    cancel: () => cancelOn(new pg.Client(settings), [...borrowed]),
     close: () => (closing ??= close()),
   };
+}
+
+/** pg knows the process behind a connection, and its types do not. */
+function processOf(client: pg.PoolClient): number | null {
+  return (client as unknown as { readonly processID: number | null }).processID;
+}
+
+async function cancelOn(client: pg.Client, borrowed: readonly pg.PoolClient[]): Promise<void> {
+  const processes = borrowed.map(processOf).filter((id) => id !== null);
+  if (processes.length === 0) return;
+  client.on("error", () => undefined);
+  try {
+    await client.connect();
+    await client.query("select pg_cancel_backend(id) from unnest($1::integer[]) as id", [processes]);
+  } finally {
+    await client.end();
+  }
 }
 
 /**

@@ -75,6 +75,23 @@ describe("connections", () => {
     await db.ping();
   });
 
+  test("given a statement that runs, when its pool cancels, then its caller hears of it and the pool goes on; an idle one asks nobody", async () => {
+    const db = database.open({ statementTimeoutMs: 60_000 });
+    const slow = sql`select pg_sleep(30)`.execute(db.kysely);
+    slow.catch(() => undefined);
+    const sleeps = async (): Promise<boolean> => {
+      const { rows } = await db.pool.query<{ n: bigint }>(
+        "select count(*) as n from pg_stat_activity where query = 'select pg_sleep(30)' and wait_event = 'PgSleep'",
+      );
+      return rows[0]?.n === 1n;
+    };
+    await eventually(sleeps, { what: "the statement to run" });
+    await db.cancel();
+    await expect(slow).rejects.toMatchObject({ code: "service_unavailable", cause: { code: "57014" } });
+    await db.ping();
+    await db.cancel();
+  });
+
   test("given a busy pool, when a connection is wanted for longer than the bound, then it is refused", async () => {
     const db = openDb({
       url: database.appUrl,

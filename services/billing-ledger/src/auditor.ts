@@ -2,6 +2,7 @@ import { openDb } from "@codex/db";
 import { systemClock, type Scope } from "@codex/kernel";
 import type { Logger } from "@codex/runtime";
 import type { Meter } from "@opentelemetry/api";
+import { setTimeout as delay } from "node:timers/promises";
 import { auditorEvents } from "./audit-events.ts";
 import { auditLedger } from "./app/audit-ledger.ts";
 import { sealDays, verifySeals } from "./app/seal-days.ts";
@@ -49,6 +50,7 @@ export function startAuditor(parts: {
   const verifyLatest = (): ReturnType<typeof verifySeals> =>
     verifySeals(seals, { from: dayBefore(systemClock.now(), verifiedDays) });
   let latest: AuditRun | undefined;
+  let stopping = false;
   observe(meter, () => latest);
   const rounds = startRounds({
     everyMs: config.auditEveryMs,
@@ -57,9 +59,29 @@ export function startAuditor(parts: {
       await auditLedger({ store, events, clock: systemClock, verifySeals: verifyLatest }, config.auditFullEveryMs);
       latest = await store.latest();
     },
-    onFailure: (error) => events.auditFailed(error),
+    onFailure: (error) => {
+      if (!stopping) events.auditFailed(error);
+    },
   });
-  scope.defer("auditor", () => rounds.stop());
+  scope.defer("auditor", () => {
+    stopping = true;
+    return cancelled(rounds.stop(), () => db.cancel());
+  });
+}
+
+const cancelEveryMs = 100;
+
+/** An audit reads for minutes, and nobody who stops this process waits for that: what runs is cancelled until nothing does. */
+async function cancelled(stopped: Promise<void>, cancel: () => Promise<void>): Promise<void> {
+  const state = { ended: false };
+  const end = stopped.finally(() => {
+    state.ended = true;
+  });
+  while (!state.ended) {
+    // Where Postgres does not answer, the audit fails by itself.
+    await cancel().catch(() => undefined);
+    await Promise.race([end, delay(cancelEveryMs)]);
+  }
 }
 
 function observe(meter: Meter, latest: () => AuditRun | undefined): void {
