@@ -1,5 +1,6 @@
 import { eventually } from "@codex/testkit";
 import { describe, expect, test } from "@jest/globals";
+import { setTimeout as delay } from "node:timers/promises";
 import { Secret, TOTP } from "otpauth";
 import { Browser, password } from "../e2e/_browser.ts";
 import { scanQrCode } from "./_qr-code.ts";
@@ -13,8 +14,15 @@ let visitor: Visitor;
 eachOnStage({}, (scene) => ({ stage, visitor } = scene));
 const newEmail = (): string => stage.newEmail("person");
 
+const stepMs = 30_000;
 const codeOf = (secret: string, ahead = 0): string =>
-  new TOTP({ secret: Secret.fromBase32(secret) }).generate({ timestamp: Date.now() + ahead * 30_000 });
+  new TOTP({ secret: Secret.fromBase32(secret) }).generate({ timestamp: Date.now() + ahead * stepMs });
+/** The code before the present one, which is left for later. It is taken until this step ends, so not typed in the last seconds of it. */
+async function earlierCode(secret: string): Promise<string> {
+  const leftMs = stepMs - (Date.now() % stepMs);
+  if (leftMs < 8_000) await delay(leftMs);
+  return codeOf(secret, -1);
+}
 const mailed = (email: string, page: string): Promise<string> =>
   new Browser(stage.world.origin).mailedToken(email, page);
 const next = "another battery, another horse";
@@ -79,7 +87,7 @@ test("an authenticator app: set up, asked for at sign-in, a recovery code instea
   const scanned = new URL(await scanQrCode(page));
   expect(`${scanned.protocol}//${scanned.host}`).toBe("otpauth://totp");
   expect(scanned.searchParams.get("secret")).toBe(secret);
-  await page.locator("input[autocomplete=one-time-code]").fill(codeOf(secret, -1));
+  await page.locator("input[autocomplete=one-time-code]").fill(await earlierCode(secret));
   await page.getByRole("button", { name: "Включить" }).click();
   const codes = page.getByTestId("recovery-codes").locator("code");
   await codes.first().waitFor();
@@ -226,7 +234,7 @@ describe("a proof that is old", () => {
     await page.getByRole("link", { name: "Безопасность" }).click();
     await page.getByRole("button", { name: "Подключить приложение" }).click();
     const secret = await page.getByTestId("totp-secret").innerText();
-    await page.locator("input[autocomplete=one-time-code]").fill(codeOf(secret, -1));
+    await page.locator("input[autocomplete=one-time-code]").fill(await earlierCode(secret));
     await page.getByRole("button", { name: "Включить" }).click();
     await page.getByTestId("recovery-codes").waitFor();
     await stage.ageProofs();
