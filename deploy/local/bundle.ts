@@ -5,7 +5,7 @@ import { rolldown } from "rolldown";
 /**
  * `node bundle.ts [service …]`: each service's program as one file, `dist/main.js`, with everything that its start needs
  * (docs/adr/0025). From the sources, so that nothing has to be compiled first. What a service loads later, and its worker
- * threads, are files beside it.
+ * threads, are files beside it. Without a name: all of them; of a package that is no service there is nothing to make.
  */
 
 interface Program {
