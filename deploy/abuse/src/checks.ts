@@ -26,8 +26,8 @@ const leaks: readonly (readonly [string, RegExp])[] = [
 ];
 
 /** `own`: what stands in the answer by right, because who asked has set it. */
-export function leakIn(answer: Answer, secrets: readonly string[], own?: string): string | undefined {
-  const text = own === undefined ? answer.text : answer.text.replaceAll(own, "");
+export function leakIn(answer: Answer, secrets: readonly string[], own: readonly string[] = []): string | undefined {
+  const text = own.reduce((left, value) => left.replaceAll(value, ""), answer.text);
   const whole = `${JSON.stringify(answer.headers)}\n${answer.text}`;
   if (whole.includes(root)) return "a path of this machine";
   if (secrets.some((secret) => whole.includes(secret))) return "a secret";

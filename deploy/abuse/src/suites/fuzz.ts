@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { leakIn, problemFormOf } from "../checks.ts";
 import { casesOf, type Case } from "../requests.ts";
 import { hashesPassword, targets, type Target } from "../routes.ts";
+import { ownUpstream } from "../schema-values.ts";
 import { each, Tally, type Outcome, type Suite, type SuiteOptions } from "../suite.ts";
 import { codeOf, send, type Answer, type Visitor } from "../visitor.ts";
 import type { World } from "../world.ts";
@@ -64,7 +65,11 @@ async function run(world: World, options: SuiteOptions): Promise<readonly Outcom
       const said = (what: string): string =>
         `${what}: ${describe(target, one)} answered ${String(answer.status)} ${answer.text.slice(0, 300)}`;
       insides.check(answer.status < 500 || codeOf(answer) === "overloaded", () => said("5xx"));
-      const leak = leakIn(answer, secrets, target.route.auth === "operator" ? world.demoUpstreamUrl : undefined);
+      const leak = leakIn(
+        answer,
+        secrets,
+        target.route.auth === "operator" ? [world.demoUpstreamUrl, ownUpstream] : [],
+      );
       insides.check(leak === undefined, () => said(leak ?? ""));
       const wrong = problemFormOf(answer);
       form.check(wrong === undefined, () => said(wrong ?? ""));
