@@ -6,6 +6,7 @@ import { Redis } from "ioredis";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setImmediate as turn } from "node:timers/promises";
 import {
   judge,
   type Levels,
@@ -293,4 +294,29 @@ test("given a key's and its account's counters, then all keys of a script have o
   const keys = await redis.keys("gw:lim:*");
   expect(keys.toSorted()).toEqual([bucketsOf(of), `${bucketsOf(of)}:run`, `${bucketsOf(of)}:run:${keyId}`].toSorted());
   expect(new Set(keys.map((key) => /\{(.+?)\}/.exec(key)?.[1]))).toEqual(new Set([of.accountId]));
+});
+
+describe("what is said in one turn", () => {
+  const bytesWritten = (): number => (redis.stream as unknown as { bytesWritten: number }).bytesWritten;
+
+  test("given what nobody waits for, when a question follows, then both go in one write, in their order", async () => {
+    const turns = new RedisTurns(redis, 10_000);
+    const before = bytesWritten();
+    const soon = turns.sendSoon("incr", ["together"]);
+    await turn();
+    expect(bytesWritten()).toBe(before);
+    await expect(turns.send("get", ["together"])).resolves.toBe("1");
+    await expect(soon).resolves.toBe(1);
+  });
+
+  test("given a question that is due, then what nobody waits for goes with it, and the next question is another turn", async () => {
+    const turns = new RedisTurns(redis, 10_000);
+    const [asked, told] = [turns.send("incr", ["due"]), turns.sendSoon("incr", ["due"])];
+    await expect(Promise.all([asked, told])).resolves.toEqual([1, 2]);
+    await expect(turns.send("get", ["due"])).resolves.toBe("2");
+  });
+
+  test("given nothing follows, then what nobody waits for goes alone", async () => {
+    await expect(new RedisTurns(redis, 10_000).sendSoon("incr", ["alone"])).resolves.toBe(1);
+  });
 });
