@@ -170,7 +170,7 @@ test("answer text is measured in every field that carries it, escapes included",
   const chunk = Buffer.from(
     '{"choices":[{"delta":{"content":"a\\"b","reasoning_content":"да","tool_calls":[{"function":{"arguments":"{}"}}]}}]}',
   );
-  expect(chunkFacts(chunk).answerBytes).toBe(4 + 4 + 2);
+  expect(chunkFacts({ text: chunk.toString("latin1"), from: 0, to: chunk.length }).answerBytes).toBe(4 + 4 + 2);
 });
 
 describe("the hold is the worst case of the book", () => {

@@ -1,4 +1,4 @@
-import { chunkFacts, isDone } from "./chat-chunk.ts";
+import { ChunkReader, isDone } from "./chat-chunk.ts";
 import type { Json } from "./fields.ts";
 import { eventBytesMax, type SseEvent } from "./sse-scanner.ts";
 import {
@@ -19,6 +19,7 @@ import { tokensFromOpenAiUsage } from "./usage.ts";
 export class ChatStream implements StreamState {
   readonly eventBytesMax = eventBytesMax;
   private readonly object: "chat.completion.chunk" | "text_completion";
+  private readonly reader = new ChunkReader();
   private held: Json | undefined;
   private believed = false;
   private finishSeen = false;
@@ -32,15 +33,16 @@ export class ChatStream implements StreamState {
     return this.finishSeen;
   }
 
-  read({ data }: SseEvent): Reading {
-    if (isDone(data)) return { end: true };
+  read(event: SseEvent): Reading {
+    if (isDone(event)) return { end: true };
+    const { needsParsing, mayFinish, answerBytes } = this.reader.read(event);
+    this.finishSeen ||= mayFinish;
+    if (!needsParsing && this.head && !this.held) return { passAs: "", answerBytes };
     const { held } = this;
     this.held = undefined;
-    const before = held ? [this.event({ ...held, usage: withoutCost(held["usage"]) })] : [];
-    const { needsParsing, mayFinish, answerBytes } = chunkFacts(data);
-    this.finishSeen ||= mayFinish;
-    if (!this.head || needsParsing) return this.parsed(data, before, answerBytes);
-    return { out: [...before, { name: undefined, data }], answerBytes };
+    const out = held ? [this.event({ ...held, usage: withoutCost(held["usage"]) })] : [];
+    if (!this.head || needsParsing) return this.parsed(event, out, answerBytes);
+    return { out, passAs: "", answerBytes };
   }
 
   ending({ tokens, cost }: EndingFacts): readonly WireEvent[] {
@@ -58,15 +60,15 @@ export class ChatStream implements StreamState {
     ];
   }
 
-  private parsed(data: Buffer, before: readonly WireEvent[], answerBytes: number): Reading {
+  private parsed({ data }: SseEvent, out: readonly WireEvent[], answerBytes: number): Reading {
     const chunk = parsedEvent(data);
-    if (!chunk || chunk["error"] != null) return { out: before, failed: true };
+    if (!chunk || chunk["error"] != null) return { out, failed: true };
     this.head ??= { id: chunk["id"], created: chunk["created"], model: chunk["model"] };
-    if (chunk["usage"] == null) return { out: [...before, { name: undefined, data }], answerBytes };
+    if (chunk["usage"] == null) return { out, passAs: "", answerBytes };
     this.held = chunk;
     const usage = tokensFromOpenAiUsage(chunk["usage"]);
     this.believed = usage !== undefined;
-    return { out: before, answerBytes, ...(usage ? { usage } : {}) };
+    return { out, answerBytes, ...(usage ? { usage } : {}) };
   }
 
   private event(chunk: Json): WireEvent {

@@ -45,7 +45,7 @@ export class MessageStream implements StreamState {
       case "error":
         return { failed: true };
       case "ping":
-        return { out: [{ name: "ping", data: event.data }] };
+        return { passAs: "ping" };
       default:
         return this.passed(event, type);
     }
@@ -100,7 +100,7 @@ export class MessageStream implements StreamState {
     if (!this.started || type === "" || safeName(type) === undefined) return { failed: true };
     if (type === "content_block_start") this.openBlock = indexOf(event.data);
     else if (type === "content_block_stop") this.openBlock = undefined;
-    return { out: [{ name: type, data: event.data }], answerBytes: textBytesAt(event.data, textMarks) };
+    return { passAs: type, answerBytes: textBytesAt(event, textMarks) };
   }
 }
 

@@ -17,22 +17,41 @@ export const eventBytesMax = 1_048_576;
 
 export class EventTooLarge extends Error {}
 
-export interface SseEvent {
+/** One event, as a place in the bytes that were pushed: most are looked at and passed on, and never copied. */
+export class SseEvent {
   /** The value of the last `event` field, or "" when there was none. */
   readonly name: string;
+  readonly bytes: Buffer;
+  /** {@link bytes}, one letter for each: looking into a string is several times as fast. */
+  readonly text: string;
   /** The data lines, joined by LF, without the field name. */
-  readonly data: Buffer;
-  /** Where it stands in the bytes that were pushed, if it is written there as we write it ourselves. */
-  readonly wire?: Wire | undefined;
+  readonly from: number;
+  readonly to: number;
+  /**
+   * Where the whole event stands in {@link bytes}, if it is written as we write it ourselves: `event: <name>` if it has one, one line
+   * `data: <data>`, an empty line; every line ends in LF. Else -1.
+   */
+  readonly wireFrom: number;
+  /** Behind the empty line, if it stands there. */
+  readonly wireTo: number;
+
+  constructor(name: string, bytes: Buffer, text: string, from: number, to: number, wireFrom: number, wireTo: number) {
+    this.name = name;
+    this.bytes = bytes;
+    this.text = text;
+    this.from = from;
+    this.to = to;
+    this.wireFrom = wireFrom;
+    this.wireTo = wireTo;
+  }
+
+  /** Made anew at each call. */
+  get data(): Buffer {
+    return this.bytes.subarray(this.from, this.to);
+  }
 }
 
-/** One event in its plainest form: `event: <name>` if it has one, one line `data: <data>`, an empty line; every line ends in LF. */
-export interface Wire {
-  readonly chunk: Buffer;
-  readonly from: number;
-  /** Behind the empty line. */
-  readonly to: number;
-}
+const noBytes = Buffer.alloc(0);
 
 export class SseScanner {
   private readonly bytesMax: number;
@@ -40,7 +59,12 @@ export class SseScanner {
   private pending: Buffer[] = [];
   private pendingBytes = 0;
   private skipLineFeed = false;
-  private dataLines: Buffer[] = [];
+  /** The event's first line of data: its place, -1 when there was none yet; `others` has those after it. */
+  private firstBytes: Buffer = noBytes;
+  private firstText = "";
+  private firstFrom = -1;
+  private firstTo = 0;
+  private others: Buffer[] = [];
   private dataBytes = 0;
   private eventName = "";
   /** Offset of the event's first line in the present chunk; -1: it began in an earlier one, or is not written plainly. */
@@ -101,12 +125,12 @@ export class SseScanner {
 
   /** True when bytes of an event have arrived that no empty line has completed. */
   get unfinished(): boolean {
-    return this.pendingBytes > 0 || this.dataLines.length > 0;
+    return this.pendingBytes > 0 || this.firstFrom >= 0;
   }
 
   private line(bytes: Buffer, text: string, from: number, to: number, events: SseEvent[]): void {
     if (from === to) {
-      this.end(bytes, to, events);
+      this.end(to, events);
       return;
     }
     if (text.startsWith("data:", from)) {
@@ -129,26 +153,43 @@ export class SseScanner {
     else if (field === "data") this.addData(bytes, text, isBare ? -1 : separator, to);
   }
 
-  private end(bytes: Buffer, to: number, events: SseEvent[]): void {
-    const { dataLines, wireFrom } = this;
-    const [first] = dataLines;
-    if (first) {
+  private end(to: number, events: SseEvent[]): void {
+    if (this.firstFrom >= 0) {
       if (this.dataBytes > this.bytesMax) throw new EventTooLarge("event exceeds its bound");
-      const isPlain = wireFrom >= 0 && dataLines.length === 1;
-      const wire = isPlain ? { chunk: bytes, from: wireFrom, to: to + 1 } : undefined;
-      events.push({ name: this.eventName, data: dataLines.length === 1 ? first : joinLines(dataLines), wire });
-      this.dataLines = [];
+      events.push(this.others.length === 0 ? this.plain(to) : this.joined());
+      this.firstBytes = noBytes;
+      this.firstText = "";
+      this.firstFrom = -1;
+      this.others = [];
       this.dataBytes = 0;
     }
     this.eventName = "";
+  }
+
+  private plain(to: number): SseEvent {
+    const { eventName, firstBytes, firstText, firstFrom, firstTo, wireFrom } = this;
+    return new SseEvent(eventName, firstBytes, firstText, firstFrom, firstTo, wireFrom, to + 1);
+  }
+
+  private joined(): SseEvent {
+    const lines = [this.firstBytes.subarray(this.firstFrom, this.firstTo), ...this.others];
+    const bytes = joinLines(lines);
+    return new SseEvent(this.eventName, bytes, bytes.toString("latin1"), 0, bytes.length, -1, 0);
   }
 
   /** `separator` -1: the field stands alone, and its value is empty. */
   private addData(bytes: Buffer, text: string, separator: number, to: number): void {
     const from = separator < 0 ? to : Math.min(to, valueAt(text, separator));
     if (from !== separator + 2) this.wireFrom = -1;
-    this.dataLines.push(bytes.subarray(from, to));
     this.dataBytes += to - from;
+    if (this.firstFrom >= 0) {
+      this.others.push(bytes.subarray(from, to));
+      return;
+    }
+    this.firstBytes = bytes;
+    this.firstText = text;
+    this.firstFrom = from;
+    this.firstTo = to;
   }
 }
 

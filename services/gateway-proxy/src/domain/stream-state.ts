@@ -15,6 +15,8 @@ export interface WireEvent {
 export interface Reading {
   /** To be written now, in this order. */
   readonly out?: readonly WireEvent[];
+  /** The event itself goes on behind `out`, as it is, under this name; "": without one. */
+  readonly passAs?: string;
   /** UTF-8 bytes of answer text in it. */
   readonly answerBytes?: number;
   /** Believable usage of the whole so far. */
@@ -79,9 +81,9 @@ export function parsedEvent(data: Buffer): Record<string, unknown> | undefined {
 }
 
 /** The event's `event` field, or the `type` in its data: some servers leave the field out. */
-export function typeOf(event: SseEvent): string {
-  if (event.name !== "") return event.name;
-  return /"type"\s*:\s*"([a-z0-9_.]{1,64})"/.exec(event.data.toString("latin1", 0, 256))?.[1] ?? "";
+export function typeOf({ name, text, from, to }: SseEvent): string {
+  if (name !== "") return name;
+  return /"type"\s*:\s*"([a-z0-9_.]{1,64})"/.exec(text.slice(from, Math.min(to, from + 256)))?.[1] ?? "";
 }
 
 /** Some upstreams say what the request cost us; that is not what it costs the customer. */

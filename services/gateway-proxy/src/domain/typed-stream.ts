@@ -1,5 +1,5 @@
 import type { TokenCounts } from "@codex/contracts";
-import { textBytesAt } from "./chat-chunk.ts";
+import { isDone, textBytesAt } from "./chat-chunk.ts";
 import { isObject, type Json } from "./fields.ts";
 import type { SseEvent } from "./sse-scanner.ts";
 import {
@@ -30,7 +30,7 @@ export interface TypedStreamFormat {
   /** Types that say that it failed. */
   readonly failed: readonly string[];
   /** JSON fields whose string values are answer text. */
-  readonly textMarks: readonly Buffer[];
+  readonly textMarks: readonly string[];
   /** The object in a terminal event that has, or is to get, `usage`. */
   readonly holder: (event: Json) => Json;
   /** The event with that object in its place. */
@@ -68,7 +68,7 @@ export class TypedStream implements StreamState {
 
   read(event: SseEvent): Reading {
     // Some compatible servers send OpenAI's older terminator too; it is not part of these streams.
-    if (event.data.length === 6 && event.data.toString("latin1") === "[DONE]") return {};
+    if (isDone(event)) return {};
     const { format } = this;
     const type = typeOf(event);
     if (format.failed.includes(type)) return { failed: true };
@@ -78,10 +78,9 @@ export class TypedStream implements StreamState {
     if (!type.startsWith(format.prefix)) return {};
     if (type === format.headType) this.head = parsedEvent(event.data) ?? this.head;
     this.sequence += 1;
-    const answerBytes = textBytesAt(event.data, format.textMarks);
+    const answerBytes = textBytesAt(event, format.textMarks);
     this.textSeen ||= answerBytes > 0;
-    const name = event.name === "" ? undefined : safeName(type);
-    return { out: [{ name, data: event.data }], answerBytes };
+    return { passAs: safeName(event.name) ?? "", answerBytes };
   }
 
   ending({ tokens, cost }: EndingFacts): readonly WireEvent[] {

@@ -1,7 +1,8 @@
 /**
- * The body of an upstream's answer, for one reader, as an async iterable of pieces. What is not read yet is bounded: the
- * connection is paused above {@link unreadBytesMax}. Made for `dispatch` of undici, whose `request` answers a Readable that costs
- * as much as the call itself.
+ * The body of an upstream's answer, for one reader, as an async iterable of pieces. What has come since the reader last looked is
+ * one piece: a server that writes a hundred events in a row sends them in a few packets, and each piece has its price all the way
+ * to the client. What is not read yet is bounded: the connection is paused above {@link unreadBytesMax}. Made for `dispatch` of
+ * undici, whose `request` answers a Readable that costs as much as the call itself.
  */
 
 /** Of the connection: the part of undici's controller that a body needs. */
@@ -17,7 +18,7 @@ const discardedBytesMax = 65_536;
 const discardedMsMax = 1_000;
 
 interface Reader {
-  resolve(piece: Buffer | undefined): void;
+  resolve(more: boolean): void;
   reject(error: unknown): void;
 }
 
@@ -42,16 +43,17 @@ export class AnswerBody implements AsyncIterable<Buffer> {
     if (discarding) {
       discarding.bytes += piece.length;
       if (discarding.bytes > discarding.bytesMax) this.destroy();
-    } else if (reader) {
-      this.reader = undefined;
-      reader.resolve(piece);
-    } else {
-      this.pieces.push(piece);
-      this.unreadBytes += piece.length;
-      if (this.unreadBytes <= unreadBytesMax || this.paused) return;
-      this.paused = true;
-      this.source.pause();
+      return;
     }
+    this.pieces.push(piece);
+    this.unreadBytes += piece.length;
+    if (reader) {
+      this.reader = undefined;
+      reader.resolve(true);
+    }
+    if (this.unreadBytes <= unreadBytesMax || this.paused) return;
+    this.paused = true;
+    this.source.pause();
   }
 
   /** Of the connection: it was all. */
@@ -59,7 +61,7 @@ export class AnswerBody implements AsyncIterable<Buffer> {
     if (this.isOver) return;
     this.ended = true;
     this.settle();
-    this.reader?.resolve(undefined);
+    this.reader?.resolve(false);
     this.reader = undefined;
   }
 
@@ -77,24 +79,18 @@ export class AnswerBody implements AsyncIterable<Buffer> {
     return this.ended || this.failure !== undefined;
   }
 
-  /** The next piece where it has come already, without the cost of a promise; undefined says nothing of the end. */
+  /** All that has come and is not read, without the cost of a promise; undefined says nothing of the end. */
   take(): Buffer | undefined {
-    const piece = this.pieces.shift();
-    if (!piece) return undefined;
-    this.unreadBytes -= piece.length;
-    if (this.paused && this.unreadBytes === 0 && !this.isOver) {
-      this.paused = false;
-      this.source.resume();
-    }
-    return piece;
+    if (this.pieces.length === 0) return undefined;
+    const pieces = this.handOver();
+    return pieces.length === 1 ? pieces[0] : Buffer.concat(pieces);
   }
 
-  /** The next piece, undefined at the end. Rejects with what broke it off. One call at a time. */
-  next(): Promise<Buffer | undefined> {
-    const piece = this.take();
-    if (piece) return Promise.resolve(piece);
+  /** True when there is something to take, false at the end. Rejects with what broke it off. One call at a time. */
+  more(): Promise<boolean> {
+    if (this.pieces.length > 0) return Promise.resolve(true);
     if (this.failure) return Promise.reject(this.failure);
-    if (this.ended) return Promise.resolve(undefined);
+    if (this.ended) return Promise.resolve(false);
     return new Promise((resolve, reject) => {
       this.reader = { resolve, reject };
     });
@@ -104,23 +100,39 @@ export class AnswerBody implements AsyncIterable<Buffer> {
   async all(bytesMax: number): Promise<Buffer | undefined> {
     const pieces: Buffer[] = [];
     let size = 0;
-    for (let piece = this.take() ?? (await this.next()); piece; piece = this.take() ?? (await this.next())) {
-      size += piece.length;
-      if (size > bytesMax) {
-        this.destroy();
-        return undefined;
+    while (this.pieces.length > 0 || (await this.more())) {
+      for (const piece of this.handOver()) {
+        size += piece.length;
+        if (size > bytesMax) {
+          this.destroy();
+          return undefined;
+        }
+        pieces.push(piece);
       }
-      pieces.push(piece);
     }
     return pieces.length === 1 && pieces[0] ? pieces[0] : Buffer.concat(pieces);
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Buffer, void> {
     try {
-      for (let piece = await this.next(); piece; piece = await this.next()) yield piece;
+      while (await this.more()) {
+        const piece = this.take();
+        if (piece) yield piece;
+      }
     } finally {
       this.destroy();
     }
+  }
+
+  private handOver(): readonly Buffer[] {
+    const { pieces } = this;
+    this.pieces = [];
+    this.unreadBytes = 0;
+    if (this.paused && !this.isOver) {
+      this.paused = false;
+      this.source.resume();
+    }
+    return pieces;
   }
 
   /** Closes the connection unless the body is over; who reads gets the error. Idempotent. */

@@ -1,6 +1,6 @@
 import { AppError, toAppError } from "@codex/kernel";
 import type { MeteredRequest } from "../../app/metered-request.ts";
-import { EventTooLarge, SseScanner, type SseEvent, type Wire } from "../../domain/sse-scanner.ts";
+import { EventTooLarge, SseScanner, type SseEvent } from "../../domain/sse-scanner.ts";
 import { parsedEvent, type Reading, type StreamState, type WireEvent } from "../../domain/stream-state.ts";
 import type { UpstreamResponse } from "../../upstream/transport.ts";
 import type { ClientStream } from "./client-stream.ts";
@@ -49,7 +49,12 @@ export async function relayStream(
   const { body } = upstream;
   let bytes = 0;
   try {
-    for (let piece = body.take() ?? (await body.next()); piece; piece = body.take() ?? (await body.next())) {
+    for (;;) {
+      const piece = body.take();
+      if (!piece) {
+        if (await body.more()) continue;
+        break;
+      }
       checkAlive();
       bytes += piece.length;
       if (bytes > streamBytesMax) throw cut();
@@ -82,7 +87,7 @@ class StreamRelay {
   /** Of one piece of the upstream's: they go out together. */
   private pieces: Buffer[] = [];
   /** Events that follow one another in the upstream's bytes as they are to go out. */
-  private run: { readonly chunk: Buffer; readonly from: number; to: number } | undefined;
+  private run: { readonly bytes: Buffer; readonly from: number; to: number } | undefined;
   private readonly state: StreamState;
   private readonly source: EventSource;
   private readonly request: MeteredRequest;
@@ -112,7 +117,8 @@ class StreamRelay {
     const reading = this.state.read(event);
     const counts = this.source.counts?.() ?? reading;
     this.note(reading, counts);
-    for (const out of reading.out ?? []) this.write(out, event);
+    if (reading.out) for (const out of reading.out) this.write(out);
+    if (reading.passAs !== undefined) this.pass(event, reading.passAs);
     if (reading.failed) throw cut();
     if (reading.end) this.finish();
     else if (this.request.exhausted && !this.state.whole) this.endAtHold();
@@ -154,34 +160,35 @@ class StreamRelay {
   }
 
   /** The head goes out with the first event, so that an upstream whose first word is an error can still be left. */
-  private write({ name, data }: WireEvent, source?: SseEvent): void {
+  private write({ name, data }: WireEvent): void {
     this.request.firstByte();
-    const wire = data === source?.data && (name ?? "") === source.name ? source.wire : undefined;
-    if (wire) {
-      this.pass(wire);
-      return;
-    }
     const head = name === undefined ? dataPrefix : Buffer.from(`event: ${name}\ndata: `);
     const bytes = typeof data === "string" ? Buffer.from(escapedBreaks(data)) : oneLine(data);
     this.endRun();
     this.pieces.push(head, bytes, eventEnd);
   }
 
-  /** An event that stands in the upstream's bytes just as it would be written. */
-  private pass({ chunk, from, to }: Wire): void {
-    if (this.run?.chunk === chunk && this.run.to === from) {
-      this.run.to = to;
+  /** An event that stands in the upstream's bytes just as it would be written is not copied. */
+  private pass(event: SseEvent, name: string): void {
+    const { bytes, wireFrom, wireTo } = event;
+    if (wireFrom < 0 || name !== event.name) {
+      this.write({ name: name === "" ? undefined : name, data: event.data });
+      return;
+    }
+    this.request.firstByte();
+    if (this.run?.bytes === bytes && this.run.to === wireFrom) {
+      this.run.to = wireTo;
       return;
     }
     this.endRun();
-    this.run = { chunk, from, to };
+    this.run = { bytes, from: wireFrom, to: wireTo };
   }
 
   private endRun(): void {
     if (!this.run) return;
-    const { chunk, from, to } = this.run;
+    const { bytes, from, to } = this.run;
     this.run = undefined;
-    this.pieces.push(chunk.subarray(from, to));
+    this.pieces.push(bytes.subarray(from, to));
   }
 
   private flush(): void {
