@@ -2,6 +2,7 @@ import { createCounter, type BoundCounter, type Logger } from "@codex/runtime";
 import type { Meter } from "@opentelemetry/api";
 import type { MicroTokens } from "@codex/kernel";
 import type { UsageDoubt } from "./domain/charge.ts";
+import type { ResendReason } from "./spool/resend-rule.ts";
 
 /** Business telemetry of the gateway: one function an event. Counters take low-cardinality labels, the log takes the ids. */
 
@@ -29,6 +30,8 @@ export interface GatewayEvents {
   limiterBack(): void;
   spoolFault(error: unknown): void;
   publishFault(error: unknown): void;
+  /** Records that go to billing once more, and why; billing books each once. */
+  usageSentAgain(reason: ResendReason, records: number): void;
   epochRecovered(epoch: number, records: number, abandoned: number): void;
   /** An alarm: something other than a crash changed the spool's files. */
   spoolDamaged(epoch: number, bytes: number): void;
@@ -52,6 +55,7 @@ export function gatewayEvents(logger: Logger, meter: Meter): GatewayEvents {
     "gateway_usage_doubts",
     "Answers whose reported usage was missing or not believed as it was",
   );
+  const sentAgain = createCounter(meter, "gateway_usage_sent_again", "Usage records that were sent again, by reason");
   const duration = meter.createHistogram("gateway_request_duration_ms", {
     description: "Duration of /v1 requests",
     unit: "ms",
@@ -82,6 +86,10 @@ export function gatewayEvents(logger: Logger, meter: Meter): GatewayEvents {
     publishFault(error) {
       faults.with({ dependency: "bus" }).add();
       logger.warn("usage is not confirmed yet", { error });
+    },
+    usageSentAgain(reason, records) {
+      sentAgain.with({ reason }).add(records);
+      logger.debug("usage is sent again", { reason, count: records });
     },
     epochRecovered(epoch, records, abandoned) {
       logger.warn("spool of an earlier life recovered", {

@@ -182,6 +182,7 @@ function publisherPorts(
     watermarks: (of) => readWatermarks(bus, of),
     stream: () => readStream(bus),
     onFault: (error) => events.publishFault(error),
+    onSentAgain: (reason, records) => events.usageSentAgain(reason, records),
     monotonicMs: () => clock.monotonicMs(),
     ...hooks,
   };

@@ -42,6 +42,7 @@ function setUp(publish: Publish) {
   const stream: StreamState & { createdMs: number; lastSeq: number } = { createdMs: 1_000, lastSeq: 1_000_000 };
   const confirmed: ReadonlyMap<number, number>[] = [];
   const faults: unknown[] = [];
+  const again: string[] = [];
   const packed: string[] = [];
   const billing = { up: true };
   const publisher = new EpochPublisher(7, {
@@ -57,6 +58,7 @@ function setUp(publish: Publish) {
     onEnvelope: ({ id }) => packed.push(id),
     onConfirmed: (watermarks) => confirmed.push(watermarks),
     onFault: (error) => faults.push(error),
+    onSentAgain: (reason, records) => again.push(`${reason} ${String(records)}`),
     monotonicMs: () => clock.monotonicMs(),
   });
   const pass = async (ms: number): Promise<void> => {
@@ -65,7 +67,7 @@ function setUp(publish: Publish) {
       await jest.advanceTimersByTimeAsync(50);
     }
   };
-  return { publisher, sent, watermark, positions, stream, confirmed, faults, packed, billing, pass };
+  return { publisher, sent, again, watermark, positions, stream, confirmed, faults, packed, billing, pass };
 }
 
 const refuse = (): Promise<never> => Promise.reject(new Error("no acknowledgement"));
@@ -73,7 +75,7 @@ const acknowledge = (): Promise<{ readonly seq: number }> => Promise.resolve({ s
 
 describe("sending again", () => {
   test("given no acknowledgement, then the same envelope goes out after 1, 2, 4, 8, 15, 15 s, under the same id", async () => {
-    const { publisher, sent, faults, packed, pass } = setUp(refuse);
+    const { publisher, sent, again, faults, packed, pass } = setUp(refuse);
     publisher.add(record(1));
     await pass(50_000);
     publisher.stop();
@@ -82,11 +84,12 @@ describe("sending again", () => {
     expect(new Set(sent.map(({ envelope }) => envelope.id))).toEqual(new Set(["7-3-1-1"]));
     for (const { envelope } of sent) expect(envelope).toEqual(sent[0]?.envelope);
     expect(faults).toHaveLength(sent.length);
+    expect(again).toEqual(sent.slice(1).map(() => "unacknowledged 1"));
     expect(packed).toEqual(["7-3-1-1"]);
   });
 
   test("given an acknowledgement without confirmation, then nothing goes out for a quarter of an hour, however slow billing is", async () => {
-    const { publisher, sent, positions, pass } = setUp(acknowledge);
+    const { publisher, sent, again, positions, pass } = setUp(acknowledge);
     publisher.add(record(1));
     positions.set(3, { createdMs: 1_000, floor: 9 });
     await pass(899_000);
@@ -94,6 +97,7 @@ describe("sending again", () => {
     await pass(2_000);
     publisher.stop();
     expect(sent).toHaveLength(2);
+    expect(again).toEqual(["overdue 1"]);
   });
 
   test("given billing has read past an acknowledged envelope and lacks it, then it goes out at once, and then ever more rarely", async () => {
@@ -145,7 +149,7 @@ describe("sending again", () => {
 
   test("given billing has a part of a lost envelope, then only the records that it lacks go out again", async () => {
     let seq = 0;
-    const { publisher, sent, positions, watermark, pass } = setUp(() => Promise.resolve({ seq: (seq += 1) }));
+    const { publisher, sent, again, positions, watermark, pass } = setUp(() => Promise.resolve({ seq: (seq += 1) }));
     for (let at = 1; at <= 400; at += 1) publisher.add(record(at));
     await pass(500);
     watermark.set(3, 150);
@@ -157,6 +161,7 @@ describe("sending again", () => {
       Array.from({ length: 50 }, (_value, index) => 151 + index),
     );
     expect(publisher.unconfirmed).toBe(250);
+    expect(again).toEqual(["lost 50", "lost 200"]);
     watermark.set(3, 400);
     await pass(500);
     publisher.stop();
@@ -192,7 +197,7 @@ describe("sending again", () => {
 
   test("given the stream went back behind an acknowledged envelope, then it goes out again", async () => {
     let seq = 10;
-    const { publisher, sent, stream, pass } = setUp(() => Promise.resolve({ seq }));
+    const { publisher, sent, again, stream, pass } = setUp(() => Promise.resolve({ seq }));
     publisher.add(record(1));
     await pass(2_000);
     stream.lastSeq = 9;
@@ -200,6 +205,7 @@ describe("sending again", () => {
     await pass(3_000);
     publisher.stop();
     expect(sent).toHaveLength(2);
+    expect(again).toEqual(["gone 1"]);
   });
 
   test("given the stream went back while billing could not be heard, then only what billing lacks goes out again", async () => {
@@ -235,7 +241,7 @@ describe("sending again", () => {
 
 describe("an earlier life's envelopes", () => {
   test("given their bounds, then they are packed as they were, and what was never sent is packed behind them", async () => {
-    const { publisher, sent, pass } = setUp(acknowledge);
+    const { publisher, sent, again, pass } = setUp(acknowledge);
     publisher.repeat([
       { partition: 3, first: 1, last: 2 },
       { partition: 3, first: 3, last: 7 },
@@ -244,6 +250,7 @@ describe("an earlier life's envelopes", () => {
     await pass(100);
     publisher.stop();
     expect(sent.map(({ envelope }) => envelope.id)).toEqual(["7-3-1-2", "7-3-3-7", "7-3-8-9"]);
+    expect(again).toEqual(["restart 2", "restart 5"]);
   });
 
   test("given billing has some of them, then only the others go out", async () => {

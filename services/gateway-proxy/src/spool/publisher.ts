@@ -8,6 +8,7 @@ import {
   sameIncarnation,
   unacknowledgedDelay,
   type Acknowledged,
+  type ResendReason,
   type StreamState,
   type Watermarks,
 } from "./resend-rule.ts";
@@ -39,6 +40,8 @@ export interface PublisherPorts {
   onEnvelope(envelope: Envelope): void;
   onConfirmed(watermarks: ReadonlyMap<number, number>): void;
   onFault(error: unknown): void;
+  /** An envelope of so many records goes out again. */
+  onSentAgain(reason: ResendReason, records: number): void;
   monotonicMs(): number;
 }
 
@@ -52,6 +55,8 @@ interface Sent {
   /** Times that it was sent again on proof of its loss. */
   losses: number;
   dueAtMs: number;
+  /** Why it goes out when it is due. */
+  reason: ResendReason;
   lossDueAtMs: number;
   /** Times that it was sent again because the stream no longer had it. */
   gone: number;
@@ -165,7 +170,8 @@ export class EpochPublisher {
       while (list.length > 0 && this.inFlight < inFlightMax && !this.stopped) {
         const records = list.splice(0, this.packSize(partition, list));
         const isConfirmed = (this.contiguous.get(partition) ?? 0) >= (records.at(-1)?.seq ?? 0);
-        if (!isConfirmed) this.send(this.track(partition, records));
+        const isRepeated = this.bounds.get(partition)?.has(records[0]?.seq ?? 0) === true;
+        if (!isConfirmed) this.send(this.track(partition, records), isRepeated ? "restart" : undefined);
       }
       if (list.length === 0) this.waiting.delete(partition);
     }
@@ -197,6 +203,7 @@ export class EpochPublisher {
       acknowledgements: 0,
       losses: 0,
       dueAtMs: 0,
+      reason: "unacknowledged",
       lossDueAtMs: 0,
       gone: 0,
       goneDueAtMs: 0,
@@ -208,7 +215,9 @@ export class EpochPublisher {
     return sent;
   }
 
-  private send(sent: Sent): void {
+  /** `again` when it is not for the first time. */
+  private send(sent: Sent, again?: ResendReason): void {
+    if (again) this.ports.onSentAgain(again, sent.envelope.records.length);
     sent.sending = true;
     this.inFlight += 1;
     const createdMs = this.streamCreatedMs;
@@ -222,10 +231,12 @@ export class EpochPublisher {
           sent.acknowledgements += 1;
           sent.ack = { seq, createdMs, atMs };
           sent.dueAtMs = atMs + safetyDelay(sent.acknowledgements);
+          sent.reason = "overdue";
         },
         (error: unknown) => {
           sent.failures += 1;
           sent.dueAtMs = this.ports.monotonicMs() + unacknowledgedDelay(sent.failures);
+          sent.reason = "unacknowledged";
           this.ports.onFault(error);
         },
       )
@@ -241,7 +252,7 @@ export class EpochPublisher {
     let mustLook = !this.looked;
     for (const sent of this.sent.values()) {
       if (sent.sending) continue;
-      if (sent.dueAtMs <= nowMs && this.inFlight < inFlightMax) this.send(sent);
+      if (sent.dueAtMs <= nowMs && this.inFlight < inFlightMax) this.send(sent, sent.reason);
       else if (sent.ack && nowMs - sent.ack.atMs >= lookAfterMs) mustLook = true;
     }
     this.fill();
@@ -292,7 +303,7 @@ export class EpochPublisher {
       this.trim(sent);
       sent.losses += 1;
       sent.lossDueAtMs = nowMs + lossDelay(sent.losses);
-      this.send(sent);
+      this.send(sent, "lost");
     }
   }
 
@@ -330,6 +341,7 @@ export class EpochPublisher {
       if (sent.sending || !sent.ack || !isGone(sent.ack, state) || nowMs < sent.goneDueAtMs) continue;
       this.trim(sent);
       sent.dueAtMs = 0;
+      sent.reason = "gone";
       // A replica of the stream may lag behind the one that acknowledged.
       sent.gone += 1;
       sent.goneDueAtMs = nowMs + lossDelay(sent.gone);

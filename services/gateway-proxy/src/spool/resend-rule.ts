@@ -26,6 +26,9 @@ export interface StreamState {
   readonly lastSeq: number;
 }
 
+/** In the order of the table above. */
+export type ResendReason = "unacknowledged" | "lost" | "gone" | "overdue" | "restart";
+
 /** What billing says: by partition how far an epoch is committed, and how far the stream is. */
 export interface Watermarks {
   readonly contiguous: ReadonlyMap<number, number>;
