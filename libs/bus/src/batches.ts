@@ -26,9 +26,9 @@ export class RawMessage {
     return this.message.info.deliverySequence;
   }
 
-  /** When the stream took it, RFC 3339. */
-  get storedAt(): string {
-    return this.message.timestamp;
+  /** When the stream took it, milliseconds since 1970. */
+  get storedAtMs(): number {
+    return new Date(this.message.timestamp).getTime();
   }
 }
 

@@ -22,6 +22,7 @@ export type { BusLogFields, BusLogger } from "./logger.ts";
 export { startOutboxRelay, type OutboxRelay, type OutboxRelayOptions, type OutboxSource } from "./outbox-relay.ts";
 export { busPermissions, renderBusUsers, type BusNeeds, type BusPermissions, type BusUser } from "./permissions.ts";
 export type { OutgoingMessage, PublishReceipt } from "./publisher.ts";
+export type { ReadMark } from "./read-marks.ts";
 export type { ReadMessage, ReadStreamOptions, StreamState } from "./reader.ts";
 export type { CallOptions } from "./rpc-client.ts";
 export { rpcHandler, type RpcCall, type RpcHandler, type ServiceDescription } from "./rpc-server.ts";

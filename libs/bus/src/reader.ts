@@ -15,16 +15,20 @@ import { backoffMs, pause, settled } from "./timing.ts";
  * For consumers that commit what they read together with their position: nothing is acknowledged, so nothing waits for an ack
  * wait when a reader dies, and nothing comes twice while it lives. Whatever goes wrong has one answer: open again.
  *
- * When the stream has lost its end, this reader still knows what it has handled, and reads on from the newest message of
- * those that stands; that one comes once more, so that the caller's position follows. A new reader knows nothing of the
- * kind: its caller has to begin where its position says.
+ * When the stream has lost its end, the newest handled message that still stands says how far the caller's work still counts.
+ * A reader remembers what it has handled; what earlier readers had, the caller may have kept for it.
  */
 
 export interface StreamState {
   /** When the stream was created, RFC 3339: numbers of another incarnation mean nothing. */
   readonly created: string;
-  /** 0 as well when the stream was rewritten below what this reader has read: its numbers are others than they were. */
+  /** 0 as well when the stream was rewritten below what was handled: its numbers are others than they were. */
   readonly lastSeq: number;
+  /**
+   * The newest message that is known to have been handled and to stand where it stood, so that everything before it stands too; 0:
+   * none is known. A position above `lastSeq` has to go back to this, or to where it is if that is lower.
+   */
+  readonly standing: number;
 }
 
 export interface ReadStreamOptions {
@@ -39,6 +43,11 @@ export interface ReadStreamOptions {
   readonly expiresMs: number;
   /** How long a batch that is not full waits for more after its first message. */
   readonly lingerMs: number;
+  /**
+   * What earlier readers have handled of the stream that was created then, oldest first; asked while this one has handled nothing.
+   * Only what the caller has kept for good may be among them.
+   */
+  readonly recall?: (created: string) => Promise<readonly ReadMark[]>;
   /** Asked at every opening: the number after which to read. Rejects when this reader may not read; it is asked again later. */
   readonly position: (stream: StreamState) => Promise<number>;
   /** One call at a time, in the order of the stream. When it rejects, the reader opens again after a growing delay. */
@@ -49,6 +58,8 @@ export interface ReadMessage {
   readonly subject: string;
   /** In the stream, from 1. */
   readonly seq: number;
+  /** When the stream took it, milliseconds since 1970: with `seq` a {@link ReadMark}. */
+  readonly storedAtMs: number;
   readonly data: Uint8Array;
 }
 
@@ -68,8 +79,6 @@ class StreamReader {
   private current: ConsumerMessages | undefined;
   private delivered = 0;
   private readonly marks = new ReadMarks();
-  /** The newest message that stood when the stream was found to be rewritten, until something behind it was handled. */
-  private rewoundTo: number | undefined;
 
   constructor(deps: PullDeps, options: ReadStreamOptions) {
     this.deps = deps;
@@ -121,21 +130,22 @@ class StreamReader {
     const { jsm, js } = this.deps;
     const { stream, name, subject } = this.options;
     const info = await jsm.streams.info(stream);
+    if (this.marks.size === 0) {
+      for (const mark of (await this.options.recall?.(info.created)) ?? []) this.marks.add(mark);
+    }
     const firstSeq = info.state.first_seq;
     const isRewritten = await this.isRewritten(firstSeq);
     if (isRewritten) {
       this.deps.logger.error("bus.read.rewritten", { stream, name });
       // What was removed from the front was handled, and hides nothing.
-      const standing = await this.marks.rewind(async (mark) => mark.seq < firstSeq || (await this.stands(mark)));
-      this.rewoundTo = standing?.seq;
+      await this.marks.rewind(async (mark) => mark.seq < firstSeq || (await this.stands(mark)));
     }
     const position = await this.options.position({
       created: info.created,
       lastSeq: isRewritten ? 0 : info.state.last_seq,
+      standing: this.marks.newest?.seq ?? 0,
     });
-    const { rewoundTo = 0 } = this;
-    if (rewoundTo === 0) this.marks.forgetAfter(position);
-    const after = Math.max(position, rewoundTo - 1);
+    this.marks.forgetAfter(position);
     await jsm.consumers.delete(stream, name).catch((error: unknown) => {
       if (!isMissingConsumer(error)) throw error;
     });
@@ -143,7 +153,7 @@ class StreamReader {
       durable_name: name,
       ack_policy: AckPolicy.None,
       deliver_policy: DeliverPolicy.StartSequence,
-      opt_start_seq: after + 1,
+      opt_start_seq: position + 1,
       replay_policy: ReplayPolicy.Instant,
       filter_subject: subject,
       inactive_threshold: nanos(inactiveMs),
@@ -178,9 +188,8 @@ class StreamReader {
         if (this.stopped()) return;
         this.checkOrder(batch);
         await this.options.onBatch(batch);
-        this.rewoundTo = undefined;
         const last = batch.at(-1);
-        if (last) this.marks.add({ seq: last.seq, storedAt: new Date(last.storedAt).getTime() });
+        if (last) this.marks.add({ seq: last.seq, storedAt: last.storedAtMs });
       }
     } finally {
       this.current = undefined;

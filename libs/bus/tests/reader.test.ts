@@ -39,7 +39,7 @@ class Caller {
       lingerMs: 5,
       position: async (stream) => {
         this.openings.push(stream);
-        if (stream.lastSeq < this.position) this.position = 0;
+        if (stream.lastSeq < this.position) this.position = Math.min(this.position, stream.standing);
         return this.position;
       },
       onBatch: async (messages) => {

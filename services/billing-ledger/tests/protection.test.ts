@@ -129,6 +129,7 @@ describe("money has no other door than the functions", () => {
     ["update gateway_cursor set contiguous = 0"],
     ["delete from usage_row"],
     ["update ingest_position set floor = 9"],
+    ["delete from ingest_mark"],
     ["select usage_shape_no('[]')"],
     [
       "insert into transfer (id, kind, debit_account_id, credit_account_id, amount) values (uuid_v7(), 'grant', uuid_v7(), uuid_v7(), 1)",

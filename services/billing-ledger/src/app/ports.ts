@@ -138,6 +138,18 @@ export interface StreamState {
   /** RFC 3339. */
   readonly created: string;
   readonly lastSeq: number;
+  /** The newest booked message that stands where it stood; 0 when none is known. */
+  readonly standing: number;
+}
+
+/** A booked message of one partition, such that it can be told from another one at the same number. */
+export interface IngestMark {
+  readonly partition: number;
+  /** {@link StreamState.created} of its stream. */
+  readonly created: string;
+  readonly seq: number;
+  /** When the stream took it, milliseconds since 1970. */
+  readonly storedAt: number;
 }
 
 export interface ReadPosition {
@@ -178,6 +190,10 @@ export interface WriterSession extends UsageWriter {
   /** True when this session owns the partition now. Idempotent. */
   claim(partition: number): Promise<boolean>;
   release(partition: number): Promise<void>;
+  /** What is kept of one partition of the stream that was created then, oldest first. */
+  marks(partition: number, created: string): Promise<readonly IngestMark[]>;
+  /** Keeps marks for later readers, for half an hour; what is not booked is passed over. */
+  keepMarks(marks: readonly IngestMark[]): Promise<void>;
   /** Makes this session the reader of a partition that it has claimed, and tells where to go on. */
   beginReading(partition: number, stream: StreamState): Promise<ReadPosition>;
   /** Sessions of all replicas that are alive, this one included. */

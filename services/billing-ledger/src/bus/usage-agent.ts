@@ -3,7 +3,7 @@ import type { Bus, ReadMessage } from "@codex/bus";
 import { subjectOf, usageEnvelope, usagePartitions } from "@codex/contracts";
 import { batchRecordsMax, type ReceivedUsage } from "../app/apply-usage.ts";
 import { combineBatches, type BatchCombiner } from "../app/combine-batches.ts";
-import type { UsageWriter, WriterSession } from "../app/ports.ts";
+import type { IngestMark, UsageWriter, WriterSession } from "../app/ports.ts";
 import { partitionShare } from "../domain/partition-share.ts";
 import { fromBusUsage } from "./usage-envelope.ts";
 
@@ -11,10 +11,12 @@ import { fromBusUsage } from "./usage-envelope.ts";
  * Glossary
  *   agent   one writer session and the readers of the partitions it owns
  *   share   what is an agent's when all agents of all replicas own equally many
+ *   mark    a booked message that a later reader can tell from another one at its number
  *
  * Each agent claims free partitions up to its share and gives back what is above it, so a new replica gets work within a
  * round and the partitions of a dead one are taken over within a round. A new owner reads on behind what is committed in
- * Postgres, so nothing waits for an acknowledgement that will not come. Nothing here is needed for correctness: the ledger
+ * Postgres, or behind the newest of its marks that stands when the stream lost its end, so nothing waits for an acknowledgement
+ * that will not come. Nothing here is needed for correctness: the ledger
  * refuses the batches of an owner that was replaced, and dedupes by primary key.
  */
 
@@ -49,6 +51,8 @@ class PartitionAgent implements UsageAgent {
   private readonly deps: UsageAgentDeps;
   private readonly stopping = new AbortController();
   private readonly readers = new Map<number, { stop(): Promise<void> }>();
+  /** What was booked last of each partition, until it is kept. */
+  private readonly booked = new Map<number, IngestMark>();
   private readonly running: Promise<void>;
   private desk: Desk | undefined;
   private nap = new AbortController();
@@ -93,6 +97,7 @@ class PartitionAgent implements UsageAgent {
 
   private async round(desk: Desk): Promise<void> {
     const { session } = desk;
+    await this.keepMarks(session);
     const share = partitionShare(usagePartitions, await session.sessions());
     await Promise.all(
       this.owned()
@@ -115,6 +120,7 @@ class PartitionAgent implements UsageAgent {
 
   private startReader({ session, combiner }: Desk, partition: number): { stop(): Promise<void> } {
     let term = 0n;
+    let created = "";
     return this.deps.bus.readStream({
       stream: usageEnvelope.stream,
       name: `billing-usage-${String(partition)}`,
@@ -123,14 +129,28 @@ class PartitionAgent implements UsageAgent {
       expiresMs: fetchExpiresMs,
       // The transaction waits, for all partitions together.
       lingerMs: 0,
+      recall: (of) => this.watched(() => session.marks(partition, of)),
       position: (stream) =>
         this.watched(async () => {
           const begun = await session.beginReading(partition, stream);
           ({ term } = begun);
+          ({ created } = stream);
           return begun.floor;
         }),
-      onBatch: (messages) => this.watched(() => combiner.add(received(messages, partition, term))),
+      onBatch: (messages) =>
+        this.watched(async () => {
+          await combiner.add(received(messages, partition, term));
+          const last = messages.at(-1);
+          if (last) this.booked.set(partition, { partition, created, seq: last.seq, storedAt: last.storedAtMs });
+        }),
     });
+  }
+
+  /** Once a round is enough: what was booked since is read again after a loss, and no more. */
+  private async keepMarks(session: WriterSession): Promise<void> {
+    const marks = [...this.booked.values()];
+    this.booked.clear();
+    await session.keepMarks(marks);
   }
 
   /** Perhaps the connection died: the next round finds out, and the sooner it runs the sooner others take over. */

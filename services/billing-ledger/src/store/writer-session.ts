@@ -6,6 +6,7 @@ import {
   type AsideReason,
   type AsideRecord,
   type BatchOutcome,
+  type IngestMark,
   type ReadPosition,
   type StreamState,
   type UsageBatch,
@@ -104,10 +105,29 @@ class PostgresWriterSession implements WriterSession {
       if (!this.claimed.has(partition)) throw new Error(`partition ${String(partition)} is not claimed`);
       const { rows } = await sql<{ term: bigint; floor: bigint }>`
         select term, floor from begin_ingest(${partition}::smallint, ${stream.created}::timestamptz,
-          ${stream.lastSeq}::bigint)`.execute(this.connection);
+          ${stream.lastSeq}::bigint, ${stream.standing}::bigint)`.execute(this.connection);
       const row = rows[0];
       if (!row) throw new Error("begin_ingest answered nothing");
       return { term: row.term, floor: toCount(row.floor) };
+    });
+  }
+
+  async marks(partition: number, created: string): Promise<readonly IngestMark[]> {
+    return this.alone(async () => {
+      const { rows } = await sql<{ seq: bigint; stored_at: bigint }>`
+        select seq, stored_at from ingest_mark
+        where partition = ${partition}::smallint and stream_created = ${created}::timestamptz
+        order by seq`.execute(this.connection);
+      return rows.map((row) => ({ partition, created, seq: toCount(row.seq), storedAt: toCount(row.stored_at) }));
+    });
+  }
+
+  async keepMarks(marks: readonly IngestMark[]): Promise<void> {
+    if (marks.length === 0) return;
+    await this.alone(async () => {
+      await sql`select keep_ingest_marks(${marks.map(({ partition }) => partition)}::smallint[],
+        ${marks.map(({ created }) => created)}::timestamptz[], ${marks.map(({ seq }) => seq)}::bigint[],
+        ${marks.map(({ storedAt }) => storedAt)}::bigint[])`.execute(this.connection);
     });
   }
 

@@ -39,6 +39,7 @@ import { highestKnown } from "./20261127T0400-highest-known.ts";
 import { usageLines } from "./20261127T0500-usage-lines.ts";
 import { leaseClosed } from "./20261127T0600-lease-closed.ts";
 import { firstSealDay } from "./20261127T0700-first-seal-day.ts";
+import { ingestMarks } from "./20261127T0800-ingest-marks.ts";
 
 /** Every migration, oldest first. A file that has been merged is never edited; a mistake is corrected by the next one. */
 export const migrations: readonly Migration[] = [
@@ -83,4 +84,5 @@ export const migrations: readonly Migration[] = [
   { name: "20261127T0500_usage_lines", up: usageLines, additive: true },
   { name: "20261127T0600_lease_closed", transactional: false, up: leaseClosed, additive: true },
   { name: "20261127T0700_first_seal_day", up: firstSealDay, additive: true },
+  { name: "20261127T0800_ingest_marks", up: ingestMarks, additive: true },
 ];
