@@ -24,6 +24,7 @@ export class BinaryArray {
   private at = headerBytes;
   private count = 0;
   private nulls = 0;
+  private values = 0;
 
   constructor(type: BinaryElement, capacity: number) {
     this.type = type;
@@ -54,6 +55,11 @@ export class BinaryArray {
     write(this.buffer, this.begin());
   }
 
+  /** Whether any element is not null. */
+  get hasValues(): boolean {
+    return this.values > 0;
+  }
+
   /** The parameter. Call once, at the end. */
   done(): Buffer {
     this.buffer.writeInt32BE(this.count === 0 ? 0 : 1, 0);
@@ -70,6 +76,7 @@ export class BinaryArray {
     const start = this.buffer.writeInt32BE(bytes, this.at);
     this.at = start + bytes;
     this.count += 1;
+    this.values += 1;
     return start;
   }
 

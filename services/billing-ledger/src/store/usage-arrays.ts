@@ -154,10 +154,10 @@ function toDbShape(shape: string): string {
 
 /** The statement has to name the type of a binary parameter. */
 const typed = {
-  smallint: (array: Buffer) => sql`${array}::smallint[]`,
-  integer: (array: Buffer) => sql`${array}::integer[]`,
-  bigint: (array: Buffer) => sql`${array}::bigint[]`,
-  uuid: (array: Buffer) => sql`${array}::uuid[]`,
+  smallint: (array: Buffer | null) => sql`${array}::smallint[]`,
+  integer: (array: Buffer | null) => sql`${array}::integer[]`,
+  bigint: (array: Buffer | null) => sql`${array}::bigint[]`,
+  uuid: (array: Buffer | null) => sql`${array}::uuid[]`,
 } as const;
 
 function listOf<T>(
@@ -174,7 +174,12 @@ function listOf<T>(
 export function toDbUsageArrays(records: readonly BookableRecord[]): RawBuilder<unknown> {
   const batch = new Columns(records.length);
   for (const record of records) batch.add(record);
-  const arrays = columns.map((name) => typed[types[name]](batch.cells[name].done()));
+  const arrays = columns.map((name) => {
+    const cells = batch.cells[name];
+    // Most batches have no picture and no end of a lease. A subscript of an array with nulls walks over all before it, and one of
+    // null is null at once.
+    return typed[types[name]](cells.hasValues ? cells.done() : null);
+  });
   const streams = listOf("bigint", batch.streams.values, (array, stream) => {
     array.push(stream);
   });
