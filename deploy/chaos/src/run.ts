@@ -123,6 +123,16 @@ class Session {
   }
 
   async run(): Promise<RunResult> {
+    try {
+      await this.make();
+      return await this.conclude();
+    } finally {
+      // Also of a run that was ended: its timer would keep the program.
+      this.clock.stop();
+    }
+  }
+
+  private async make(): Promise<void> {
     const { scenario, raceRepeats, raceRequests, signal, log } = this.options;
     if (scenario.race !== undefined) {
       const raced = {
@@ -139,7 +149,6 @@ class Session {
       await this.fund();
       await this.disturb();
     }
-    return this.conclude();
   }
 
   private readonly observe = (observation: Observation): void => {
@@ -209,8 +218,11 @@ class Session {
     try {
       await this.follow(schedule, actor);
     } finally {
-      this.options.log("no more faults; waiting for the clients");
-      await world.heal(healTimeoutMs);
+      // Of a run that was ended there is nothing left to heal.
+      if (!options.signal.aborted) {
+        options.log("no more faults; waiting for the clients");
+        await world.heal(healTimeoutMs);
+      }
       await load.stop();
       actor.close();
       this.sentAgain = actor.recordsSentAgain;
