@@ -56,7 +56,10 @@ function turnsMeaning(turns: readonly Turn[], has: Has): unknown {
 /** Of two messages in a row each has its own seals: what one loses for want of a seal does not get the seal of the next. */
 function withoutUnsealed(turn: Turn): Turn {
   if (turn.role !== "assistant") return turn;
-  return { ...turn, parts: joinSeals(inChatOrder(turn.parts)).filter(isKeptByMessages) };
+  // A reader makes one turn of them, and the places of the parts tell them apart.
+  const messages = Map.groupBy(turn.parts, ({ at }) => /^messages\[\d+\]/.exec(at ?? "")?.[0]);
+  const parts = [...messages.values()].flatMap((own) => joinSeals(inChatOrder(own)).filter(isKeptByMessages));
+  return { ...turn, parts };
 }
 
 function isKeptByMessages(part: AssistantPart): boolean {
