@@ -21,6 +21,14 @@ function arrayOf(type: "smallint" | "integer" | "bigint", values: readonly (numb
 }
 
 describe("BinaryArray", () => {
+  test("given elements, then it has values once one of them is not null", () => {
+    const array = new BinaryArray("integer", 2);
+    array.pushNull();
+    expect(array.hasValues).toBe(false);
+    array.push(0);
+    expect(array.hasValues).toBe(true);
+  });
+
   test("given numbers of any size and nulls, when Postgres reads them, then they are the same", async () => {
     const db = database.open();
     const optional = <T>(values: fc.Arbitrary<T>): fc.Arbitrary<(T | null)[]> => fc.array(fc.option(values));
