@@ -20,6 +20,7 @@ beforeAll(async () => {
   world = await startWorld({ gatewaySettings: withoutLimits });
   gate = await startGateUpstream();
   database = new pg.Pool({ connectionString: world.database.adminUrl, max: 2, options: "-c search_path=billing" });
+  database.on("error", () => undefined);
   gateways = [world.gateway, await world.anotherGateway()];
   const channel = await world.operator.post("/api/gateway/channels", {
     name: "gate",

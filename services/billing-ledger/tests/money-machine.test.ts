@@ -17,6 +17,7 @@ beforeAll(async () => {
     max: 4,
     options: `-c search_path=${schema}`,
   });
+  owner.on("error", () => undefined);
 });
 afterAll(async () => {
   await owner.end();
