@@ -4,7 +4,7 @@ import { ReadMarks, type ReadMark } from "./read-marks.ts";
 
 const marked = (count: number): ReadMarks => {
   const marks = new ReadMarks();
-  for (let seq = 1; seq <= count; seq += 1) marks.add({ seq, storedAt: seq * 10 });
+  for (let seq = 1; seq <= count; seq += 1) marks.add({ seq, storedAtMs: seq * 10 });
   return marks;
 };
 
@@ -48,5 +48,5 @@ test("given a million batches, then the marks stay bounded, reach back to the fi
 test("given the caller has kept less than was marked, then the rest is not trusted", () => {
   const marks = marked(10);
   marks.forgetAfter(4);
-  expect(marks.newest).toEqual({ seq: 4, storedAt: 40 });
+  expect(marks.newest).toEqual({ seq: 4, storedAtMs: 40 });
 });

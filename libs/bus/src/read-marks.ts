@@ -10,7 +10,7 @@
 export interface ReadMark {
   readonly seq: number;
   /** When the stream took it, milliseconds since 1970. */
-  readonly storedAt: number;
+  readonly storedAtMs: number;
 }
 
 /** Marks kept: the newest half one a batch, older ones ever further apart. */

@@ -172,9 +172,9 @@ class StreamReader {
     return newest !== undefined && firstSeq <= newest.seq && !(await this.stands(newest));
   }
 
-  private async stands({ seq, storedAt }: ReadMark): Promise<boolean> {
+  private async stands({ seq, storedAtMs }: ReadMark): Promise<boolean> {
     const stored = await this.deps.jsm.streams.getMessage(this.options.stream, { seq });
-    return stored?.time.getTime() === storedAt;
+    return stored?.time.getTime() === storedAtMs;
   }
 
   private async readOnce(consumer: Consumer): Promise<void> {
@@ -189,7 +189,7 @@ class StreamReader {
         this.checkOrder(batch);
         await this.options.onBatch(batch);
         const last = batch.at(-1);
-        if (last) this.marks.add({ seq: last.seq, storedAt: last.storedAtMs });
+        if (last) this.marks.add({ seq: last.seq, storedAtMs: last.storedAtMs });
       }
     } finally {
       this.current = undefined;

@@ -58,7 +58,7 @@ class Caller {
         for (const { seq, storedAtMs, data } of messages) {
           const { id } = JSON.parse(new TextDecoder().decode(data)) as { id: string };
           this.read.push(id);
-          this.marks.push({ seq, storedAt: storedAtMs });
+          this.marks.push({ seq, storedAtMs });
           this.position = seq;
         }
         return Promise.resolve();

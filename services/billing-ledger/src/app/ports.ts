@@ -149,7 +149,7 @@ export interface IngestMark {
   readonly created: string;
   readonly seq: number;
   /** When the stream took it, milliseconds since 1970. */
-  readonly storedAt: number;
+  readonly storedAtMs: number;
 }
 
 export interface ReadPosition {

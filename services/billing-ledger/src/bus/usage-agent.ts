@@ -16,8 +16,8 @@ import { fromBusUsage } from "./usage-envelope.ts";
  * Each agent claims free partitions up to its share and gives back what is above it, so a new replica gets work within a
  * round and the partitions of a dead one are taken over within a round. A new owner reads on behind what is committed in
  * Postgres, or behind the newest of its marks that stands when the stream lost its end, so nothing waits for an acknowledgement
- * that will not come. Nothing here is needed for correctness: the ledger
- * refuses the batches of an owner that was replaced, and dedupes by primary key.
+ * that will not come. Nothing here is needed for correctness: the ledger refuses the batches of an owner that was replaced, and
+ * dedupes by primary key.
  */
 
 export interface UsageAgentDeps {
@@ -141,7 +141,7 @@ class PartitionAgent implements UsageAgent {
         this.watched(async () => {
           await combiner.add(received(messages, partition, term));
           const last = messages.at(-1);
-          if (last) this.booked.set(partition, { partition, created, seq: last.seq, storedAt: last.storedAtMs });
+          if (last) this.booked.set(partition, { partition, created, seq: last.seq, storedAtMs: last.storedAtMs });
         }),
     });
   }

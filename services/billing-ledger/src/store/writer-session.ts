@@ -118,7 +118,7 @@ class PostgresWriterSession implements WriterSession {
         select seq, stored_at from ingest_mark
         where partition = ${partition}::smallint and stream_created = ${created}::timestamptz
         order by seq`.execute(this.connection);
-      return rows.map((row) => ({ partition, created, seq: toCount(row.seq), storedAt: toCount(row.stored_at) }));
+      return rows.map((row) => ({ partition, created, seq: toCount(row.seq), storedAtMs: toCount(row.stored_at) }));
     });
   }
 
@@ -127,7 +127,7 @@ class PostgresWriterSession implements WriterSession {
     await this.alone(async () => {
       await sql`select keep_ingest_marks(${marks.map(({ partition }) => partition)}::smallint[],
         ${marks.map(({ created }) => created)}::timestamptz[], ${marks.map(({ seq }) => seq)}::bigint[],
-        ${marks.map(({ storedAt }) => storedAt)}::bigint[])`.execute(this.connection);
+        ${marks.map(({ storedAtMs }) => storedAtMs)}::bigint[])`.execute(this.connection);
     });
   }
 

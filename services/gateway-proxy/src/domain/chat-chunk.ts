@@ -19,7 +19,7 @@ export interface ChunkFacts {
 type Field = "parse" | "finish" | "reasoning" | "answer" | "text" | "details";
 
 /** Names by their length. The values of `answer` and `reasoning` are text the customer pays for. */
-const fields: readonly (readonly Named[])[] = byLength([
+const fields: readonly (readonly (readonly [name: string, field: Field])[])[] = byLength([
   ["usage", "parse"],
   ["error", "parse"],
   ["finish_reason", "finish"],
@@ -116,27 +116,14 @@ export class ChunkReader {
   }
 }
 
-interface Named {
-  readonly name: string;
-  /** Nearly every other name is told from it by this. */
-  readonly first: number;
-  readonly field: Field;
-}
-
-function byLength(names: readonly (readonly [string, Field])[]): Named[][] {
-  const table: Named[][] = [];
-  for (const [name, field] of names) (table[name.length] ??= []).push({ name, first: name.charCodeAt(0), field });
+function byLength(names: readonly (readonly [string, Field])[]): (readonly [string, Field])[][] {
+  const table: (readonly [string, Field])[][] = [];
+  for (const entry of names) (table[entry[0].length] ??= []).push(entry);
   return table;
 }
 
 function fieldAt(text: string, begin: number, end: number): Field | undefined {
-  const candidates = fields[end - begin];
-  if (candidates === undefined) return undefined;
-  const first = text.charCodeAt(begin);
-  for (const named of candidates) {
-    if (named.first === first && text.startsWith(named.name, begin)) return named.field;
-  }
-  return undefined;
+  return fields[end - begin]?.find(([name]) => text.startsWith(name, begin))?.[1];
 }
 
 function isName(text: string, from: number, to: number): boolean {
